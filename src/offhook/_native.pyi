@@ -1,0 +1,311 @@
+"""The typed door to the media plane.
+
+Two doors, one machine. `Port` is one call's media as a pure machine: `now` goes in, packets, events and a deadline come
+out. `Engine` is OS threads that own the RTP sockets and drive many Ports on absolute deadlines without the GIL.
+
+      datagrams ─► rtp ─► latch ─► eager ear ─► conceal ─► decode ─► VAD gate ─► events (Speech, Heard, Digit …)
+                                                              └─► tape ◄─┐
+      play() ─► bounded queue ─► resample ─► duck ─► encode ─► pace ─► datagrams
+
+PCM is 16-bit signed little-endian mono `bytes`. Instants (`now`, `at`) are monotonic nanoseconds (CLOCK_MONOTONIC).
+Every event carries its `port` (the number that `Engine.open` gave; 0 in a bare Port), a `seq` that orders all events of
+one port, and `at`, the media time at which it was true.
+"""
+
+from typing import Final, final
+
+@final
+class Heard:
+    """A piece of the caller's audio, in order: 8 kHz PCM. `concealed`: made up for a lost packet."""
+
+    def __init__(self, port: int, seq: int, at: int, pcm: bytes, concealed: bool = False) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+    pcm: Final[bytes]
+    concealed: Final[bool]
+
+@final
+class SpeechBegan:
+    """The VAD gate opened. `at` is where in the caller's audio the speech began (before the gate's own delay)."""
+
+    def __init__(self, port: int, seq: int, at: int) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+
+@final
+class SpeechEnded:
+    """The VAD gate closed. `at` is where the speech ended; `silence_ms` of received audio have followed it."""
+
+    def __init__(self, port: int, seq: int, at: int, silence_ms: int = 0) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+    silence_ms: Final[int]
+
+@final
+class Digit:
+    """A key was pressed, told once (RFC 4733)."""
+
+    def __init__(self, port: int, seq: int, at: int, key: str, duration_ms: int = 0) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+    key: Final[str]
+    duration_ms: Final[int]
+
+@final
+class Played:
+    """An utterance that was ended has been heard in full: its last sample left `heard lag` ago."""
+
+    def __init__(self, port: int, seq: int, at: int, utterance: int, sent_ms: int) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+    utterance: Final[int]
+    sent_ms: Final[int]
+
+@final
+class Marked:
+    """The play-out clock passed a mark that was queued behind audio."""
+
+    def __init__(self, port: int, seq: int, at: int, utterance: int, mark: int) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+    utterance: Final[int]
+    mark: Final[int]
+
+@final
+class Cut:
+    """An utterance was hushed. `heard_ms` of its audio reached the caller; `sent_ms` left us.
+
+    Over RTP heard = sent − (half the round trip + 60 ms), never below 0; `exact` only where a carrier tells.
+    """
+
+    def __init__(
+        self, port: int, seq: int, at: int, utterance: int, generation: int, sent_ms: int, heard_ms: int,
+        exact: bool = False,
+    ) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+    utterance: Final[int]
+    generation: Final[int]
+    sent_ms: Final[int]
+    heard_ms: Final[int]
+    exact: Final[bool]
+
+@final
+class Room:
+    """The play queue fell below its low-water mark; `queued_ms` are left. Sent only after `play` took less than all."""
+
+    def __init__(self, port: int, seq: int, at: int, queued_ms: int) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+    queued_ms: Final[int]
+
+@final
+class Flowing:
+    """The first valid packet arrived (also the first after `Stalled`)."""
+
+    def __init__(self, port: int, seq: int, at: int) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+
+@final
+class Stalled:
+    """No valid packet for 1 s (told once; `Flowing` ends it). Not silence: nobody's turn ends by it."""
+
+    def __init__(self, port: int, seq: int, at: int) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+
+@final
+class Ducked:
+    """The armed reflex lowered the agent's voice, because the caller began to speak over it."""
+
+    def __init__(self, port: int, seq: int, at: int) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+
+@final
+class Taped:
+    """A stretch of the stereo tape: 8 kHz interleaved PCM, the far end left, ours right. `at` is its first sample."""
+
+    def __init__(self, port: int, seq: int, at: int, pcm: bytes) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+    pcm: Final[bytes]
+
+@final
+class Quality:
+    """What RTCP (RFC 3550 section 6.4) said in the last interval. `round_trip_ms` is None until a report came back."""
+
+    def __init__(
+        self, port: int, seq: int, at: int, lost: int, expected: int, jitter_ms: float, round_trip_ms: float | None,
+        far_lost_fraction: float, far_jitter_ms: float,
+    ) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+    lost: Final[int]
+    expected: Final[int]
+    jitter_ms: Final[float]
+    round_trip_ms: Final[float | None]
+    far_lost_fraction: Final[float]
+    far_jitter_ms: Final[float]
+
+Event = (
+    Heard | SpeechBegan | SpeechEnded | Digit | Played | Marked | Cut | Room | Flowing | Stalled | Ducked | Taped
+    | Quality
+)
+
+@final
+class Port:
+    """One call's media, pure. Raises ValueError for arguments out of range, never for a bad packet (a counter)."""
+
+    def __init__(self, *, ssrc: int, sequence: int, timestamp: int, number: int = 0, cname: str = "") -> None: ...
+    def configure(
+        self,
+        now: int,
+        generation: int,
+        *,
+        remote: tuple[str, int] | None,
+        remote_rtcp: tuple[str, int] | None,
+        send: tuple[int, str],
+        receive: tuple[tuple[int, str], ...],
+        dtmf_send: int | None = None,
+        dtmf_receive: int | None = None,
+        noise_send: int | None = None,
+        noise_receive: int | None = None,
+        ptime_ms: int = 20,
+        sending: bool = True,
+        receiving: bool = True,
+        rtcp_mux: bool = False,
+    ) -> None:
+        """Apply an agreed `MediaPlan` (its fields, by name). SSRC, sequence, timestamp and tape survive."""
+
+    def listen(self, mode: str) -> None:
+        """Say which audio becomes `Heard`: "all", "speech" (the gate, with 500 ms of pre-roll) or "none"."""
+
+    def tape(self, on: bool) -> None:
+        """Begin or end `Taped` events (a stretch every 500 ms, 500 ms behind the clock)."""
+
+    def datagram(self, now: int, data: bytes, source: tuple[str, int], rtcp: bool = False) -> None:
+        """Take one datagram from the RTP socket (or, with `rtcp`, from the RTCP socket)."""
+
+    def tick(self, now: int) -> None:
+        """Do what is due at `now`: send a packet, close a hole, build a report. Late ticks catch up on the grid."""
+
+    def play(self, now: int, utterance: int, pcm: bytes, rate_hz: int) -> int:
+        """Queue audio behind what is queued; give how many bytes of `pcm` were taken (the queue holds 2 s)."""
+
+    def end(self, now: int, utterance: int) -> None:
+        """Say that an utterance is complete; `Played` follows when its last sample was heard."""
+
+    def mark(self, now: int, utterance: int, mark: int) -> None: ...
+    def hush(self, now: int) -> None:
+        """Drop what is queued, fade out within one packet, and tell a `Cut` for each utterance not yet heard."""
+
+    def arm(self, depth_db: float | None) -> None:
+        """Arm the reflex: on speech over our voice, duck by `depth_db` (None disarms)."""
+
+    def restore(self, now: int) -> None:
+        """Bring a ducked voice back to full level over 20 ms."""
+
+    def press(self, now: int, keys: str, duration_ms: int = 100, gap_ms: int = 100) -> None:
+        """Send keys `0-9*#A-D` as RFC 4733 events behind what is queued. ValueError for any other key."""
+
+    def deadline(self) -> int | None:
+        """When `tick` must be called next; None while there is nothing to do."""
+
+    def packets(self) -> list[tuple[bytes, tuple[str, int], bool]]:
+        """Take the datagrams to send: data, destination, whether from the RTCP socket."""
+
+    def events(self) -> list[Event]: ...
+    def counters(self) -> dict[str, int]:
+        """Counts by reason: `received`, `sent`, `concealed`, `dropped_*` for every reason, `underruns` …
+
+        The `dropped_*` and the accepted counts sum to what was given to `datagram`.
+        """
+
+@final
+class Engine:
+    """Threads that own sockets and drive Ports. All methods are cheap, never block, and may be called from one thread.
+
+    OSError where no RTP port is free or can't be bound. A number that was closed is ignored by every verb but `open`.
+    """
+
+    def __init__(
+        self, *, ip: str = "127.0.0.1", first_port: int = 10000, last_port: int = 19999, threads: int = 1
+    ) -> None: ...
+    def fileno(self) -> int:
+        """Give the eventfd that is readable while events wait (edge-coalesced)."""
+
+    def open(self, *, ssrc: int, sequence: int, timestamp: int, cname: str = "") -> tuple[int, int]:
+        """Bind an RTP/RTCP pair (even/odd), start a Port on it; give its number and the RTP port."""
+
+    def configure(
+        self,
+        port: int,
+        generation: int,
+        *,
+        remote: tuple[str, int] | None,
+        remote_rtcp: tuple[str, int] | None,
+        send: tuple[int, str],
+        receive: tuple[tuple[int, str], ...],
+        dtmf_send: int | None = None,
+        dtmf_receive: int | None = None,
+        noise_send: int | None = None,
+        noise_receive: int | None = None,
+        ptime_ms: int = 20,
+        sending: bool = True,
+        receiving: bool = True,
+        rtcp_mux: bool = False,
+    ) -> None: ...
+    def listen(self, port: int, mode: str) -> None: ...
+    def tape(self, port: int, on: bool) -> None: ...
+    def play(self, port: int, utterance: int, pcm: bytes, rate_hz: int) -> int: ...
+    def end(self, port: int, utterance: int) -> None: ...
+    def mark(self, port: int, utterance: int, mark: int) -> None: ...
+    def hush(self, port: int) -> None: ...
+    def arm(self, port: int, depth_db: float | None) -> None: ...
+    def restore(self, port: int) -> None: ...
+    def press(self, port: int, keys: str, duration_ms: int = 100, gap_ms: int = 100) -> None: ...
+    def close(self, port: int) -> dict[str, int]:
+        """Stop a Port, free its sockets (kept draining for 2 s before the pair is given out again); its counters."""
+
+    def counters(self, port: int) -> dict[str, int]: ...
+    def totals(self) -> dict[str, int]:
+        """Counters of the engine and of all ports, closed ones too; `events_lost` counts ring overflows."""
+
+    def drain(self) -> list[Event]:
+        """Take all waiting events, oldest first per port, and re-arm the eventfd."""
+
+    def shutdown(self) -> None:
+        """Stop the threads and close every socket. Idempotent."""
+
+class Resampler:
+    """8 ↔ 16 ↔ 24 kHz and 22.05 → 8 kHz, streaming: state survives between calls."""
+
+    def __init__(self, from_hz: int, to_hz: int) -> None: ...
+    def push(self, pcm: bytes) -> bytes: ...
+
+def encode(codec: str, pcm: bytes) -> bytes:
+    """Encode 8 kHz PCM as "PCMU" or "PCMA" (ITU-T G.711)."""
+
+def decode(codec: str, payload: bytes) -> bytes:
+    """Decode "PCMU" or "PCMA" to 8 kHz PCM."""
+
+class Loss:
+    """The simple concealment as a stage of its own, for benches: push payload frames of 160 samples, None for a hole."""
+
+    def __init__(self) -> None: ...
+    def push(self, pcm: bytes | None) -> bytes: ...

@@ -1,0 +1,104 @@
+"""A leg: one far end of a call, whatever carries it.
+
+        native events (Heard, SpeechBegan, Played, Cut, Digit …) + Connected, HungUp
+    leg ─────────────────────────────────────────────────────────────────────────► call
+        ◄───────────────────────────────────────────────────────────────────────── play, hush, press, transfer, hangup
+
+A leg over SIP and a leg over a carrier's websocket are the same to a `Call`; what a carrier lacks is told by
+`Capabilities`, never by a special case. All methods belong to the loop's thread. Every wait is bounded by the leg.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from offhook import _native as native
+from offhook.core.ids import CallId
+from offhook.core.signals import Connected, HungUp
+
+LegEvent = native.Event | Connected | HungUp
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What this leg can do. `exact_play_out`: the far side tells what it played, so nothing is estimated."""
+
+    press: bool = True
+    transfer: bool = True
+    exact_play_out: bool = False
+    tape: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CallInfo:
+    """Who calls whom. `caller` and `called` are as the carrier gave them (a SIP URI or a number)."""
+
+    id: CallId
+    direction: Literal["inbound", "outbound"]
+    caller: str
+    called: str
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class AudioLeg(Protocol):
+    """A leg that carries PCM. Numbers of utterances are the caller's own, increasing."""
+
+    @property
+    def info(self) -> CallInfo: ...
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def events(self) -> AsyncIterator[LegEvent]:
+        """Give every event once, in order; ends after `HungUp`. One reader only."""
+        ...
+
+    async def answer(self) -> None:
+        """Take an inbound call; returns when it is confirmed. CallEnded if it went away meanwhile."""
+        ...
+
+    async def hangup(self, code: int = 200) -> None:
+        """End the call now (before an answer: refuse it with `code`); returns when the far end was told. Idempotent."""
+        ...
+
+    async def transfer(self, target: str) -> None:
+        """Hand the far end to `target` (blind). TransferFailed if the target does not take it, CallEnded if over."""
+        ...
+
+    def listen(self, mode: Literal["all", "speech", "none"]) -> None:
+        """Say which audio comes as `Heard`."""
+        ...
+
+    def play(self, utterance: int, pcm: bytes, rate_hz: int) -> int:
+        """Queue 16-bit mono PCM; give how many bytes were taken. `Room` comes when there is space again."""
+        ...
+
+    def end(self, utterance: int) -> None:
+        """Say that an utterance is complete: `Played` follows once it was heard."""
+        ...
+
+    def mark(self, utterance: int, mark: int) -> None: ...
+    def hush(self) -> None:
+        """Stop sounding now; a `Cut` comes for every utterance not yet heard in full."""
+        ...
+
+    def arm(self, depth_db: float | None) -> None:
+        """Arm or disarm the native reflex that ducks our voice when the caller speaks over it."""
+        ...
+
+    def restore(self) -> None:
+        """Bring a ducked voice back."""
+        ...
+
+    def press(self, keys: str) -> None:
+        """Send keys (0-9*#A-D)."""
+        ...
+
+    def tape(self, on: bool) -> None:
+        """Begin or end `Taped` events."""
+        ...
+
+    def counters(self) -> Mapping[str, int]:
+        """Media counters by reason, for the record and the report."""
+        ...

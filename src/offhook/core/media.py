@@ -1,0 +1,33 @@
+"""What signalling tells the media plane: one agreed description, made by `sip.offer`, taken by the native `Port`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Address = tuple[str, int]
+"""A numeric IP address and a port."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPlan:
+    """One agreed audio stream, as seen from our side.
+
+    `remote` is where the far end's SDP says that it listens (None: not known yet, or held at 0.0.0.0).
+    `send` is the payload number and codec name that we send; `receive` maps every payload number that we take to
+    its codec name. The two may differ in number (RFC 3264 section 5.1). `dtmf_*` and `noise_*` are the payload
+    numbers of telephone-event and comfort noise, None where they were not agreed. `sending` and `receiving` are the
+    agreed direction. Codec names are those of `offhook.core.codecs`.
+    """
+
+    remote: Address | None
+    remote_rtcp: Address | None
+    send: tuple[int, str]
+    receive: tuple[tuple[int, str], ...]
+    dtmf_send: int | None = None
+    dtmf_receive: int | None = None
+    noise_send: int | None = None
+    noise_receive: int | None = None
+    ptime_ms: int = 20
+    sending: bool = True
+    receiving: bool = True
+    rtcp_mux: bool = False

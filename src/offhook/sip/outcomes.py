@@ -1,0 +1,110 @@
+"""What the user agent gives out: bytes to send and things that happened. One closed union, consumed with `match`.
+
+`run/` sends every `Send`; `carriers/sip.py` takes the rest, each of which names its call by the `SipCall` number
+that the user agent gave it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NewType
+
+from offhook.core.media import Address
+
+if TYPE_CHECKING:
+    from offhook.sip.message import Request, Response
+    from offhook.sip.sdp import Session
+
+SipCall = NewType("SipCall", int)
+"""The user agent's number for one call (an INVITE and the dialog that it made)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Where a message came from or goes to: "udp" or "tcp", our address and theirs.
+
+    `connection` tells TCP connections apart; 0 asks the transport to use or open one.
+    """
+
+    transport: str
+    local: Address
+    remote: Address
+    connection: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Bytes to put on a flow."""
+
+    flow: Flow
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingCall:
+    """A new INVITE, after 100 was sent. `offer` is None where the offer is delayed (RFC 3264 section 5)."""
+
+    call: SipCall
+    invite: Request
+    flow: Flow
+    offer: Session | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A provisional response above 100 to an INVITE of ours."""
+
+    call: SipCall
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An INVITE of ours got its 2xx; the ACK is on its way. `answer` is the SDP in it, if any."""
+
+    call: SipCall
+    response: Response
+    answer: Session | None
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """The ACK to our 2xx came. `answer` is its SDP: the answer to our delayed offer, else None."""
+
+    call: SipCall
+    answer: Session | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reoffered:
+    """A re-INVITE. Answer it with `accept_reoffer` or `refuse_reoffer`; `offer` is None where it asks for ours."""
+
+    call: SipCall
+    offer: Session | None
+
+
+@dataclass(frozen=True, slots=True)
+class TransferProgress:
+    """What became of our REFER: its own final response, then each NOTIFY's sipfrag. `final` when it is over."""
+
+    call: SipCall
+    code: int
+    reason: str
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The call is over. Told exactly once a call, whoever ended it.
+
+    `code` is the SIP status that fits (200 for a BYE after answer, 487 for a CANCEL, 408 where an ACK never came …);
+    `reason` is one of `hangup` (we ended it), `remote_hangup`, `cancelled`, `refused`, `no_answer`, `no_ack`,
+    `transport`, `timeout`.
+    """
+
+    call: SipCall
+    code: int
+    reason: str
+
+
+Outcome = Send | IncomingCall | Progress | Answered | Confirmed | Reoffered | TransferProgress | Ended
