@@ -1,0 +1,68 @@
+# setup · demo · test · check · bench · sim · fuzz · docs · native: each works as the first command in a fresh clone,
+# because each waits for .venv/.ready, which knows what it was made from.
+
+BIN     := .venv/bin
+PIP     := $(BIN)/uv pip install --python $(BIN)/python --require-hashes --only-binary :all:
+NATIVE  := $(shell find native -name target -prune -o -name fuzz -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
+SEED    ?= 1
+CALLS   ?= 1000
+BENCHES ?= media memory ear signalling pacing turn
+ARGS    ?=
+export FUZZ_SECONDS ?= 60
+
+.DELETE_ON_ERROR:
+.PHONY: setup demo test check bench sim fuzz docs native
+
+setup: .venv/.ready
+	@echo "ready: make demo, make test, or $(BIN)/offhook --help"
+
+demo: .venv/.ready
+	$(BIN)/offhook demo --out demo $(ARGS)
+
+test: .venv/.ready
+	$(BIN)/pytest $(ARGS)
+
+check: .venv/.ready .venv/.check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+	cd native && cargo fmt --check
+	cd native && cargo clippy --locked --all-targets -- -D warnings
+
+bench: .venv/.ready
+	@for name in $(BENCHES); do $(BIN)/offhook bench $$name $(ARGS) || exit; done
+
+sim: .venv/.ready
+	$(BIN)/offhook sim --seed $(SEED) --calls $(CALLS) $(ARGS)
+
+fuzz: .venv/.ready
+	$(BIN)/pytest -m fuzz $(ARGS)
+
+docs: .venv/.ready
+	$(BIN)/pytest tests/test_docs.py $(ARGS)
+
+native: .venv/.ready
+
+# What .venv is made of. A target is newer than all that it was made from, so a second run does nothing.
+
+.venv/.uv: requirements/uv.txt
+	@echo "[1/5] looking for Python, a C compiler and Rust"
+	@python=$$(tools/preflight) && echo "[2/5] .venv with $$($$python --version)" && $$python -m venv .venv
+	@echo "[3/5] uv, by hash"
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	@touch $@
+
+.venv/.packages: .venv/.uv requirements/dev.txt
+	@echo "[4/5] packages and local models, by hash (some 350 MB the first time)"
+	@$(PIP) -r requirements/dev.txt
+	@touch $@
+
+.venv/.ready: .venv/.packages pyproject.toml $(NATIVE)
+	@echo "[5/5] the media plane, compiled"
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/maturin develop --uv --release --locked
+	@touch $@
+
+.venv/.check: .venv/.packages requirements/check.txt
+	@$(PIP) -r requirements/check.txt
+	@touch $@
