@@ -1,0 +1,1 @@
+"""Managed telephony, one vendor a file: its wire and its leg."""

@@ -1,0 +1,1 @@
+"""What an operator looks at and drives: HTTP API, live events, pages."""
