@@ -20,6 +20,7 @@ demo: .venv/.ready
 	$(BIN)/offhook demo --out demo $(ARGS)
 
 test: .venv/.ready
+	cd native && cargo test --locked --quiet --no-default-features
 	$(BIN)/pytest $(ARGS)
 
 check: .venv/.ready .venv/.check
@@ -60,7 +61,7 @@ native: .venv/.ready
 
 .venv/.ready: .venv/.packages pyproject.toml $(NATIVE)
 	@echo "[5/5] the media plane, compiled"
-	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/maturin develop --uv --release --locked
+	@env -u CONDA_PREFIX VIRTUAL_ENV="$(CURDIR)/.venv" $(BIN)/maturin develop --uv --release --locked
 	@touch $@
 
 .venv/.check: .venv/.packages requirements/check.txt

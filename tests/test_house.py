@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import importlib
 import itertools
+import json
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -162,6 +164,24 @@ def test_the_version_is_said_once_and_the_same() -> None:
     crate = tomllib.loads((ROOT / "native" / "Cargo.toml").read_text())["package"]["version"]
     assert crate == PROJECT["project"]["version"]
     assert f"## {crate}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_preflight_asks_for_a_rust_that_every_crate_takes() -> None:
+    command = [
+        "cargo",
+        "metadata",
+        "--format-version=1",
+        "--locked",
+        "--manifest-path",
+        str(ROOT / "native/Cargo.toml"),
+    ]
+    packages = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["packages"]
+
+    def version(package: dict[str, str | None]) -> tuple[int, ...]:
+        return tuple(int(part) for part in (package["rust_version"] or "0").split("."))
+
+    ours = next(version(package) for package in packages if package["name"] == "offhook-native")
+    assert [package["name"] for package in packages if version(package)[:2] > ours[:2]] == []
 
 
 def test_every_public_name_is_there() -> None:
