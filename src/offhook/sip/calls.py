@@ -1,0 +1,224 @@
+"""The calls of a user agent and what server and client sides share: names, numbers, ways out and the end of a call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from offhook.core.instants import Instant
+from offhook.sip.dialog import Dialog, DialogKey
+from offhook.sip.grammar import TOKEN, Fields, Malformed, write_host_port
+from offhook.sip.header import COOKIE, NameAddr
+from offhook.sip.message import Request
+from offhook.sip.outcomes import Ended, Flow, Outcome, SipCall
+from offhook.sip.session import OfferAnswer
+from offhook.sip.tables import Times
+from offhook.sip.timers import Timers
+from offhook.sip.transaction import (
+    RELIABLE,
+    ClientTransaction,
+    ServerTransaction,
+    Transactions,
+    TransactionUser,
+)
+from offhook.sip.uri import Uri, parse_uri
+
+if TYPE_CHECKING:
+    import random
+
+METHODS: Final = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "NOTIFY")
+"""What Allow says. NOTIFY is taken only as news of a REFER of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a user agent is and how far it goes.
+
+    `user` and `display` name us in Contact and From; `host` is the address that others reach us at where it is not
+    the socket's own (None). `server` is the Server and User-Agent header (None: neither is sent, since what software
+    answers is nobody's business). `ring_at_once` sends 180 right behind the 100. `max_calls` bounds the calls alive and
+    `max_transactions` those of both kinds: at 1500 calls a second each leaves two behind for 32 s, which is 96 000.
+    """
+
+    user: str = "offhook"
+    display: str = ""
+    host: str | None = None
+    server: str | None = None
+    extensions: tuple[str, ...] = ()
+    ring_at_once: bool = True
+    times: Times = field(default_factory=Times)
+    max_calls: int = 20_000
+    max_transactions: int = 131_072
+
+
+@dataclass(slots=True, eq=False)
+class Unacknowledged:
+    """A 2xx of ours that waits for its ACK: repeated from T1, doubling to T2 (section 13.3.1.4)."""
+
+    seq: int
+    flow: Flow
+    data: bytes
+    interval: int
+    delayed: bool
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One call. `phase` is ringing (they call us), inviting (we call), up or over.
+
+    `waiting` is a 2xx without its ACK; `reoffer` a re-INVITE of theirs that is not answered yet; `leaving` the headers
+    of a BYE that must wait for the ACK (section 15: the callee may not send BYE before it).
+    """
+
+    number: SipCall
+    flow: Flow
+    phase: str
+    local_tag: str
+    invite: ServerTransaction | None = None
+    inviting: ClientTransaction | None = None
+    dialog: Dialog | None = None
+    session: OfferAnswer = field(default_factory=OfferAnswer)
+    waiting: Unacknowledged | None = None
+    reoffer: ServerTransaction | None = None
+    leaving: Fields | None = None
+    natted: bool = False
+    cancelling: bool = False
+    referring: bool = False
+    forks: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    alarms: dict[str, Instant] = field(default_factory=dict[str, int])
+
+
+class Calls:
+    """Every call alive, by number and by dialog."""
+
+    def __init__(self, *, rng: random.Random, settings: Settings, user: TransactionUser) -> None:
+        self.rng = rng
+        self.settings = settings
+        self.out: list[Outcome] = []
+        self.timers = Timers()
+        self.transactions = Transactions(user=user, times=settings.times, timers=self.timers, out=self.out)
+        self.alive: dict[SipCall, Call] = {}
+        self.dialogs: dict[DialogKey, Call] = {}
+        # Our own branches carry this, so that a request which comes back to us is known (section 16.3).
+        self.mark = f"{rng.getrandbits(48):012x}"
+        self._numbers = 0
+        self.hello: Fields = (
+            ("Allow", ", ".join(METHODS)),
+            ("Supported", ", ".join(settings.extensions)),
+        )
+        if settings.server is not None:
+            refuse_breaks("Server", settings.server)
+
+    def number(self) -> SipCall:
+        """Give a new call its number."""
+        self._numbers += 1
+        return SipCall(self._numbers)
+
+    def tag(self) -> str:
+        """Make a tag (section 19.3: at least 32 random bits)."""
+        return f"{self.rng.getrandbits(64):016x}"
+
+    def branch(self) -> str:
+        """Make a branch that no other request has."""
+        return f"{COOKIE}{self.mark}{self.rng.getrandbits(64):016x}"
+
+    def here(self, flow: Flow) -> str:
+        """Give host and port that the far end of a flow reaches us at."""
+        return write_host_port(self.settings.host or flow.local[0], flow.local[1])
+
+    def via(self, flow: Flow, branch: str) -> str:
+        """Make the Via of a request of ours; `rport` asks for the way back (RFC 3581)."""
+        return f"SIP/2.0/{flow.transport.upper()} {self.here(flow)};rport;branch={branch}"
+
+    def contact(self, flow: Flow) -> str:
+        """Make our Contact."""
+        transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
+        return f"<sip:{self.settings.user}@{self.here(flow)}{transport}>"
+
+    def sender(self, flow: Flow, uri: Uri | None) -> NameAddr:
+        """Give who we are in From."""
+        host = self.settings.host or flow.local[0]
+        return NameAddr(self.settings.display, str(uri or Uri("sip", self.settings.user, host)))
+
+    def named(self, *, response: bool) -> Fields:
+        """Give the header that names the software, if it is to be named."""
+        name = self.settings.server
+        return () if name is None else (("Server" if response else "User-Agent", name),)
+
+    def route(self, call: Call) -> Flow:
+        """Give the flow that a request inside a dialog takes.
+
+        Streams stay on their connection. Datagrams go to the first route or the target where that is an address;
+        to where the call's own datagrams come from where it is a name, or where NAT made the Contact useless.
+        """
+        flow = call.flow
+        assert call.dialog is not None
+        if flow.transport in RELIABLE and flow.connection:
+            return flow
+        try:
+            uri = parse_uri(call.dialog.next_hop())
+        except Malformed:
+            return flow
+        if not is_address(uri.host) or (call.natted and not call.dialog.routes):
+            return flow
+        transport = (uri.param("transport") or flow.transport).lower()
+        if transport not in ("udp", "tcp"):
+            return flow
+        return Flow(transport, flow.local, (uri.host, uri.port or 5060))
+
+    def send_in_dialog(
+        self, now: Instant, call: Call, method: str, *, extra: Fields = (), body: bytes = b""
+    ) -> ClientTransaction:
+        """Send a request inside the dialog of a call."""
+        assert call.dialog is not None
+        flow = self.route(call)
+        branch = self.branch()
+        fields = (*extra, *self.named(response=False))
+        request = call.dialog.request(method, self.via(flow, branch), extra=fields, body=body)
+        return self.transactions.request(now, (branch, method), request, flow, call)
+
+    def acknowledge(self, dialog: Dialog, flow: Flow, seq: int, body: bytes = b"") -> bytes:
+        """Make and send the ACK of a 2xx (section 13.2.2.4): a new branch, the INVITE's number; give its bytes."""
+        extra = (("Content-Type", "application/sdp"),) if body else ()
+        ack: Request = dialog.request("ACK", self.via(flow, self.branch()), extra=extra, body=body, seq=seq)
+        data = bytes(ack)
+        self.transactions.send(flow, data)
+        return data
+
+    def bye(self, now: Instant, call: Call, headers: Fields = ()) -> None:
+        """Send BYE."""
+        self.send_in_dialog(now, call, "BYE", extra=headers)
+
+    def join(self, call: Call, dialog: Dialog) -> None:
+        """Give a call its dialog."""
+        call.dialog = dialog
+        self.dialogs[dialog.key] = call
+
+    def end(self, call: Call, code: int, reason: str) -> None:
+        """End a call: told once, then forgotten; its transactions run out by themselves."""
+        if call.phase == "over":
+            return
+        call.phase = "over"
+        call.waiting = None
+        call.reoffer = None
+        self.timers.clear(call)
+        del self.alive[call.number]
+        if call.dialog is not None:
+            self.dialogs.pop(call.dialog.key, None)
+        self.out.append(Ended(call.number, code, reason))
+
+
+def is_address(host: str) -> bool:
+    """Say whether a host is a numeric address."""
+    if ":" in host:
+        return set(host.lower()) <= set("0123456789abcdef:.")
+    parts = host.split(".")
+    return len(parts) == 4 and all(part.isascii() and part.isdigit() and int(part) < 256 for part in parts)
+
+
+def refuse_breaks(name: str, value: str) -> None:
+    """Refuse a header that could become two: ValueError where the name is no token or the value has a line break."""
+    if not name or not TOKEN.issuperset(name):
+        raise ValueError(f"{name!r} is no header name")
+    if "\r" in value or "\n" in value or "\0" in value:
+        raise ValueError(f"a line break in {name}")

@@ -1,0 +1,166 @@
+"""Typed reading and writing of the headers that signalling turns on (RFC 3261 section 20, RFC 3581).
+
+Each reader takes the text of one element, gives a value and raises Malformed; each value writes itself with `str`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from offhook.sip.grammar import (
+    TOKEN,
+    Malformed,
+    Params,
+    end_of_quote,
+    number,
+    param,
+    parse_host_port,
+    parse_params,
+    quote,
+    unquote,
+    write_host_port,
+    write_params,
+)
+from offhook.sip.uri import Uri, parse_uri
+
+COOKIE: Final = "z9hG4bK"
+"""What every branch of RFC 3261 begins with (section 8.1.1.7)."""
+
+CSEQ_LIMIT: Final = 2**32 - 1
+"""Sections 8.1.1.5 and 20.16 say 2**31 to those who write; some write past it, so reading stops at 32 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """One Via element. `transport` is in capitals; `port` is None where the default is meant."""
+
+    transport: str
+    host: str
+    port: int | None
+    params: Params
+
+    def __str__(self) -> str:
+        """Write the element."""
+        return f"SIP/2.0/{self.transport} {write_host_port(self.host, self.port)}{write_params(self.params)}"
+
+    @property
+    def branch(self) -> str:
+        """The branch, "" where there is none (RFC 2543)."""
+        return param(self.params, "branch") or ""
+
+
+def parse_via(text: str) -> Via:
+    """Read one Via element. White space may stand around every separator (RFC 4475 section 3.1.1.1)."""
+    protocol, slash, rest = text.partition("/")
+    version, slash2, rest = rest.partition("/")
+    if not slash or not slash2:
+        raise Malformed("via", "a Via without a protocol")
+    if protocol.strip().upper() != "SIP" or version.strip() != "2.0":
+        raise Malformed("via", "a Via of another protocol")
+    pieces = rest.split(None, 1)
+    if len(pieces) != 2 or not TOKEN.issuperset(pieces[0]):
+        raise Malformed("via", "a Via without a host")
+    transport, rest = pieces
+    sent_by, semicolon, params = rest.partition(";")
+    try:
+        host, port = parse_host_port(sent_by.strip())
+        return Via(transport.upper(), host, port, parse_params(semicolon + params))
+    except Malformed as fault:
+        raise Malformed("via", str(fault)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class NameAddr:
+    """A name-addr or addr-spec with header parameters: From, To, Contact, Route, Refer-To …
+
+    `display` is unquoted. `uri` is its text; `parse_uri` gives its parts.
+    """
+
+    display: str
+    uri: str
+    params: Params = ()
+
+    def __str__(self) -> str:
+        """Write the element, always as a name-addr."""
+        name = f"{quote(self.display)} " if self.display else ""
+        return f"{name}<{self.uri}>{write_params(self.params)}"
+
+    @property
+    def tag(self) -> str:
+        """The tag, "" where there is none."""
+        return param(self.params, "tag") or ""
+
+    def parsed(self) -> Uri:
+        """Give the URI's parts. Malformed where it can't be read."""
+        return parse_uri(self.uri)
+
+
+def parse_name_addr(text: str, kind: str = "name_addr") -> NameAddr:
+    """Read a From, To, Contact … element. Malformed, as `kind`, where quotes, brackets or the URI are broken."""
+    try:
+        return _name_addr(text.strip())
+    except Malformed as fault:
+        raise Malformed(kind, str(fault)) from None
+
+
+def _name_addr(text: str) -> NameAddr:
+    if text[:1] == '"':
+        end = end_of_quote(text, 0)
+        display = unquote(text[:end])
+        rest = text[end:].lstrip()
+        if rest[:1] != "<":
+            raise Malformed("name_addr", "a quoted name without an address")
+    else:
+        open_at = text.find("<")
+        if open_at < 0:
+            return _addr_spec(text)
+        display = text[:open_at].rstrip()
+        if display and any(character in '",;<>\\' for character in display):
+            raise Malformed("name_addr", "a display name that must be quoted")
+        rest = text[open_at:]
+    uri, bracket, params = rest[1:].partition(">")
+    if not bracket:
+        raise Malformed("name_addr", "an address without its closing bracket")
+    _plausible(uri)
+    return NameAddr(display, uri, parse_params(params) if params else ())
+
+
+def _addr_spec(text: str) -> NameAddr:
+    # Section 20.10: without brackets a comma, semicolon or question mark in the URI belongs to the header.
+    uri, semicolon, params = text.partition(";")
+    uri = uri.rstrip()
+    if "?" in uri or "," in uri:
+        raise Malformed("name_addr", "an address that must be in brackets")
+    _plausible(uri)
+    return NameAddr("", uri, parse_params(semicolon + params))
+
+
+def _plausible(uri: str) -> None:
+    """Refuse what is no URI at all, cheaply; the parts are read where they are needed."""
+    scheme, colon, rest = uri.partition(":")
+    if not colon or not scheme or not rest or " " in uri or "\t" in uri or "<" in uri or '"' in uri:
+        raise Malformed("uri", "an address that is no URI")
+
+
+def parse_cseq(text: str) -> tuple[int, str]:
+    """Read a CSeq: its number and method."""
+    pieces = text.split()
+    if len(pieces) != 2 or not TOKEN.issuperset(pieces[1]):
+        raise Malformed("cseq", "a CSeq without a number and a method")
+    return number(pieces[0], CSEQ_LIMIT, "cseq"), pieces[1]
+
+
+def parse_max_forwards(text: str) -> int:
+    """Read a Max-Forwards (section 20.22: 0 to 255)."""
+    return number(text.strip(), 255, "max_forwards")
+
+
+def media_type(text: str) -> tuple[str, Params]:
+    """Read a Content-Type: `type/subtype` in lower case, parameters."""
+    essence, semicolon, params = text.partition(";")
+    kind, slash, subtype = essence.partition("/")
+    kind, subtype = kind.strip().lower(), subtype.strip().lower()
+    if not slash or not kind or not subtype or not TOKEN.issuperset(kind) or not TOKEN.issuperset(subtype):
+        raise Malformed("content_type", "a Content-Type that is none")
+    return f"{kind}/{subtype}", parse_params(semicolon + params)

@@ -1,0 +1,315 @@
+"""Offer and answer for one stream of audio (RFC 3264, 3551, 4733, 5761, 6337). Functions only.
+
+    make_offer ───────► their answer ─► accept_answer ─► MediaPlan
+    their offer ─► answer_offer ─► our answer, MediaPlan
+
+An answer names one audio codec, telephone-event and comfort noise at the same clock if they were offered, in the offer's
+profile, and has as many m= lines as the offer; what we do not take is declined with port 0. A secure profile is taken only
+where the caller of these functions says that SRTP is there: plain RTP under the name SAVP would be a lie.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from offhook.core.codecs import AUDIO, COMFORT_NOISE, PCMA, PCMU, TELEPHONE_EVENT, Codec
+from offhook.core.errors import ProtocolError
+from offhook.core.media import Address, MediaPlan
+from offhook.sip.sdp import Line, Media, Session
+
+PLAIN: Final = ("RTP/AVP", "RTP/AVPF")
+SECURE: Final = ("RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF")
+
+PTIMES: Final = (10, 20, 30, 40, 50, 60)
+"""Packet times that we send; what else is asked for becomes 20 (RFC 3551 section 4.2)."""
+
+DTMF_PAYLOAD: Final = 101
+"""The number we offer telephone-event under: dynamic, and the one nearly all use."""
+
+EVENTS: Final = "0-15"
+"""The events we take: keys 0-9, *, #, A-D (RFC 4733 section 3.2)."""
+
+_MIRROR: Final = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
+_NUMBERED: Final = {str(codec.static_payload): codec for codec in (PCMU, PCMA, COMFORT_NOISE)}
+_KNOWN: Final = {codec.name.lower(): codec for codec in (PCMU, PCMA, COMFORT_NOISE, TELEPHONE_EVENT)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """What one m= section offers of what we speak: payload numbers by codec, the offerer's order."""
+
+    audio: tuple[tuple[int, Codec], ...]
+    dtmf: int | None
+    noise: int | None
+
+
+def _payloads(media: Media, codecs: tuple[Codec, ...]) -> _Stream:
+    """Read the formats of a section. An rtpmap wins over the static number; a clock that is not the codec's is none."""
+    maps: dict[str, str] = {}
+    for letter, value in media.lines:
+        if letter == "a" and value[:7] == "rtpmap:":
+            payload, _, encoding = value[7:].strip().partition(" ")
+            maps[payload] = encoding.strip()
+    audio: list[tuple[int, Codec]] = []
+    dtmf: int | None = None
+    noise: int | None = None
+    for text in media.formats:
+        if not (text.isascii() and text.isdigit()) or len(text) > 3 or int(text) > 127:
+            continue
+        encoding = maps.get(text)
+        if encoding is None:
+            codec = _NUMBERED.get(text)
+        else:
+            name, _, clock = encoding.partition("/")
+            codec = _KNOWN.get(name.lower())
+            if codec is not None and clock not in (str(codec.clock_hz), f"{codec.clock_hz}/1"):
+                codec = None
+        if codec is None:
+            continue
+        payload = int(text)
+        if codec is TELEPHONE_EVENT:
+            dtmf = payload if dtmf is None else dtmf
+        elif codec is COMFORT_NOISE:
+            noise = payload if noise is None else noise
+        elif codec in codecs:
+            audio.append((payload, codec))
+    return _Stream(tuple(audio), dtmf, noise)
+
+
+def make_offer(
+    *,
+    address: str,
+    port: int,
+    codecs: tuple[Codec, ...] = AUDIO,
+    session_id: int,
+    version: int,
+    direction: str = "sendrecv",
+) -> Session:
+    """Offer one stream of audio: `codecs` in order, telephone-event and comfort noise."""
+    numbers = [(_own_number(codec, index), codec) for index, codec in enumerate(codecs)]
+    formats = tuple([str(payload) for payload, _ in numbers])
+    lines = [("a", f"rtpmap:{payload} {codec.name}/{codec.clock_hz}") for payload, codec in numbers]
+    dtmf = str(DTMF_PAYLOAD)
+    lines += [
+        ("a", "rtpmap:13 CN/8000"),
+        ("a", f"rtpmap:{dtmf} telephone-event/8000"),
+        ("a", f"fmtp:{dtmf} {EVENTS}"),
+        ("a", "ptime:20"),
+        ("a", direction),
+    ]
+    media = Media("audio", port, "RTP/AVP", (*formats, "13", dtmf), tuple(lines))
+    return Session(_head(address, session_id, version), (media,))
+
+
+def _own_number(codec: Codec, index: int) -> int:
+    return codec.static_payload if codec.static_payload is not None else 102 + index
+
+
+def _head(address: str, session_id: int, version: int, timing: str = "0 0") -> tuple[Line, ...]:
+    family = "IP6" if ":" in address else "IP4"
+    return (
+        ("v", "0"),
+        ("o", f"- {session_id} {version} IN {family} {address}"),
+        ("s", "-"),
+        ("c", f"IN {family} {address}"),
+        ("t", timing),
+    )
+
+
+def answer_offer(
+    offer: Session,
+    *,
+    address: str,
+    port: int,
+    codecs: tuple[Codec, ...] = AUDIO,
+    session_id: int,
+    version: int,
+    secure: bool = False,
+    crypto: tuple[Line, ...] = (),
+    direction: str = "sendrecv",
+) -> tuple[Session, MediaPlan]:
+    """Answer an offer with the first stream of audio that we can take; give the answer and the agreed plan.
+
+    `secure` says that SRTP is available, so that SAVP profiles may be taken; `crypto` are the lines that key it.
+    `direction` is what we want; the answer never asks for more than the offer allows (RFC 3264 section 6.1).
+    ProtocolError with code 488 where nothing fits.
+    """
+    profiles = PLAIN + SECURE if secure else PLAIN
+    chosen: Media | None = None
+    stream = _Stream((), None, None)
+    for media in offer.media:
+        if media.kind == "audio" and media.port and media.protocol.upper() in profiles:
+            stream = _payloads(media, codecs)
+            if stream.audio:
+                chosen = media
+                break
+    if chosen is None:
+        raise ProtocolError("no audio that we can take was offered", 488)
+    held = _held(offer.address(chosen))
+    way = _narrowed(_MIRROR[offer.direction(chosen)], direction)
+    if held:
+        way = _narrowed(way, "recvonly")
+    ptime = _ptime(chosen)
+    payload, codec = stream.audio[0]
+    mux = chosen.attribute("rtcp-mux") is not None
+    section = _answer_section(chosen, port, payload, codec, stream, ptime, way, mux=mux, crypto=crypto)
+    sections = tuple([section if media is chosen else _declined(media) for media in offer.media])
+    timing = next((value for letter, value in offer.lines if letter == "t"), "0 0")
+    # An answer names what we take and what we send by the same numbers, so both directions are one list.
+    plan = MediaPlan(
+        remote=_remote(offer, chosen),
+        remote_rtcp=_remote_rtcp(offer, chosen, mux=mux),
+        send=(payload, codec.name),
+        receive=((payload, codec.name),),
+        dtmf_send=stream.dtmf,
+        dtmf_receive=stream.dtmf,
+        noise_send=stream.noise,
+        noise_receive=stream.noise,
+        ptime_ms=ptime,
+        sending=way in ("sendrecv", "sendonly"),
+        receiving=way in ("sendrecv", "recvonly"),
+        rtcp_mux=mux,
+    )
+    return Session(_head(address, session_id, version, timing), sections), plan
+
+
+def _answer_section(
+    offered: Media,
+    port: int,
+    payload: int,
+    codec: Codec,
+    stream: _Stream,
+    ptime: int,
+    way: str,
+    *,
+    mux: bool,
+    crypto: tuple[Line, ...],
+) -> Media:
+    formats = [str(payload)]
+    lines: list[Line] = [("a", f"rtpmap:{payload} {codec.name}/{codec.clock_hz}")]
+    if stream.noise is not None:
+        formats.append(str(stream.noise))
+        lines.append(("a", f"rtpmap:{stream.noise} CN/8000"))
+    if stream.dtmf is not None:
+        formats.append(str(stream.dtmf))
+        lines.append(("a", f"rtpmap:{stream.dtmf} telephone-event/8000"))
+        lines.append(("a", f"fmtp:{stream.dtmf} {EVENTS}"))
+    lines.append(("a", f"ptime:{ptime}"))
+    lines.append(("a", way))
+    if mux:
+        lines.append(("a", "rtcp-mux"))
+    mid = offered.attribute("mid")
+    if mid:
+        lines.append(("a", f"mid:{mid}"))
+    lines += crypto
+    return Media(offered.kind, port, offered.protocol, tuple(formats), tuple(lines))
+
+
+def _declined(media: Media) -> Media:
+    """Decline a section: port 0, the same kind, protocol and formats (RFC 3264 section 6)."""
+    return Media(media.kind, 0, media.protocol, media.formats)
+
+
+def accept_answer(offer: Session, answer: Session, *, secure: bool = False) -> MediaPlan:
+    """Read the answer to an offer of ours.
+
+    ProtocolError with code 488 where the answer breaks RFC 3264 or takes no stream of ours.
+    """
+    if len(answer.media) != len(offer.media):
+        raise ProtocolError("the answer has another number of m= lines than the offer", 488)
+    for ours, theirs in zip(offer.media, answer.media, strict=True):
+        if ours.kind != "audio" or not ours.port or not theirs.port:
+            continue
+        if theirs.kind != ours.kind or theirs.protocol.upper() != ours.protocol.upper():
+            raise ProtocolError("the answer changes the kind or the profile of a stream", 488)
+        if theirs.protocol.upper() in SECURE and not secure:
+            raise ProtocolError("the answer wants SRTP", 488)
+        return _accepted(offer, ours, answer, theirs)
+    raise ProtocolError("the answer declines every stream", 488)
+
+
+def _accepted(offer: Session, ours: Media, answer: Session, theirs: Media) -> MediaPlan:
+    known = tuple(_KNOWN.values())
+    mine = _payloads(ours, known)
+    named = _payloads(theirs, tuple([codec for _, codec in mine.audio]))
+    if not named.audio:
+        raise ProtocolError("the answer names no codec that was offered", 488)
+    payload, codec = named.audio[0]
+    way = _narrowed(offer.direction(ours), _MIRROR[answer.direction(theirs)])
+    if _held(answer.address(theirs)):
+        way = _narrowed(way, "recvonly")
+    mux = ours.attribute("rtcp-mux") is not None and theirs.attribute("rtcp-mux") is not None
+    both_dtmf = mine.dtmf is not None and named.dtmf is not None
+    both_noise = mine.noise is not None and named.noise is not None
+    # RFC 3264 section 7: we send by the answer's numbers; they may send anything that we offered, by ours.
+    return MediaPlan(
+        remote=_remote(answer, theirs),
+        remote_rtcp=_remote_rtcp(answer, theirs, mux=mux),
+        send=(payload, codec.name),
+        receive=tuple([(number, offered.name) for number, offered in mine.audio]),
+        dtmf_send=named.dtmf if both_dtmf else None,
+        dtmf_receive=mine.dtmf if both_dtmf else None,
+        noise_send=named.noise if both_noise else None,
+        noise_receive=mine.noise if both_noise else None,
+        ptime_ms=_ptime(theirs),
+        sending=way in ("sendrecv", "sendonly"),
+        receiving=way in ("sendrecv", "recvonly"),
+        rtcp_mux=mux,
+    )
+
+
+def _narrowed(way: str, limit: str) -> str:
+    """Give what both directions allow."""
+    sending = way in ("sendrecv", "sendonly") and limit in ("sendrecv", "sendonly")
+    receiving = way in ("sendrecv", "recvonly") and limit in ("sendrecv", "recvonly")
+    return "sendrecv" if sending and receiving else "sendonly" if sending else "recvonly" if receiving else "inactive"
+
+
+def _held(address: str | None) -> bool:
+    # RFC 2543 hold, still sent by old phones: "do not send to me" (RFC 3264 section 8.4).
+    return address in ("0.0.0.0", "::")  # noqa: S104 - compared, never bound
+
+
+def _ptime(media: Media) -> int:
+    """Give the packet time to send with: what they ask for if we can, never above their maxptime."""
+    wanted = _milliseconds(media.attribute("ptime")) or 20
+    most = _milliseconds(media.attribute("maxptime")) or PTIMES[-1]
+    if wanted in PTIMES and wanted <= most:
+        return wanted
+    fitting = [ptime for ptime in PTIMES if ptime <= min(most, 20)]
+    return fitting[-1] if fitting else PTIMES[0]
+
+
+def _milliseconds(text: str | None) -> int | None:
+    digits = (text or "").strip().partition(".")[0]
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 6 else None
+
+
+def _numeric(host: str) -> bool:
+    """Say whether a host is an address; a name would have to be looked up, so symmetric RTP finds it instead."""
+    if ":" in host:
+        return set(host.lower()) <= set("0123456789abcdef:.")
+    parts = host.split(".")
+    return len(parts) == 4 and all(part.isascii() and part.isdigit() and int(part) < 256 for part in parts)
+
+
+def _remote(session: Session, media: Media) -> Address | None:
+    host = session.address(media)
+    if host is None or _held(host) or not _numeric(host):
+        return None
+    return host, media.port
+
+
+def _remote_rtcp(session: Session, media: Media, *, mux: bool) -> Address | None:
+    remote = _remote(session, media)
+    if remote is None or mux:
+        return remote
+    value = media.attribute("rtcp")
+    if value is not None:
+        # RFC 3605: port [ "IN" family address ]
+        pieces = value.split()
+        if pieces and pieces[0].isascii() and pieces[0].isdigit() and 0 < int(pieces[0][:6]) <= 65535:
+            host = pieces[3] if len(pieces) >= 4 and _numeric(pieces[3]) and not _held(pieces[3]) else remote[0]
+            return host, int(pieces[0])
+    return (remote[0], remote[1] + 1) if remote[1] < 65535 else None

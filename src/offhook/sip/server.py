@@ -1,0 +1,368 @@
+"""The server side of the user agent (RFC 3261 sections 8.2, 9.2, 11.2, 13.3, 14.2, 15.1.2): what is answered, and how.
+
+    new request ─► examine: may it be answered at all? ─► invite · reinvite · bye · options · notify
+    orders:  answer · reject · accept_reoffer · refuse_reoffer
+
+Everything that can be wrong with a request is found before anything of a call changes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from offhook.core.instants import Instant
+from offhook.sip.body import description, fragment
+from offhook.sip.calls import Call, Calls, Unacknowledged, refuse_breaks
+from offhook.sip.codes import reason as reason_phrase
+from offhook.sip.dialog import Dialog, contact_of, served_dialog
+from offhook.sip.grammar import Fields, Malformed
+from offhook.sip.header import NameAddr, parse_max_forwards
+from offhook.sip.message import Request, Response, response
+from offhook.sip.outcomes import Confirmed, IncomingCall, Reoffered, TransferProgress
+from offhook.sip.sdp import Session, parse_sdp
+from offhook.sip.transaction import ServerTransaction
+
+KNOWN: Final = frozenset(
+    {"REGISTER", "INFO", "MESSAGE", "UPDATE", "SUBSCRIBE", "PUBLISH", "PRACK", "REFER", "NOTIFY"}
+    | {"INVITE", "ACK", "BYE", "CANCEL", "OPTIONS"}
+)
+"""Methods that we know of: refused with 405 where we do not serve them, others with 501 (section 21.5.2)."""
+
+SERVED: Final = frozenset({"INVITE", "BYE", "OPTIONS", "NOTIFY"})
+
+ACCEPT: Final = ("Accept", "application/sdp")
+
+
+class Refusal(Exception):
+    """A request that is well formed and answered with `code`."""
+
+    def __init__(self, code: int, headers: Fields = ()) -> None:
+        super().__init__(code)
+        self.code = code
+        self.headers = headers
+
+
+class Server:
+    """Answers requests."""
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+        self.refusing = False
+        self.retry_after = (1, 10)
+
+    # --- what comes
+
+    def request(
+        self, now: Instant, transaction: ServerTransaction, sender: NameAddr, seq: int, to_tag: str
+    ) -> Malformed | None:
+        """Take a new request, for which a transaction has just begun; give what was wrong with it, if anything."""
+        request = transaction.request
+        key = (request.first("Call-ID") or "", to_tag, sender.tag)
+        call = self.calls.dialogs.get(key) if to_tag else None
+        try:
+            self._examine(transaction, in_dialog=bool(to_tag), known=call is not None)
+            if call is not None:
+                self._within(now, transaction, call, seq)
+            elif request.method == "INVITE":
+                self._invite(now, transaction, sender, seq)
+            elif request.method == "OPTIONS":
+                self._options(now, transaction)
+            else:
+                raise Refusal(481)
+        except Refusal as refusal:
+            self._respond(now, transaction, refusal.code, refusal.headers)
+        except Malformed as fault:
+            self._respond(now, transaction, fault.code)
+            return fault
+        return None
+
+    def _examine(self, transaction: ServerTransaction, *, in_dialog: bool, known: bool) -> None:
+        """Refuse what can't be answered whatever its purpose, in the order of section 8.2."""
+        request = transaction.request
+        method = request.method
+        if method not in SERVED:
+            if method == "REFER" and in_dialog and not known:
+                raise Refusal(481)
+            if in_dialog and not known and method in KNOWN:
+                raise Refusal(481)
+            raise Refusal(405 if method in KNOWN else 501, self.calls.hello[:1])
+        scheme = request.uri.partition(":")[0].lower()
+        if scheme not in ("sip", "sips"):
+            raise Refusal(416)
+        if in_dialog and not known:
+            raise Refusal(481)
+        if not in_dialog:
+            self._loops(transaction)
+        required = [*request.values("Require")] if request.first("Require") is not None else []
+        if method != "CANCEL" and required:
+            unknown = [tag for tag in required if tag not in self.calls.settings.extensions]
+            if unknown:
+                raise Refusal(420, (("Unsupported", ", ".join(unknown)),))
+        if request.first("Content-Encoding") not in (None, "identity", ""):
+            raise Refusal(415, (("Accept-Encoding", "identity"),))
+
+    def _loops(self, transaction: ServerTransaction) -> None:
+        request = transaction.request
+        merged = self.calls.transactions.merges.get(transaction.merge) if transaction.merge is not None else None
+        if merged is not None and merged is not transaction:
+            raise Refusal(482)  # section 8.2.2.2: the same request by another way
+        for name, value in request.headers:
+            if name == "Via" and self.calls.mark in value:
+                raise Refusal(482)
+        forwards = request.first("Max-Forwards")
+        # Who only ends a call need not count hops (RFC 4475 section 3.3.11), and OPTIONS is answered at 0. But what
+        # answers here may dial on, and a ring of such answerers ends only where somebody counts.
+        if request.method == "INVITE" and forwards is not None and parse_max_forwards(forwards) == 0:
+            raise Refusal(483)
+
+    def _respond(
+        self,
+        now: Instant,
+        transaction: ServerTransaction,
+        code: int,
+        headers: Fields = (),
+        body: bytes = b"",
+        reason: str = "",
+    ) -> Response:
+        fields = (*transaction.echo, *headers, *self.calls.named(response=True))
+        message = response(code, fields, body, reason)
+        self.calls.transactions.respond(now, transaction, message)
+        return message
+
+    def _retry_after(self) -> Fields:
+        # Spread, so that those who were turned away do not all come back at once.
+        return (("Retry-After", str(self.calls.rng.randint(*self.retry_after))),)
+
+    def _options(self, now: Instant, transaction: ServerTransaction) -> None:
+        if self.refusing:
+            raise Refusal(503, self._retry_after())
+        flow = transaction.flow
+        contact = ("Contact", self.calls.contact(flow))
+        self._respond(now, transaction, 200, (contact, ACCEPT, *self.calls.hello))
+
+    def _invite(self, now: Instant, transaction: ServerTransaction, sender: NameAddr, seq: int) -> None:
+        request = transaction.request
+        if self.refusing or len(self.calls.alive) >= self.calls.settings.max_calls:
+            raise Refusal(503, self._retry_after())
+        offer = self._offer(request)
+        to = next(value for name, value in transaction.echo if name == "To")
+        dialog = served_dialog(request, sender, to, transaction.tag, seq)
+        flow = transaction.flow
+        call = Call(self.calls.number(), flow, "ringing", transaction.tag, invite=transaction)
+        transaction.owner = call
+        call.natted = ";received=" in transaction.echo[0][1]
+        if offer is not None:
+            call.session.offered(offer)
+        self.calls.alive[call.number] = call
+        self.calls.join(call, dialog)
+        stamp = request.first("Timestamp")
+        self._respond(now, transaction, 100, (("Timestamp", stamp),) if stamp is not None else ())
+        if self.calls.settings.ring_at_once:
+            extra = (*self._recorded(request), ("Contact", self.calls.contact(flow)))
+            self._respond(now, transaction, 180, extra)
+        self.calls.out.append(IncomingCall(call.number, request, flow, offer))
+
+    def _offer(self, request: Request) -> Session | None:
+        """Give the description in a request, None where there is no body. 415 where it is of another type."""
+        if not request.body.strip():
+            return None
+        data = description(request)
+        if data is None:
+            raise Refusal(415, (ACCEPT,))
+        accept = request.values("Accept") if request.first("Accept") else []
+        kinds = {element.partition(";")[0].strip().lower() for element in accept}
+        if kinds and not kinds & {"application/sdp", "application/*", "*/*"}:
+            raise Refusal(406, (ACCEPT,))
+        return parse_sdp(data)
+
+    @staticmethod
+    def _recorded(request: Request) -> Fields:
+        return tuple([field for field in request.headers if field[0] == "Record-Route"])
+
+    # --- inside a dialog
+
+    def _within(self, now: Instant, transaction: ServerTransaction, call: Call, seq: int) -> None:
+        dialog = call.dialog
+        assert dialog is not None
+        if dialog.remote_seq is not None and seq <= dialog.remote_seq:
+            raise Refusal(500, self._retry_after())  # section 12.2.2: out of order
+        request = transaction.request
+        if request.method == "INVITE":
+            self._reinvite(now, transaction, call, dialog, seq)
+            return
+        dialog.remote_seq = seq
+        if request.method == "BYE":
+            self._bye(now, transaction, call)
+        elif request.method == "NOTIFY":
+            self._notify(now, transaction, call)
+        else:
+            self._respond(now, transaction, 200, (ACCEPT, *self.calls.hello))
+
+    def _bye(self, now: Instant, transaction: ServerTransaction, call: Call) -> None:
+        self._respond(now, transaction, 200)
+        if call.reoffer is not None:
+            self._respond(now, call.reoffer, 487)
+        if call.phase == "ringing" and call.invite is not None:
+            self._respond(now, call.invite, 487)  # section 15.1.2
+            self.calls.end(call, 487, "cancelled")
+        elif call.leaving is not None:
+            self.calls.end(call, 200, "hangup")
+        else:
+            self.calls.end(call, 200, "remote_hangup")
+
+    def _reinvite(self, now: Instant, transaction: ServerTransaction, call: Call, dialog: Dialog, seq: int) -> None:
+        if call.phase == "ringing" or call.reoffer is not None:
+            raise Refusal(500, self._retry_after())  # section 14.2: one after the other
+        if call.phase == "inviting" or call.session.open == "ours":
+            raise Refusal(491)
+        offer = self._offer(transaction.request)
+        contact_of(transaction.request)
+        # Whoever sends the next INVITE has our 2xx, whatever became of its ACK.
+        call.waiting = None
+        self.calls.timers.clear(call)
+        dialog.remote_seq = seq
+        dialog.refresh(transaction.request)
+        call.flow = transaction.flow
+        if offer is not None:
+            call.session.offered(offer)
+        call.reoffer = transaction
+        transaction.owner = call
+        self._respond(now, transaction, 100)
+        self.calls.out.append(Reoffered(call.number, offer))
+
+    def _notify(self, now: Instant, transaction: ServerTransaction, call: Call) -> None:
+        request = transaction.request
+        event = (request.first("Event") or "").partition(";")[0].strip().lower()
+        if event != "refer":
+            raise Refusal(489, (("Allow-Events", "refer"),))
+        if not call.referring:
+            raise Refusal(481)
+        code, phrase = fragment(request)
+        state = (request.first("Subscription-State") or "").partition(";")[0].strip().lower()
+        final = code >= 200 or state == "terminated"
+        call.referring = not final
+        self._respond(now, transaction, 200)
+        self.calls.out.append(TransferProgress(call.number, code, phrase, final))
+
+    def cancel(self, now: Instant, transaction: ServerTransaction, target: ServerTransaction | None) -> None:
+        """Take a CANCEL; `target` is the INVITE that it names (section 9.2)."""
+        if target is None:
+            self._respond(now, transaction, 481)
+            return
+        transaction.echo = tuple(
+            [(name, value if name != "To" else dict(target.echo)["To"]) for name, value in transaction.echo]
+        )
+        self._respond(now, transaction, 200)
+        call = target.owner
+        if target.state != "proceeding" or not isinstance(call, Call):
+            return  # too late: the final response has crossed it
+        self._respond(now, target, 487)
+        if call.invite is target:
+            self.calls.end(call, 487, "cancelled")
+        else:
+            call.reoffer = None
+            call.session.withdraw()
+
+    def ack(self, now: Instant, call: Call, request: Request, seq: int) -> bool:
+        """Take the ACK of a 2xx; give whether one was waited for."""
+        waiting = call.waiting
+        if waiting is None or waiting.seq != seq:
+            return False
+        answer: Session | None = None
+        broken = False
+        if waiting.delayed:
+            try:
+                data = description(request)
+                answer = parse_sdp(data) if data is not None else None
+            except Malformed:
+                answer = None
+            broken = answer is None
+        call.waiting = None
+        self.calls.timers.clear(call)
+        call.phase = "up"
+        if answer is not None:
+            call.session.answered(answer)
+        if call.leaving is not None:
+            self.calls.bye(now, call, call.leaving)
+            self.calls.end(call, 200, "hangup")
+        elif broken:
+            # The answer to our offer never came and can't come any more (RFC 3264 section 4): there is no session.
+            self.calls.bye(now, call, (("Reason", 'SIP;cause=488;text="No Answer In ACK"'),))
+            self.calls.end(call, 488, "refused")
+        else:
+            self.calls.out.append(Confirmed(call.number, answer))
+        return True
+
+    # --- orders
+
+    def answer(self, now: Instant, call: Call, body: Session) -> None:
+        """Answer a call: 200 with our description, repeated until the ACK comes."""
+        if call.phase != "ringing" or call.invite is None:
+            return
+        transaction, call.invite = call.invite, None
+        call.phase = "up"
+        self._accept(now, call, transaction, body)
+
+    def _accept(self, now: Instant, call: Call, transaction: ServerTransaction, body: Session) -> None:
+        delayed = call.session.open != "theirs"
+        if delayed:
+            call.session.offer(body)
+        else:
+            call.session.answer(body)
+        flow = transaction.flow
+        extra = (
+            *self._recorded(transaction.request),
+            ("Contact", self.calls.contact(flow)),
+            *self.calls.hello,
+            ("Content-Type", "application/sdp"),
+        )
+        self._respond(now, transaction, 200, extra, bytes(body))
+        times = self.calls.settings.times
+        seq = call.dialog.remote_seq if call.dialog is not None else None
+        call.waiting = Unacknowledged(seq or 0, flow, transaction.last, times.t1, delayed)
+        self.calls.timers.start(call, "repeat", now + times.t1)
+        self.calls.timers.start(call, "no_ack", now + 64 * times.t1)
+
+    def reject(self, now: Instant, call: Call, code: int, reason: str, headers: Fields) -> None:
+        """Refuse a call with a final response from 300 up."""
+        if not 300 <= code <= 699:
+            raise ValueError(f"{code} refuses nothing")
+        for name, value in (*headers, ("Reason-Phrase", reason)):
+            refuse_breaks(name, value)
+        if call.phase != "ringing" or call.invite is None:
+            return
+        self._respond(now, call.invite, code, headers, reason=reason or reason_phrase(code))
+        self.calls.end(call, code, "refused" if code != 487 else "hangup")
+
+    def accept_reoffer(self, now: Instant, call: Call, body: Session) -> None:
+        """Answer a re-INVITE."""
+        if call.reoffer is None:
+            return
+        transaction, call.reoffer = call.reoffer, None
+        self._accept(now, call, transaction, body)
+
+    def refuse_reoffer(self, now: Instant, call: Call, code: int) -> None:
+        """Refuse a re-INVITE; the session stays as it was."""
+        if not 300 <= code <= 699:
+            raise ValueError(f"{code} refuses nothing")
+        if call.reoffer is None:
+            return
+        transaction, call.reoffer = call.reoffer, None
+        call.session.withdraw()
+        self._respond(now, transaction, code)
+
+    # --- timers of a call
+
+    def expired(self, now: Instant, call: Call, alarm: str) -> None:
+        """Repeat a 2xx, or give up waiting for its ACK (section 13.3.1.4)."""
+        waiting = call.waiting
+        if waiting is None:
+            return
+        if alarm == "repeat":
+            self.calls.transactions.repeated += 1
+            self.calls.transactions.send(waiting.flow, waiting.data)
+            waiting.interval = min(waiting.interval * 2, self.calls.settings.times.t2)
+            self.calls.timers.start(call, "repeat", now + waiting.interval)
+            return
+        self.calls.bye(now, call, call.leaving or ())
+        self.calls.end(call, 408, "no_ack" if call.leaving is None else "hangup")

@@ -1,0 +1,82 @@
+"""Cutting a stream into messages by Content-Length (RFC 3261 section 18.3, RFC 5626 section 4.4.1 for keep-alives).
+
+bytes as they come ─► StreamParser.push ─► whole messages
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from offhook.sip.grammar import Malformed, number
+from offhook.sip.message import SIZE_LIMIT, canonical
+
+HEAD_LIMIT: Final = SIZE_LIMIT
+"""Bytes of a head that has not ended yet: no message may be larger as a whole."""
+
+PING: Final = b"\r\n\r\n"
+PONG: Final = b"\r\n"
+
+
+class StreamParser:
+    """One direction of one connection. After a Malformed the stream can't be followed any more: close it.
+
+    `pings` counts the double CRLFs that asked for a single one back (RFC 5626); the reader of the count answers them.
+    """
+
+    __slots__ = ("_buffer", "_need", "pings")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._need = 0
+        self.pings = 0
+
+    def push(self, data: bytes) -> list[bytes]:
+        """Take bytes; give the messages that are whole now, in order. Malformed where the stream makes no sense."""
+        self._buffer += data
+        out: list[bytes] = []
+        while (message := self._cut()) is not None:
+            out.append(message)
+        return out
+
+    def _cut(self) -> bytes | None:
+        buffer = self._buffer
+        while buffer[:2] == PONG:
+            if buffer[:4] == PING:
+                self.pings += 1
+                del buffer[:4]
+            elif len(buffer) < 4 and buffer in (PONG, PING[:3]):
+                if len(buffer) == 2:
+                    # A lone CRLF is a pong; what follows decides nothing about it, but a ping may be on its way.
+                    return None
+                return None
+            else:
+                del buffer[:2]
+        if len(buffer) < self._need or not buffer:
+            return None
+        end = buffer.find(b"\r\n\r\n")
+        if end < 0:
+            if len(buffer) > HEAD_LIMIT:
+                raise Malformed("size", "a head that does not end", 513)
+            return None
+        total = end + 4 + _content_length(bytes(buffer[:end]))
+        if total > SIZE_LIMIT:
+            raise Malformed("size", "a message that is too large", 513)
+        if len(buffer) < total:
+            self._need = total
+            return None
+        self._need = 0
+        message = bytes(buffer[:total])
+        del buffer[:total]
+        return message
+
+
+def _content_length(head: bytes) -> int:
+    """Find the length in a head. Section 18.3: over a stream it must be there; taken for 0 where it is not."""
+    lengths: set[int] = set()
+    for line in head.decode("latin-1").split("\r\n")[1:]:
+        name, colon, value = line.partition(":")
+        if colon and line[:1] not in (" ", "\t") and canonical(name.strip()) == "Content-Length":
+            lengths.add(number(value.strip(), SIZE_LIMIT, "content_length"))
+    if len(lengths) > 1:
+        raise Malformed("content_length", "two lengths")
+    return lengths.pop() if lengths else 0
