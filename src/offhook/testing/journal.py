@@ -18,14 +18,14 @@ _STAMP: Final = struct.Struct("<qcI")
 
 
 class Watcher(Protocol):
-    """Sees each datagram leave and arrive. `source` is what the far end will see, `destination` what was written to."""
+    """Sees each datagram leave and arrive, on the machines' side of any NAT."""
 
     def left(self, now: Instant, source: Address, destination: Address, data: bytes) -> None:
-        """A datagram (or a piece of a stream) was sent."""
+        """A datagram (or a piece of a stream) was sent: `source` is the socket, `destination` what it wrote to."""
         ...
 
     def arrived(self, now: Instant, source: Address, destination: Address, data: bytes) -> None:
-        """A datagram (or a piece of a stream) reached a bound address."""
+        """A datagram (or a piece of a stream) came: `source` is what the socket sees, `destination` the socket."""
         ...
 
 

@@ -28,7 +28,7 @@ from concurrent.futures import Executor
 from contextvars import Context, copy_context
 from typing import Any, Final, Protocol, TypeVar, TypeVarTuple, Unpack
 
-from offhook.core.instants import SECOND, Instant
+from offhook.core.instants import SECOND, Duration, Instant
 from offhook.core.media import Address
 
 _T = TypeVar("_T")
@@ -89,7 +89,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def __init__(self, *, start: Instant = START, network: Network | None = None, limit_s: float | None = None) -> None:
         super().__init__()
-        self._now = start
+        self._start = self._now = start
         self._now_s = start / SECOND
         self._limit: Instant | None = None if limit_s is None else start + round(limit_s * SECOND)
         self._world: list[tuple[Instant, int, Callable[..., object], tuple[Any, ...]]] = []
@@ -100,6 +100,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._descriptor = FIRST_DESCRIPTOR
         self._signals: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
         self._selector = _Selector(self)  # asyncio.BaseEventLoop turns by this attribute
+        self._scheduled: list[asyncio.TimerHandle]  # and keeps its timers in this one
         self.network = network
 
     # The clock
@@ -112,6 +113,16 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def now(self) -> Instant:
         """The virtual time in nanoseconds."""
         return self._now
+
+    @property
+    def age(self) -> Duration:
+        """The virtual nanoseconds since the loop was made."""
+        return self._now - self._start
+
+    def timers(self) -> list[str]:
+        """Name the process's timers that are still to fire, soonest first: what is left of calls that are over."""
+        handles: list[asyncio.TimerHandle] = sorted(handle for handle in self._scheduled if not handle.cancelled())
+        return [f"{handle!r}".split(" created at")[0].split(" at 0x")[0] for handle in handles]
 
     # The world outside of the process
 

@@ -145,7 +145,7 @@ class SimulatedNetwork:
             self._flows[source, destination] = flow
         seen = self._outside.get(source, source)
         journal = self._journal
-        journal.left(now, seen, destination, data)
+        journal.left(now, source, destination, data)
         journal.counters["sent"] += 1
         profile = self.profile
         loss, burst, reorder, duplicate = flow.loss(), flow.burst(), flow.reorder(), flow.duplicate()
@@ -175,11 +175,12 @@ class SimulatedNetwork:
         if destination in self._gone:
             self._journal.count("nat_closed")
             return
-        receive = self._bound.get(self._inside.get(destination, destination))
+        inside = self._inside.get(destination, destination)
+        receive = self._bound.get(inside)
         if receive is None:
             self._journal.count("nobody_there")
             return
-        self._journal.arrived(self._loop.now, source, destination, data)
+        self._journal.arrived(self._loop.now, source, inside, data)
         receive(data, source)
 
     # NAT

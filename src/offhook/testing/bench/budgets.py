@@ -1,0 +1,85 @@
+"""What each bench must reach: the one table, and the one place where a figure is held against it.
+
+A must is never absolute where the machine would decide it: it is a ratio to the floor of the same run, or a distance
+from the bare sleeper of the same run. A figure that was not measured is not met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Figure = float | int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Must:
+    """A bound on one figure. `stretch` is what we should like to reach."""
+
+    bound: Literal["at most", "exactly"]
+    limit: float
+    unit: str
+    stretch: float | None = None
+
+    def met(self, figure: Figure) -> bool:
+        """Say whether `figure` keeps the bound; what was not measured does not."""
+        if figure is None:
+            return False
+        return figure == self.limit if self.bound == "exactly" else figure <= self.limit
+
+
+def _most(limit: float, unit: str, stretch: float | None = None) -> Must:
+    return Must("at most", limit, unit, stretch)
+
+
+def _just(limit: float, unit: str) -> Must:
+    return Must("exactly", limit, unit)
+
+
+_TRACES = ("lan", "wan", "wifi", "lte")
+
+MUSTS: Mapping[str, Mapping[str, Must]] = {
+    "ear": {
+        **{f"{trace}_p50_ms": _just(0.0, "ms") for trace in _TRACES},
+        **{f"{trace}_mean_ms": _most(0.5, "ms") for trace in _TRACES},
+        **{f"{trace}_p99_ms": _most(20.0, "ms") for trace in _TRACES},
+        **{f"{trace}_dropped": _just(0, "packets") for trace in _TRACES},
+    },
+    "media": {
+        "ratio_200": _most(1.9, "× floor", 1.4),
+        "ratio_500": _most(1.9, "× floor", 1.4),
+        "frames_lost_200": _just(0, "frames"),
+        "frames_lost_500": _just(0, "frames"),
+    },
+    "memory": {
+        "media_kib_per_call": _most(64.0, "KiB", 40.0),
+        "session_kib_per_call": _most(192.0, "KiB"),
+    },
+    "signalling": {
+        "cpu_ms_per_call": _most(0.45, "CPU-ms", 0.25),
+        "failed": _just(0, "calls"),
+    },
+    "pacing": {
+        "p99_over_sleeper_ms": _most(2.0, "ms"),
+        "p999_over_sleeper_ms": _most(2.0, "ms"),
+        "blocked_p99_over_sleeper_ms": _most(2.0, "ms"),
+        "blocked_p999_over_sleeper_ms": _most(2.0, "ms"),
+        "underruns": _just(0, "frames"),
+        "blocked_underruns": _just(0, "frames"),
+    },
+    "turn": {
+        "p50_ms": _most(0.15, "ms"),
+        "p99_ms": _most(3.0, "ms"),
+        "function_model_p50_ms": _most(3.0, "ms"),
+        "function_model_cpu_ms_per_reply": _most(6.0, "CPU-ms"),
+    },
+}
+
+NAMES: tuple[str, ...] = ("media", "memory", "ear", "signalling", "pacing", "turn")
+"""What `offhook bench` runs."""
+
+
+def meets(bench: str, figures: Mapping[str, Figure]) -> dict[str, bool]:
+    """Hold the figures of one bench against its musts: a verdict for every must, measured or not."""
+    return {name: must.met(figures.get(name)) for name, must in MUSTS[bench].items()}

@@ -1,0 +1,237 @@
+"""A simulated caller: a whole phone of its own, with ears, a mouth, fingers and little patience.
+
+      Caller ─ says, presses ─► SipLeg ─► the same `run/` line, user agent and media Port as any agent's
+             ◄─ hears ─────────        ◄─ RTP over the simulated network
+
+The words are spelled into audio and read back from it (`offhook.testing.spelled`), so a caller hears what came through,
+and only that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Final
+
+from offhook import _native as native
+from offhook.call.leg import CallInfo
+from offhook.carriers.sip import SipLeg
+from offhook.core.errors import CallEnded
+from offhook.core.ids import CallId
+from offhook.core.signals import Connected, HungUp
+from offhook.run.line import SipLine
+from offhook.run.media import EngineMedia
+from offhook.sip.outcomes import IncomingCall
+from offhook.sip.useragent import Settings
+from offhook.testing.spelled import Reader, fold, spell
+from offhook.testing.world import SIP_PORT, World
+
+QUIET_S: Final = 0.6
+"""So long nothing was heard: the other side has finished speaking."""
+
+
+class NotHeard(AssertionError):
+    """What the caller waited for was not said in time; the text tells what was heard instead."""
+
+
+class CallerPhone:
+    """A machine with one SIP line, from which callers call. Use as an async context manager."""
+
+    def __init__(self, world: World, ip: str, *, name: str = "caller") -> None:
+        self.world = world
+        self.ip = ip
+        self.name = name
+        self.line: SipLine
+        self._media: EngineMedia
+        self._calls = 0
+        self._incoming: list[IncomingCall] = []
+
+    async def __aenter__(self) -> CallerPhone:
+        """Bind the sockets."""
+        world = self.world
+        rng = world.rng(f"{self.ip}/line")
+        self._media = EngineMedia(world.engine(self.ip), rng)
+        self._media.start()
+        self.line = SipLine(
+            media=self._media,
+            rng=rng,
+            incoming=self._incoming.append,
+            allow=("10.0.0.0/8",),
+            dial=("sip:*@*", "+"),
+            settings=Settings(user=self.name),
+        )
+        await self.line.listen("udp", (self.ip, SIP_PORT))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close them."""
+        await self.line.close()
+        self._media.stop()
+
+    async def calls(self, target: str) -> Caller:
+        """Call an address and wait for the answer. DialFailed if there is none."""
+        caller = await self.rings(target)
+        await caller.answered()
+        return caller
+
+    async def rings(self, target: str) -> Caller:
+        """Call an address and don't wait."""
+        self._calls += 1
+        name = CallId(f"{self.ip}-{self._calls}")
+        uri = self.line.parse_target(target)
+        flow = await self.line.flow_to(uri)
+        self.line.dialled(flow.remote[0], +1)
+        info = CallInfo(name, "outbound", f"sip:{self.name}@{self.ip}", target)
+        leg = SipLeg.outgoing(self.line, info, flow, uri)
+        self.line.add(leg)
+        self.world.told(self.ip, name, "dialling", {"to": target})
+        caller = Caller(self, leg)
+        self.line.settle()
+        return caller
+
+
+class Caller:
+    """One call of a simulated caller. Every wait is bounded by virtual seconds."""
+
+    def __init__(self, phone: CallerPhone, leg: SipLeg) -> None:
+        self.phone = phone
+        self.leg = leg
+        self.ended: HungUp | None = None
+        self._loop = asyncio.get_running_loop()
+        self._reader = Reader()
+        self._taken = 0
+        self._utterances = 0
+        self._played: dict[int, bool] = {}
+        self._changed = asyncio.Event()
+        self._heard_at = self._loop.time()
+        self._room = asyncio.Event()
+        self._ears = self._loop.create_task(self._listen(), name=f"ears of {leg.info.id}")
+
+    @property
+    def heard(self) -> str:
+        """All that the caller heard so far: folded words (see `spelled.fold`)."""
+        return self._reader.text
+
+    @property
+    def over(self) -> bool:
+        """Whether the call has ended."""
+        return self.ended is not None
+
+    async def answered(self) -> None:
+        """Wait until the far end answers. DialFailed if it does not."""
+        await self.leg.connected()
+
+    async def says(self, text: str) -> None:
+        """Say words; returns when the last of them has left. CallEnded if the call is over before that."""
+        pcm = spell(text)
+        self._utterances += 1
+        utterance = self._utterances
+        self._played[utterance] = False
+        while pcm and not self.over:
+            self._room.clear()
+            taken = self.leg.play(utterance, pcm, 8000)
+            pcm = pcm[taken:]
+            if pcm:
+                await self._either(self._room)
+        self.leg.end(utterance)
+        while not self._played[utterance] and not self.over:
+            await self._change()
+        if self.over:
+            raise CallEnded("the call is over")
+
+    async def hears(self, text: str, *, within_s: float = 15.0) -> str:
+        """Wait until the far end said `text`, after what was waited for before; give all heard up to there.
+
+        NotHeard if it was not said in time, or the call ended without it.
+        """
+        wanted = fold(text)
+        try:
+            async with asyncio.timeout(within_s):
+                while (at := self.heard.find(wanted, self._taken)) < 0:
+                    if self.over:
+                        raise NotHeard(f"the call ended; waited for {wanted!r}, heard {self.heard[self._taken :]!r}")
+                    await self._change()
+        except TimeoutError:
+            unheard = f"waited {within_s} s for {wanted!r}, heard {self.heard[self._taken :]!r}"
+            raise NotHeard(unheard) from None
+        before, self._taken = self._taken, at + len(wanted)
+        return self.heard[before : self._taken].strip()
+
+    async def hears_out(self, *, quiet_s: float = QUIET_S, within_s: float = 30.0) -> str:
+        """Wait until the far end has said something and fallen silent (or hung up); give what it said."""
+        before = self._taken
+        deadline = self._loop.time() + within_s
+        while not self.over and self._loop.time() < deadline:
+            said = len(self.heard) > before
+            quiet_at = self._heard_at + quiet_s
+            if said and self._loop.time() >= quiet_at:
+                break
+            until = min(quiet_at, deadline) if said else deadline
+            await self._change(max(0.001, until - self._loop.time()))
+        self._taken = len(self.heard)
+        return self.heard[before:].strip()
+
+    async def waits(self, seconds: float) -> None:
+        """Let time pass, or the call end."""
+        deadline = self._loop.time() + seconds
+        while not self.over and (left := deadline - self._loop.time()) > 1e-9:
+            await self._change(left)
+
+    def presses(self, keys: str) -> None:
+        """Press keys (0-9*#A-D)."""
+        self.leg.press(keys)
+
+    async def hangs_up(self) -> None:
+        """End the call."""
+        await self.leg.hangup()
+        await self.gone()
+
+    async def gone(self, *, within_s: float = 90.0) -> HungUp:
+        """Wait until the call is over. TimeoutError if it goes on."""
+        async with asyncio.timeout(within_s):
+            await asyncio.shield(self._ears)
+        assert self.ended is not None
+        return self.ended
+
+    async def _listen(self) -> None:
+        self.leg.listen("all")
+        async for event in self.leg.events():
+            match event:
+                case native.Heard():
+                    if self._reader.push(event.pcm):
+                        self._heard_at = self._loop.time()
+                        self._stir()
+                case native.Played():
+                    self._played[event.utterance] = True
+                    self._stir()
+                case native.Room():
+                    self._room.set()
+                case HungUp():
+                    self.ended = event
+                case Connected():
+                    self._stir()
+                case _:
+                    pass
+        assert self.ended is not None
+        self.phone.world.told(self.phone.ip, self.leg.info.id, "ended", {"reason": self.ended.reason})
+        self._room.set()
+        self._stir()
+
+    def _stir(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _change(self, within_s: float | None = None) -> None:
+        """Wait until something is heard, played or over, at most so long."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    async def _either(self, event: asyncio.Event) -> None:
+        """Wait for room in the play queue; the end of the call makes room too."""
+        async with asyncio.timeout(10.0):
+            await event.wait()

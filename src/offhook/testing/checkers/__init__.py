@@ -1,0 +1,34 @@
+"""Invariants that hold at every step of every call, each in a class of its own.
+
+      wire ──────► left, arrived      ┐
+      engines ───► verb, event        ├─► Checker ─► Violation(when, which law, what happened)
+      hosts ─────► told               │
+      the end ───► finish             ┘
+
+A checker reads what a bystander can read and keeps its own books; it never asks the code under test if all is well.
+Each law is shown to be kept watch over by a fault that breaks it (`offhook.testing.faults`).
+"""
+
+from __future__ import annotations
+
+from offhook.testing.checkers.base import Checker, Violation, Watch
+from offhook.testing.checkers.calls import EndsOnce, NothingLeft, NothingRaised
+from offhook.testing.checkers.media import Bounded, Cadence, EachKeyOnce, Hushed, NothingTaped, PlayedOut
+from offhook.testing.checkers.signalling import OneFinalResponse, TryingAtOnce
+
+ALL: tuple[type[Checker], ...] = (
+    OneFinalResponse,
+    TryingAtOnce,
+    Cadence,
+    PlayedOut,
+    Hushed,
+    EachKeyOnce,
+    NothingTaped,
+    Bounded,
+    EndsOnce,
+    NothingLeft,
+    NothingRaised,
+)
+"""Every checker that the simulator runs."""
+
+__all__ = ["ALL", "Checker", "Violation", "Watch"]

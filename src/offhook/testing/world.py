@@ -1,0 +1,107 @@
+"""One simulated world: a loop, a network, machines with engines, and the checkers that watch all of it.
+
+      World ─┬─ VirtualLoop ── SimulatedNetwork ── Journal ─► digest
+             ├─ machine 10.1.0.n (agents)   ┐
+             ├─ machine 10.2.0.n (callers)  ├─ SIP on 5060 by `run/`, media by VirtualEngines
+             └─ Watch ◄─ wire, verbs, events, reports
+
+Everything random in it comes from `rng(name)`: one stream a purpose, all derived from the seed, so that two worlds of
+the same seed are the same world.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping
+from random import Random
+from typing import Any, Final, TypeVar
+
+from offhook.core.instants import SECOND
+from offhook.testing.checkers import ALL, Checker, Violation, Watch
+from offhook.testing.engine import VirtualEngine
+from offhook.testing.journal import Journal
+from offhook.testing.loop import VirtualLoop
+from offhook.testing.network import PROFILES, Profile, SimulatedNetwork
+
+_T = TypeVar("_T")
+
+SIP_PORT: Final = 5060
+
+LINGER_S: Final = 70.0
+"""How long after the last call everything must be gone: SIP's longest timers (32 s) one after the other, and some."""
+
+
+class World:
+    """A world that runs once. `limit_s` (virtual) ends what should long be over."""
+
+    def __init__(
+        self,
+        seed: str,
+        profile: Profile = PROFILES["perfect"],
+        *,
+        checkers: Iterable[Checker] | None = None,
+        limit_s: float = 3600.0,
+    ) -> None:
+        self.seed = seed
+        self.loop = VirtualLoop(limit_s=limit_s)
+        self.journal = Journal()
+        self.network = SimulatedNetwork(self.loop, self.journal, seed=f"{seed}/network", profile=profile)
+        self.loop.network = self.network
+        self.watch = Watch([checker() for checker in ALL] if checkers is None else checkers)
+        self.journal.watchers.append(self.watch)
+        self.engines: list[VirtualEngine] = []
+        self.loop.set_exception_handler(self._unhandled)
+
+    def rng(self, name: str) -> Random:
+        """Give the stream of randomness of one purpose."""
+        return Random(f"{self.seed}/{name}")
+
+    def engine(self, ip: str, *, ports: int = 2000) -> VirtualEngine:
+        """Give a machine its media engine."""
+        engine = VirtualEngine(
+            self.loop, self.network, self.journal,
+            ip=ip, first_port=10000, last_port=10000 + 2 * ports - 1, observer=self.watch,
+        )  # fmt: skip
+        self.engines.append(engine)
+        return engine
+
+    def told(self, host: str, call: str, event: str, data: Mapping[str, Any]) -> None:
+        """Take what a host reports of a call."""
+        self.journal.event(self.loop.now, f"{host} {call} {event} {sorted(data.items())}")
+        self.watch.told(self.loop.now, host, call, event, data)
+
+    def run(self, main: Coroutine[Any, Any, _T]) -> _T:
+        """Run a world from its first instant to its last, then let the checkers look at what is left."""
+        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
+            return runner.run(self._live(main))
+
+    async def _live(self, main: Coroutine[Any, Any, _T]) -> _T:
+        result = await main
+        await asyncio.sleep(LINGER_S)
+        self.watch.finish(self.loop.now, self.remains())
+        return result
+
+    def remains(self) -> dict[str, list[str]]:
+        """Name what is still there: open ports, bound addresses, tasks other than this one, timers."""
+        this = asyncio.current_task(self.loop)
+        tasks = [task for task in asyncio.all_tasks(self.loop) if task is not this]
+        return {
+            "port": [f"{engine.ip} number {number}" for engine in self.engines for number in engine.open_ports],
+            "address": [f"{ip}:{port}" for ip, port in self.network.bound],
+            "task": sorted(f"{task.get_coro()!r}".split(" at 0x")[0] for task in tasks),
+            "timer": self.loop.timers(),
+        }
+
+    @property
+    def violations(self) -> list[Violation]:
+        """All that the checkers found."""
+        return self.watch.violations
+
+    @property
+    def seconds(self) -> float:
+        """How long the world has lived, in virtual seconds."""
+        return self.loop.age / SECOND
+
+    def _unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        self.told("loop", "", "raised", {"error": f"{context.get('message')}: {error!r}"})
