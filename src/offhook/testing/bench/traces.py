@@ -3,7 +3,7 @@
     lan     1 ms of path; a gamma of 1.5 ms; now and then a busy host holds everything for 5 to 15 ms
     wan    35 ms of path; a queue that follows its load (first-order autoregression) and long-tailed cross traffic
     wifi    5 ms of path; every 3 s or so the channel is taken for 40 to 150 ms and what waited leaves in one burst
-    lte    45 ms of path; a slow drift of ±15 ms, a scheduler of up to 10 ms, and handovers that first stop, then shift
+    lte    60 ms of path; a slow drift of ±15 ms, a scheduler of up to 10 ms, and handovers that first stop, then shift
 
 Every trace is first-in first-out, as one path is, and loses 1 % of its packets in bursts of 1.2 on average (Gilbert).
 The models are ours and made to have the delay spread of their names, not recordings.
