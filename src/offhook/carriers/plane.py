@@ -1,0 +1,89 @@
+"""The media plane as a leg sees it: an engine's verbs, and who opens and closes ports on it.
+
+`offhook._native.Engine` is one `Engine`; the simulator's is another. A leg never learns which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from offhook import _native as native
+from offhook.core.media import MediaPlan
+
+
+class Engine(Protocol):
+    """The verbs of `offhook._native.Engine`, whose docstrings say what they do."""
+
+    def fileno(self) -> int: ...
+    def open(self, *, ssrc: int, sequence: int, timestamp: int, cname: str = "") -> tuple[int, int]: ...
+    def configure(
+        self,
+        port: int,
+        generation: int,
+        *,
+        remote: tuple[str, int] | None,
+        remote_rtcp: tuple[str, int] | None,
+        send: tuple[int, str],
+        receive: tuple[tuple[int, str], ...],
+        dtmf_send: int | None = None,
+        dtmf_receive: int | None = None,
+        noise_send: int | None = None,
+        noise_receive: int | None = None,
+        ptime_ms: int = 20,
+        sending: bool = True,
+        receiving: bool = True,
+        rtcp_mux: bool = False,
+    ) -> None: ...
+    def listen(self, port: int, mode: str) -> None: ...
+    def tape(self, port: int, on: bool) -> None: ...
+    def play(self, port: int, utterance: int, pcm: bytes, rate_hz: int) -> int: ...
+    def end(self, port: int, utterance: int) -> None: ...
+    def mark(self, port: int, utterance: int, mark: int) -> None: ...
+    def hush(self, port: int) -> None: ...
+    def arm(self, port: int, depth_db: float | None) -> None: ...
+    def restore(self, port: int) -> None: ...
+    def press(self, port: int, keys: str, duration_ms: int = 100, gap_ms: int = 100) -> None: ...
+    def close(self, port: int) -> dict[str, int]: ...
+    def counters(self, port: int) -> dict[str, int]: ...
+    def totals(self) -> dict[str, int]: ...
+    def drain(self) -> list[native.Event]: ...
+    def shutdown(self) -> None: ...
+
+
+class MediaPlane(Protocol):
+    """An engine whose events are dealt out to legs by port."""
+
+    @property
+    def engine(self) -> Engine: ...
+    def open(self, take: Callable[[native.Event], None]) -> tuple[int, int]:
+        """Open a port whose events go to `take`; give its number and its RTP port. OSError where none is free."""
+        ...
+
+    def close(self, number: int) -> dict[str, int]:
+        """Close a port; none of its events is dealt out any more. Gives its counters."""
+        ...
+
+    def drain(self) -> None:
+        """Deal out what waits."""
+        ...
+
+
+def configure(engine: Engine, number: int, generation: int, plan: MediaPlan) -> None:
+    """Apply an agreed plan to a port."""
+    engine.configure(
+        number,
+        generation,
+        remote=plan.remote,
+        remote_rtcp=plan.remote_rtcp,
+        send=plan.send,
+        receive=plan.receive,
+        dtmf_send=plan.dtmf_send,
+        dtmf_receive=plan.dtmf_receive,
+        noise_send=plan.noise_send,
+        noise_receive=plan.noise_receive,
+        ptime_ms=plan.ptime_ms,
+        sending=plan.sending,
+        receiving=plan.receiving,
+        rtcp_mux=plan.rtcp_mux,
+    )

@@ -1,0 +1,57 @@
+"""Which numbers and addresses may be dialled or transferred to. Pure functions.
+
+Rules are texts: `+1` allows every number that begins so; `sip:*@pbx.example` allows SIP URIs by user and host, `*`
+standing for anything within its part, with `:port` where the port matters. Nothing that is not allowed is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_SEPARATORS = str.maketrans("", "", " -.()/")
+
+
+def number_of(target: str) -> str | None:
+    """Give a telephone number in its bare form (`+15551234567`), None where `target` is none.
+
+    Visual separators (RFC 3966 section 5.1.1) are dropped.
+    """
+    text = target.removeprefix("tel:").translate(_SEPARATORS)
+    digits = text.removeprefix("+")
+    return text if digits.isascii() and digits.isdigit() else None
+
+
+def allows_number(rules: Sequence[str], number: str) -> bool:
+    """Say whether the rules allow a bare number."""
+    return any(number.startswith(rule) for rule in rules if not rule.startswith("sip:"))
+
+
+def allows_address(rules: Sequence[str], user: str, host: str, port: int | None) -> bool:
+    """Say whether the rules allow a SIP URI, given by its parts."""
+    for rule in rules:
+        if not rule.startswith("sip:"):
+            continue
+        rule_user, at, rule_host = rule[4:].rpartition("@")
+        rule_host, colon, rule_port = rule_host.partition(":")
+        if not matches(rule_host.lower(), host.lower()) or not matches(rule_user if at else "*", user):
+            continue
+        if not colon or matches(rule_port, str(port or 5060)):
+            return True
+    return False
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Say whether `text` fits `pattern`, in which each `*` stands for any characters, also none."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return pattern == text
+    if not text.startswith(first):
+        return False
+    at = len(first)
+    *middle, last = rest
+    for piece in middle:
+        found = text.find(piece, at)
+        if found < 0:
+            return False
+        at = found + len(piece)
+    return len(text) - at >= len(last) and text.endswith(last)

@@ -1,0 +1,274 @@
+"""The line: one user agent with its sockets, its one timer and the legs that it serves.
+
+    sockets ─► received ─► UserAgent ─► settle ─┬─► sockets
+    timer ───► expire ────►                     ├─► legs (tell)
+    legs' orders ─────────►                     └─► incoming (the host decides)
+
+Laws: the only clock is the loop's, and it never runs backwards here; everything that waits to be read is read before a
+deadline fires, so that a process that slept ends no call that went on; an outcome that is dealt out may give orders, whose
+outcomes are dealt out behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import random
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from offhook.carriers.sip import AudioRules, SipLeg
+from offhook.core.errors import ConfigError, NotAllowed, ProtocolError, Unreachable
+from offhook.core.instants import SECOND, Instant
+from offhook.core.media import Address
+from offhook.policy.screening import allows_address, allows_number, number_of
+from offhook.run.media import EngineMedia
+from offhook.run.transports import Transports
+from offhook.sip.outcomes import Flow, IncomingCall, Send, SipCall
+from offhook.sip.uri import Uri, parse_uri
+from offhook.sip.useragent import Settings, UserAgent
+
+log = structlog.get_logger("offhook.line")
+
+QUIET_ROUNDS: Final = 64
+"""How often a deadline gives way to input that still comes in, before it fires all the same."""
+
+SCREENED_LIMIT: Final = 4096
+"""Sources whose verdict is remembered."""
+
+
+class SipLine:
+    """What legs call their line (`carriers.sip.Line`) and transports their signals (`run.transports.Signals`)."""
+
+    def __init__(
+        self,
+        *,
+        media: EngineMedia,
+        rng: random.Random,
+        incoming: Callable[[IncomingCall], None],
+        allow: Sequence[str] = ("127.0.0.0/8",),
+        dial: Sequence[str] = (),
+        audio: AudioRules | None = None,
+        settings: Settings | None = None,
+        external: str | None = None,
+    ) -> None:
+        self.media = media
+        self.rng = rng
+        self.audio = audio or AudioRules()
+        self.agent = UserAgent(rng=rng, settings=settings or Settings())
+        self.transports = Transports(self, external=external)
+        self.legs: dict[SipCall, SipLeg] = {}
+        self.on_ended: Callable[[SipLeg], None] = lambda leg: None
+        self.on_screened: Callable[[str], None] = lambda ip: None
+        self._incoming = incoming
+        self._allow = tuple(ipaddress.ip_network(network) for network in allow)
+        self._dial = tuple(dial)
+        self._verdicts: dict[str, bool] = {}
+        self._dialled: dict[str, int] = {}
+        self._loop = asyncio.get_running_loop()
+        self._now: Instant = 0
+        self._settling = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._due: Instant = 0
+        self._inputs = 0
+        self._looking = False
+        self._closed = False
+        self.guarded = 0
+        """How often the last resort caught what no room may raise: always a bug of ours."""
+
+    # What legs ask (carriers.sip.Line)
+
+    def now(self) -> Instant:
+        """Give the loop's time in nanoseconds."""
+        # round: a deadline goes to the loop as a float and must not come back a nanosecond early.
+        now = round(self._loop.time() * SECOND)
+        if now > self._now:
+            self._now = now
+        return self._now
+
+    def settle(self) -> None:
+        """Send and deal out what the user agent gave, until it gives nothing more; then set the timer."""
+        if self._settling or self._closed:
+            return
+        self._settling = True
+        take = self.agent.take
+        send = self.transports.send
+        try:
+            while outcomes := take():
+                for outcome in outcomes:
+                    if isinstance(outcome, Send):
+                        send(outcome.flow, outcome.data)
+                    elif isinstance(outcome, IncomingCall):
+                        self._incoming(outcome)
+                    else:
+                        leg = self.legs.get(outcome.call)
+                        if leg is not None:
+                            leg.tell(outcome)
+                            if leg.over:
+                                self._forget(leg)
+        finally:
+            self._settling = False
+        self._arm()
+
+    def screen(self, target: str, peer: Uri) -> Uri:
+        """Give the URI that a transfer to `target` names; a bare number belongs to the far end's own host.
+
+        NotAllowed outside the rules.
+        """
+        number = number_of(target)
+        if number is not None:
+            if not allows_number(self._dial, number):
+                raise NotAllowed(f"{target} is not among the numbers that dial.allow lists")
+            return Uri("sip", number, peer.host, peer.port)
+        uri = self.parse_target(target)
+        if uri.params and any(name.lower() not in ("transport", "user") for name, _ in uri.params):
+            raise NotAllowed(f"{target} has parameters that a target may not have")
+        if number_of(uri.user or "") is not None and allows_number(self._dial, uri.user or "") and uri.host == peer.host:
+            return uri
+        if uri.headers or not allows_address(self._dial, uri.user or "", uri.host, uri.port):
+            raise NotAllowed(f"{target} is not among the addresses that dial.allow lists")
+        return uri
+
+    @staticmethod
+    def parse_target(target: str) -> Uri:
+        """Read a SIP URI that someone typed. NotAllowed where it is none that can be dialled."""
+        try:
+            uri = parse_uri(target)
+        except ProtocolError as error:
+            raise NotAllowed(f"{target!r} is no number and no SIP address: {error}") from None
+        if uri.scheme == "sips":
+            raise NotAllowed("sips: needs TLS, which this version does not speak; use sip:")
+        if uri.scheme != "sip":
+            raise NotAllowed(f"{target!r} is no number and no SIP address")
+        return uri
+
+    # What the host asks
+
+    async def listen(self, transport: str, address: Address) -> Address:
+        """Bind a socket for SIP. ConfigError where it can't be bound."""
+        try:
+            return await self.transports.listen(transport, address)
+        except OSError as error:
+            raise ConfigError(f"can't listen on {transport}://{address[0]}:{address[1]}: {error.strerror or error}") from error
+
+    def add(self, leg: SipLeg) -> None:
+        """Serve a leg from now on."""
+        self.legs[leg.call] = leg
+
+    async def flow_to(self, uri: Uri) -> Flow:
+        """Find where a request to `uri` goes: its address, by the name service where it is a name.
+
+        NotAllowed for a transport that we don't have, Unreachable for a name that is not known.
+        """
+        transport = (uri.param("transport") or "udp").lower()
+        if transport not in ("udp", "tcp"):
+            raise NotAllowed(f"transport {transport} is none that this version speaks: udp or tcp")
+        try:
+            found = await self._loop.getaddrinfo(uri.host, uri.port or 5060, family=2)  # AF_INET
+            return self.transports.flow(transport, found[0][4][:2])
+        except OSError as error:
+            raise Unreachable(f"{uri.host} is not known: {error.strerror or error}") from error
+        except LookupError as error:
+            raise ConfigError(str(error)) from error
+
+    def dialled(self, ip: str, by: int) -> None:
+        """Take answers from an address that we call, for as long as we do (`by` +1 or -1)."""
+        count = self._dialled.get(ip, 0) + by
+        if count > 0:
+            self._dialled[ip] = count
+        else:
+            self._dialled.pop(ip, None)
+
+    async def close(self) -> None:
+        """Close sockets and timer. Legs that are still up are not told."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        await self.transports.close()
+
+    # What the sockets tell (run.transports.Signals)
+
+    def received(self, data: bytes, flow: Flow) -> None:
+        """Take a message."""
+        if self._closed:
+            return
+        self._inputs += 1
+        try:
+            self.agent.receive(self.now(), data, flow)
+            self.settle()
+        except Exception:
+            self.guarded += 1
+            log.exception("a bug: a message was not served", source=flow.remote[0], transport=flow.transport)
+
+    def flow_closed(self, flow: Flow) -> None:
+        """Hear that a connection is gone or can't be opened."""
+        if not self._closed:
+            self.agent.flow_closed(self.now(), flow)
+            self.settle()
+
+    def permits(self, ip: str) -> bool:
+        """Say whether a source may speak to us: it is allow-listed, or we have called it."""
+        verdict = self._verdicts.get(ip)
+        if verdict is None:
+            try:
+                address = ipaddress.ip_address(ip)
+                verdict = any(address in network for network in self._allow)
+            except ValueError:
+                verdict = False
+            if len(self._verdicts) >= SCREENED_LIMIT:
+                self._verdicts.clear()
+            self._verdicts[ip] = verdict
+            if not verdict and ip not in self._dialled:
+                self.on_screened(ip)
+        return verdict or ip in self._dialled
+
+    def carries_calls(self, connection: int) -> bool:
+        """Say whether a call lives on a connection."""
+        return any(leg.flow.connection == connection for leg in self.legs.values())
+
+    # The timer
+
+    def _forget(self, leg: SipLeg) -> None:
+        if self.legs.pop(leg.call, None) is not None:
+            self.on_ended(leg)
+
+    def _arm(self) -> None:
+        due = self.agent.deadline()
+        if due is None or self._looking:
+            return
+        if self._timer is not None:
+            if due >= self._due:
+                return  # it will look again when it fires
+            self._timer.cancel()
+        self._due = due
+        self._timer = self._loop.call_at(due / SECOND, self._fire)
+
+    def _fire(self) -> None:
+        self._timer = None
+        if not self._closed:
+            # The loop may run timers before it reads sockets, and it runs what is called soon before that too: so two
+            # turns, and again for as long as there was something to read.
+            self._looking = True
+            self._loop.call_soon(self._look_again, self._due, self._inputs, 0)
+
+    def _look_again(self, due: Instant, inputs: int, round_: int) -> None:
+        if self._closed:
+            return
+        quiet = inputs == self._inputs and round_ > 0
+        if not quiet and round_ < QUIET_ROUNDS:
+            self._loop.call_soon(self._look_again, due, self._inputs, round_ + 1)
+            return
+        self.media.drain()
+        # A loop whose clock is coarse may wake us a fraction early: then it is `due` already.
+        self._now = max(self.now(), due)
+        self._looking = False
+        try:
+            self.agent.expire(self._now)
+            self.settle()
+        except Exception:
+            self.guarded += 1
+            log.exception("a bug: a deadline was not served")
+            self._arm()

@@ -1,0 +1,70 @@
+"""The media plane's events, dealt out to whom each port belongs.
+
+    Engine ─ eventfd ─► drain ─► by port number ─► SipLeg
+
+Works on any engine of the same verbs: the native one, or the simulator's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+
+from offhook import _native as native
+from offhook.carriers.plane import Engine
+
+
+class EngineMedia:
+    """A `MediaPlane` on the running loop."""
+
+    def __init__(self, engine: Engine, rng: random.Random) -> None:
+        self.engine = engine
+        self._rng = rng
+        self._takers: dict[int, Callable[[native.Event], None]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Listen for the engine's events on the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self.engine.fileno(), self.drain)
+
+    def open(self, take: Callable[[native.Event], None]) -> tuple[int, int]:
+        """Open a port; give its number and its RTP port. OSError where none is free."""
+        rng = self._rng
+        # RFC 3550 section 5.1: all three random, so that a known text helps nobody who listens.
+        number, rtp_port = self.engine.open(
+            ssrc=rng.getrandbits(32),
+            sequence=rng.getrandbits(16),
+            timestamp=rng.getrandbits(32),
+            cname=f"{rng.getrandbits(64):016x}",
+        )
+        self._takers[number] = take
+        return number, rtp_port
+
+    def close(self, number: int) -> dict[str, int]:
+        """Close a port; none of its events is dealt out any more."""
+        self._takers.pop(number, None)
+        return self.engine.close(number)
+
+    def drain(self) -> None:
+        """Deal out what waits, oldest first. What belongs to a port that was closed is dropped."""
+        takers = self._takers
+        for event in self.engine.drain():
+            take = takers.get(event.port)
+            if take is not None:
+                take(event)
+
+    @property
+    def ports(self) -> int:
+        """How many ports are open."""
+        return len(self._takers)
+
+    def stop(self) -> None:
+        """Stop listening and shut the engine down."""
+        if self._loop is not None:
+            self._loop.remove_reader(self.engine.fileno())
+            self._loop = None
+        for number in list(self._takers):
+            self.close(number)
+        self.engine.shutdown()
