@@ -14,10 +14,13 @@ PARTS_LIMIT: Final = 16
 
 def description(message: Request | Response) -> bytes | None:
     """Give the application/sdp in a message, None where there is none. Malformed where its type can't be read."""
-    if not message.body.strip():
+    if not message.body or message.body.isspace():
         return None
     # A body without a type is taken for what nearly every body is (section 20.15 forbids it; old gateways do it).
-    kind, params = media_type(message.first("Content-Type") or "application/sdp")
+    declared = message.index.get("Content-Type", "application/sdp")
+    if declared == "application/sdp":
+        return message.body
+    kind, params = media_type(declared)
     if kind == "application/sdp":
         return message.body
     if not kind.startswith("multipart/"):

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from offhook.core.instants import Instant
+from offhook.core.instants import SECOND, Duration, Instant
 from offhook.sip.dialog import Dialog, DialogKey
 from offhook.sip.grammar import TOKEN, Fields, Malformed, write_host_port
 from offhook.sip.header import COOKIE, NameAddr
-from offhook.sip.message import Request
 from offhook.sip.outcomes import Ended, Flow, Outcome, SipCall
 from offhook.sip.session import OfferAnswer
 from offhook.sip.tables import Times
@@ -36,8 +35,10 @@ class Settings:
 
     `user` and `display` name us in Contact and From; `host` is the address that others reach us at where it is not
     the socket's own (None). `server` is the Server and User-Agent header (None: neither is sent, since what software
-    answers is nobody's business). `ring_at_once` sends 180 right behind the 100. `max_calls` bounds the calls alive and
-    `max_transactions` those of both kinds: at 1500 calls a second each leaves two behind for 32 s, which is 96 000.
+    answers is nobody's business). `ring_at_once` sends 180 right behind the 100. `ring_limit` ends what nobody answers:
+    a call of theirs (480), a re-INVITE (500), a call of ours (CANCEL); proxies give up after as long (section 16.6).
+    `max_calls` bounds the calls alive and `max_transactions` what was asked of us in the last 32 s: at 1500 calls a
+    second each leaves two transactions behind for that long, which is 96 000.
     """
 
     user: str = "offhook"
@@ -47,8 +48,17 @@ class Settings:
     extensions: tuple[str, ...] = ()
     ring_at_once: bool = True
     times: Times = field(default_factory=Times)
+    ring_limit: Duration = 180 * SECOND
     max_calls: int = 20_000
     max_transactions: int = 131_072
+
+
+def _no_forks() -> dict[str, tuple[Flow, bytes]]:
+    return {}
+
+
+def _no_alarms() -> dict[str, Instant]:
+    return {}
 
 
 @dataclass(slots=True, eq=False)
@@ -64,10 +74,12 @@ class Unacknowledged:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One call. `phase` is ringing (they call us), inviting (we call), up or over.
+    """One call.
 
-    `waiting` is a 2xx without its ACK; `reoffer` a re-INVITE of theirs that is not answered yet; `leaving` the headers
-    of a BYE that must wait for the ACK (section 15: the callee may not send BYE before it).
+    `phase` is ringing (they call us), answered (our 2xx has no ACK yet), inviting (we call), up or over. `waiting` is a
+    2xx without its ACK; `reoffer` a re-INVITE of theirs that is not answered yet; `leaving` the headers of a BYE that
+    must wait for the ACK (section 15: the callee may not send BYE before it). `verdict` is how a call of ours that was
+    cancelled ends. `forks` are the ACKs that we sent, by the tag of who answered.
     """
 
     number: SipCall
@@ -82,10 +94,10 @@ class Call:
     reoffer: ServerTransaction | None = None
     leaving: Fields | None = None
     natted: bool = False
-    cancelling: bool = False
+    verdict: tuple[int, str] | None = None
     referring: bool = False
-    forks: dict[str, bytes] = field(default_factory=dict[str, bytes])
-    alarms: dict[str, Instant] = field(default_factory=dict[str, int])
+    forks: dict[str, tuple[Flow, bytes]] = field(default_factory=_no_forks)
+    alarms: dict[str, Instant] = field(default_factory=_no_alarms)
 
 
 class Calls:
@@ -140,50 +152,43 @@ class Calls:
         host = self.settings.host or flow.local[0]
         return NameAddr(self.settings.display, str(uri or Uri("sip", self.settings.user, host)))
 
-    def named(self, *, response: bool) -> Fields:
-        """Give the header that names the software, if it is to be named."""
+    def software(self, header: str) -> Fields:
+        """Give the header (Server or User-Agent) that names the software, if it is to be named."""
         name = self.settings.server
-        return () if name is None else (("Server" if response else "User-Agent", name),)
+        return () if name is None else ((header, name),)
 
-    def route(self, call: Call) -> Flow:
-        """Give the flow that a request inside a dialog takes.
+    def route(self, dialog: Dialog, flow: Flow, *, natted: bool = False) -> Flow:
+        """Give the flow that a request inside a dialog takes; `flow` is the one that the dialog was made on.
 
         Streams stay on their connection. Datagrams go to the first route or the target where that is an address;
-        to where the call's own datagrams come from where it is a name, or where NAT made the Contact useless.
+        to where the dialog's own come from where it is a name, or where NAT made the Contact useless.
         """
-        flow = call.flow
-        assert call.dialog is not None
         if flow.transport in RELIABLE and flow.connection:
             return flow
         try:
-            uri = parse_uri(call.dialog.next_hop())
+            uri = parse_uri(dialog.next_hop())
         except Malformed:
             return flow
-        if not is_address(uri.host) or (call.natted and not call.dialog.routes):
+        if not is_address(uri.host) or (natted and not dialog.routes):
             return flow
         transport = (uri.param("transport") or flow.transport).lower()
         if transport not in ("udp", "tcp"):
             return flow
-        return Flow(transport, flow.local, (uri.host, uri.port or 5060))
+        remote = (uri.host, uri.port or 5060)
+        if transport == flow.transport and remote == flow.remote:
+            return flow
+        return Flow(transport, flow.local, remote)
 
     def send_in_dialog(
         self, now: Instant, call: Call, method: str, *, extra: Fields = (), body: bytes = b""
     ) -> ClientTransaction:
         """Send a request inside the dialog of a call."""
         assert call.dialog is not None
-        flow = self.route(call)
+        flow = self.route(call.dialog, call.flow, natted=call.natted)
         branch = self.branch()
-        fields = (*extra, *self.named(response=False))
+        fields = (*extra, *self.software("User-Agent"))
         request = call.dialog.request(method, self.via(flow, branch), extra=fields, body=body)
         return self.transactions.request(now, (branch, method), request, flow, call)
-
-    def acknowledge(self, dialog: Dialog, flow: Flow, seq: int, body: bytes = b"") -> bytes:
-        """Make and send the ACK of a 2xx (section 13.2.2.4): a new branch, the INVITE's number; give its bytes."""
-        extra = (("Content-Type", "application/sdp"),) if body else ()
-        ack: Request = dialog.request("ACK", self.via(flow, self.branch()), extra=extra, body=body, seq=seq)
-        data = bytes(ack)
-        self.transactions.send(flow, data)
-        return data
 
     def bye(self, now: Instant, call: Call, headers: Fields = ()) -> None:
         """Send BYE."""

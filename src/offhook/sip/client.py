@@ -55,7 +55,7 @@ class Client:
             ("CSeq", "1 INVITE"),
             ("Contact", calls.contact(flow)),
             *calls.hello,
-            *calls.named(response=False),
+            *calls.software("User-Agent"),
             *headers,
         ]
         if body is not None:
@@ -63,6 +63,7 @@ class Client:
             call.session.offer(body)
         request = Request(tuple(fields), b"" if body is None else bytes(body), "INVITE", uri)
         calls.alive[call.number] = call
+        calls.timers.start(call, "unanswered", now + calls.settings.ring_limit)
         call.inviting = calls.transactions.request(now, (branch, "INVITE"), request, flow, call)
         return call.number
 
@@ -71,38 +72,39 @@ class Client:
         for name, value in headers:
             refuse_breaks(name, value)
         if call.phase == "inviting":
-            self._cancel(now, call)
-        elif call.waiting is not None and call.dialog is not None and call.dialog.local_seq == 0:
+            self._cancel(now, call, (487, "hangup"))
+        elif call.phase == "answered":
             call.leaving = headers
         else:
             self.calls.bye(now, call, headers)
             self.calls.end(call, 200, "hangup")
 
-    def _cancel(self, now: Instant, call: Call) -> None:
-        if call.cancelling or call.inviting is None:
+    def _cancel(self, now: Instant, call: Call, verdict: tuple[int, str]) -> None:
+        if call.verdict is not None or call.inviting is None:
             return
-        call.cancelling = True
+        call.verdict = verdict
         # Section 9.1: not before a provisional response; it goes out behind the first one.
         if call.inviting.state == "proceeding":
-            self._send_cancel(now, call)
+            self._send_cancel(now, call, call.inviting)
 
-    def _send_cancel(self, now: Instant, call: Call) -> None:
-        transaction = call.inviting
-        assert transaction is not None
-        if transaction.cancelled:
+    def _send_cancel(self, now: Instant, call: Call, transaction: ClientTransaction) -> None:
+        if "cancelled" in call.alarms:
             return
-        transaction.cancelled = True
         invite = transaction.request
         kept = [field for field in invite.headers if field[0] in ("Max-Forwards", "From", "To", "Call-ID", "Route")]
-        fields = (("Via", invite.all("Via")[0]), *kept, ("CSeq", "1 CANCEL"))
+        fields = (("Via", invite.index["Via"]), *kept, ("CSeq", "1 CANCEL"))
         request = Request(fields, b"", "CANCEL", invite.uri)
         self.calls.transactions.request(now, (transaction.key[0], "CANCEL"), request, transaction.flow, call)
         # Section 9.1: who gets no final response for 64*T1 after its CANCEL takes the INVITE for cancelled.
         self.calls.timers.start(call, "cancelled", now + 64 * self.calls.settings.times.t1)
 
     def refer(self, now: Instant, call: Call, target: Uri) -> None:
-        """Ask the far end to call someone else (blind transfer, RFC 3515)."""
-        if call.phase != "up" or call.dialog is None:
+        """Ask the far end to call someone else (blind transfer, RFC 3515).
+
+        Where the call is not up, or a transfer is under way, `TransferProgress` says 491 at once.
+        """
+        if call.phase != "up" or call.dialog is None or call.referring:
+            self.calls.out.append(TransferProgress(call.number, 491, "Request Pending", True))
             return
         call.referring = True
         extra = (
@@ -118,52 +120,55 @@ class Client:
 
     # --- what comes
 
-    def response(self, now: Instant, transaction: ClientTransaction, message: Response) -> None:
-        """Take a response that its transaction passed on."""
+    def response(self, now: Instant, transaction: ClientTransaction, message: Response) -> bool:
+        """Take a response that its transaction passed on; give whether it was news."""
         call = transaction.owner
         if not isinstance(call, Call):
-            return
+            return True
         method = transaction.request.method
         if method == "INVITE":
-            self._invited(now, transaction, call, message)
-        elif method == "REFER" and message.code >= 200 and call.phase != "over":
-            taken = message.code < 300
-            if not taken:
-                call.referring = False
-            self.calls.out.append(TransferProgress(call.number, message.code, message.reason, not taken))
+            return self._invited(now, transaction, call, message)
+        if method == "REFER" and message.code >= 200 and call.phase != "over":
+            refused = message.code >= 300
+            call.referring = not refused
+            self.calls.out.append(TransferProgress(call.number, message.code, message.reason, refused))
+        return True
 
-    def _invited(self, now: Instant, transaction: ClientTransaction, call: Call, message: Response) -> None:
+    def _invited(self, now: Instant, transaction: ClientTransaction, call: Call, message: Response) -> bool:
         code = message.code
         if code < 200:
-            if call.cancelling:
-                self._send_cancel(now, call)
+            if call.phase != "inviting":
+                return True
+            if call.verdict is not None:
+                self._send_cancel(now, call, transaction)
             elif code > 100:
                 self.calls.out.append(Progress(call.number, message))
         elif code < 300:
-            self._accepted(now, transaction, call, message)
+            return self._accepted(now, transaction, call, message)
         elif call.phase == "inviting":
-            reason = "hangup" if call.cancelling else said_no(code)
-            self.calls.end(call, code, reason)
+            end, reason = call.verdict or (code, said_no(code))
+            self.calls.end(call, end, reason)
+        return True
 
-    def _accepted(self, now: Instant, transaction: ClientTransaction, call: Call, message: Response) -> None:
+    def _accepted(self, now: Instant, transaction: ClientTransaction, call: Call, message: Response) -> bool:
         """Take a 2xx: the first makes the call, repeats are acknowledged again, forks are hung up (13.2.2.4)."""
-        seq = 1
-        try:
-            dialog = called_dialog(transaction.request, message, call.local_tag, seq)
-        except Malformed:
-            return  # it can't be acknowledged; the far end gives up by itself
-        flow = transaction.flow
-        known = call.forks.get(dialog.remote_tag)
+        tag = parse_name_addr(message.index["To"], "to").tag
+        known = call.forks.get(tag)
         if known is not None:
             self.calls.transactions.repeated += 1
-            self.calls.transactions.send(flow, known)
-            return
-        if len(call.forks) >= FORKS_LIMIT:
-            return
-        if call.forks or call.phase != "inviting" or call.cancelling:
-            self._decline(now, call, dialog, transaction, "hangup", 487)
-            return
-        self._established(now, transaction, call, dialog, message)
+            self.calls.transactions.send(known[0], known[1])
+            return False
+        try:
+            dialog = called_dialog(transaction.request, message, call.local_tag, 1)
+        except Malformed:
+            return False  # it can't be acknowledged; the far end gives up by itself
+        if len(call.forks) >= FORKS_LIMIT or (call.dialog is not None and call.dialog.remote_tag == tag):
+            return False
+        if call.forks or call.phase != "inviting" or call.verdict is not None:
+            self._decline(now, call, dialog, transaction, call.verdict or (487, "hangup"))
+        else:
+            self._established(now, transaction, call, dialog, message)
+        return True
 
     def _established(
         self, now: Instant, transaction: ClientTransaction, call: Call, dialog: Dialog, message: Response
@@ -181,13 +186,14 @@ class Client:
             else:
                 call.session.offered(answer)
         except ProtocolError:
-            self._decline(now, call, dialog, transaction, "refused", 488)
+            self._decline(now, call, dialog, transaction, (488, "refused"))
             return
         call.phase = "up"
         call.inviting = None
+        self.calls.timers.clear(call)
         self.calls.join(call, dialog)
         if call.session.open == "none":
-            call.forks[dialog.remote_tag] = self.calls.acknowledge(dialog, self.calls.route(call), 1)
+            self._acknowledge(call, dialog, call.flow)
         self.calls.out.append(Answered(call.number, message, answer))
 
     def acknowledge(self, now: Instant, call: Call, body: Session) -> None:
@@ -195,20 +201,27 @@ class Client:
         if call.phase != "up" or call.dialog is None or call.session.open != "theirs" or call.reoffer is not None:
             return
         call.session.answer(body)
-        flow = self.calls.route(call)
-        call.forks[call.dialog.remote_tag] = self.calls.acknowledge(call.dialog, flow, 1, bytes(body))
+        self._acknowledge(call, call.dialog, call.flow, bytes(body))
+
+    def _acknowledge(self, call: Call, dialog: Dialog, made_on: Flow, body: bytes = b"") -> Flow:
+        """Send the ACK of a 2xx and keep it for repeats: a new branch, the INVITE's number (section 13.2.2.4)."""
+        flow = self.calls.route(dialog, made_on)
+        extra = (("Content-Type", "application/sdp"),) if body else ()
+        data = bytes(dialog.request("ACK", self.calls.via(flow, self.calls.branch()), extra=extra, body=body, seq=1))
+        call.forks[dialog.remote_tag] = (flow, data)
+        self.calls.transactions.send(flow, data)
+        return flow
 
     def _decline(
-        self, now: Instant, call: Call, dialog: Dialog, transaction: ClientTransaction, reason: str, code: int
+        self, now: Instant, call: Call, dialog: Dialog, transaction: ClientTransaction, verdict: tuple[int, str]
     ) -> None:
         """Acknowledge a 2xx that we have no use for, and hang it up."""
-        flow = transaction.flow
-        call.forks[dialog.remote_tag] = self.calls.acknowledge(dialog, flow, 1)
+        flow = self._acknowledge(call, dialog, transaction.flow)
         branch = self.calls.branch()
         bye = dialog.request("BYE", self.calls.via(flow, branch))
         self.calls.transactions.request(now, (branch, "BYE"), bye, flow, None)
         if call.phase == "inviting":
-            self.calls.end(call, code, reason)
+            self.calls.end(call, *verdict)
 
     def failed(self, now: Instant, transaction: ClientTransaction, why: str) -> None:
         """Take a request of ours that nobody answered."""
@@ -218,12 +231,18 @@ class Client:
         code, reason = (408, "timeout") if why == "timeout" else (503, "transport")
         method = transaction.request.method
         if method == "INVITE" and call.phase == "inviting":
-            self.calls.end(call, code, "hangup" if call.cancelling else reason)
+            self.calls.end(call, *(call.verdict or (code, reason)))
         elif method == "REFER":
             call.referring = False
             self.calls.out.append(TransferProgress(call.number, code, "", True))
 
-    def expired(self, call: Call) -> None:
-        """Give up an INVITE that was cancelled and never answered."""
-        if call.phase == "inviting":
-            self.calls.end(call, 487, "hangup")
+    def expired(self, now: Instant, call: Call, alarm: str) -> None:
+        """Cancel what rings too long; give up an INVITE that was cancelled and never answered."""
+        transaction = call.inviting
+        if call.phase != "inviting" or transaction is None:
+            return
+        if alarm == "unanswered":
+            self._cancel(now, call, (408, "no_answer"))
+        else:
+            self.calls.end(call, *(call.verdict or (487, "hangup")))
+            self.calls.transactions.client_event(now, transaction, "given_up")

@@ -41,7 +41,9 @@ class Dialog:
         if contact is not None:
             self.target = contact.uri
 
-    def request(self, method: str, via: str, *, extra: Fields = (), body: bytes = b"", seq: int | None = None) -> Request:
+    def request(
+        self, method: str, via: str, *, extra: Fields = (), body: bytes = b"", seq: int | None = None
+    ) -> Request:
         """Make a request inside the dialog (section 12.2.1.1). `seq` is given for an ACK; else the counter moves on."""
         if seq is None:
             self.local_seq += 1

@@ -6,13 +6,14 @@ Each reader takes the text of one element, gives a value and raises Malformed; e
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from offhook.sip.grammar import (
-    TOKEN,
     Malformed,
     Params,
     end_of_quote,
+    is_token,
     number,
     param,
     parse_host_port,
@@ -44,6 +45,10 @@ class Via:
         """Write the element."""
         return f"SIP/2.0/{self.transport} {write_host_port(self.host, self.port)}{write_params(self.params)}"
 
+    def param(self, name: str) -> str | None:
+        """Give a parameter: "" where it stands without a value, None where it is not there."""
+        return param(self.params, name)
+
     @property
     def branch(self) -> str:
         """The branch, "" where there is none (RFC 2543)."""
@@ -52,16 +57,16 @@ class Via:
 
 def parse_via(text: str) -> Via:
     """Read one Via element. White space may stand around every separator (RFC 4475 section 3.1.1.1)."""
-    protocol, slash, rest = text.partition("/")
-    version, slash2, rest = rest.partition("/")
-    if not slash or not slash2:
-        raise Malformed("via", "a Via without a protocol")
-    if protocol.strip().upper() != "SIP" or version.strip() != "2.0":
-        raise Malformed("via", "a Via of another protocol")
-    pieces = rest.split(None, 1)
-    if len(pieces) != 2 or not TOKEN.issuperset(pieces[0]):
-        raise Malformed("via", "a Via without a host")
-    transport, rest = pieces
+    if text.startswith("SIP/2.0/"):
+        transport, _, rest = text[8:].partition(" ")
+    else:
+        protocol, slash, rest = text.partition("/")
+        version, slash2, rest = rest.partition("/")
+        if not slash or not slash2 or protocol.strip().upper() != "SIP" or version.strip() != "2.0":
+            raise Malformed("via", "a Via of another protocol")
+        transport, _, rest = rest.lstrip().partition(" ")
+    if not is_token(transport):
+        raise Malformed("via", "a Via without a transport")
     sent_by, semicolon, params = rest.partition(";")
     try:
         host, port = parse_host_port(sent_by.strip())
@@ -72,7 +77,7 @@ def parse_via(text: str) -> Via:
 
 @dataclass(frozen=True, slots=True)
 class NameAddr:
-    """A name-addr or addr-spec with header parameters: From, To, Contact, Route, Refer-To …
+    """A name-addr or addr-spec with header parameters: From, To, Contact, Route, Refer-To and their like.
 
     `display` is unquoted. `uri` is its text; `parse_uri` gives its parts.
     """
@@ -99,27 +104,30 @@ class NameAddr:
 def parse_name_addr(text: str, kind: str = "name_addr") -> NameAddr:
     """Read a From, To, Contact … element. Malformed, as `kind`, where quotes, brackets or the URI are broken."""
     try:
-        return _name_addr(text.strip())
+        return _name_addr(text)
     except Malformed as fault:
         raise Malformed(kind, str(fault)) from None
 
 
+@lru_cache(maxsize=1024)
 def _name_addr(text: str) -> NameAddr:
+    # The same From and To come with every request of a call, hence the cache: 1024 calls in the making.
+    text = text.strip()
     if text[:1] == '"':
         end = end_of_quote(text, 0)
         display = unquote(text[:end])
         rest = text[end:].lstrip()
         if rest[:1] != "<":
             raise Malformed("name_addr", "a quoted name without an address")
+        rest = rest[1:]
     else:
-        open_at = text.find("<")
-        if open_at < 0:
+        display, bracket, rest = text.partition("<")
+        if not bracket:
             return _addr_spec(text)
-        display = text[:open_at].rstrip()
-        if display and any(character in '",;<>\\' for character in display):
+        display = display.rstrip()
+        if "," in display or '"' in display or ";" in display or ">" in display or "\\" in display:
             raise Malformed("name_addr", "a display name that must be quoted")
-        rest = text[open_at:]
-    uri, bracket, params = rest[1:].partition(">")
+    uri, bracket, params = rest.partition(">")
     if not bracket:
         raise Malformed("name_addr", "an address without its closing bracket")
     _plausible(uri)
@@ -138,15 +146,15 @@ def _addr_spec(text: str) -> NameAddr:
 
 def _plausible(uri: str) -> None:
     """Refuse what is no URI at all, cheaply; the parts are read where they are needed."""
-    scheme, colon, rest = uri.partition(":")
-    if not colon or not scheme or not rest or " " in uri or "\t" in uri or "<" in uri or '"' in uri:
+    scheme, _, rest = uri.partition(":")
+    if not scheme or not rest or " " in uri or "\t" in uri or "<" in uri or '"' in uri:
         raise Malformed("uri", "an address that is no URI")
 
 
 def parse_cseq(text: str) -> tuple[int, str]:
     """Read a CSeq: its number and method."""
     pieces = text.split()
-    if len(pieces) != 2 or not TOKEN.issuperset(pieces[1]):
+    if len(pieces) != 2 or not is_token(pieces[1]):
         raise Malformed("cseq", "a CSeq without a number and a method")
     return number(pieces[0], CSEQ_LIMIT, "cseq"), pieces[1]
 
@@ -159,8 +167,8 @@ def parse_max_forwards(text: str) -> int:
 def media_type(text: str) -> tuple[str, Params]:
     """Read a Content-Type: `type/subtype` in lower case, parameters."""
     essence, semicolon, params = text.partition(";")
-    kind, slash, subtype = essence.partition("/")
+    kind, _, subtype = essence.partition("/")
     kind, subtype = kind.strip().lower(), subtype.strip().lower()
-    if not slash or not kind or not subtype or not TOKEN.issuperset(kind) or not TOKEN.issuperset(subtype):
+    if not is_token(kind) or not is_token(subtype):
         raise Malformed("content_type", "a Content-Type that is none")
     return f"{kind}/{subtype}", parse_params(semicolon + params)

@@ -1,23 +1,24 @@
 """SIP messages: a start line, header fields in order, a body (RFC 3261 section 7).
 
     parse_message(bytes) -> Request | Response          bytes(message)
-        long names, no folding, Content-Length apart         CRLF, exact Content-Length last
+        long names, no folding, no Content-Length           CRLF, exact Content-Length last
 
-The two are inverses: `parse_message(bytes(m)) == m`. Reading takes what RFC 4475 calls valid but odd (compact names, any
-case, folding, white space before the colon, bare LF, octets behind the Content-Length of a datagram); writing is strict,
-and a line break in a value can't be written at all. Header values stay text until someone asks for their types
-(`header`), so a message that is only passed on or matched costs little.
+The two are inverses: `parse_message(bytes(m)) == m`. Reading takes what RFC 4475 calls valid but odd (compact names,
+any case, folding, white space before the colon, bare LF, octets behind the Content-Length of a datagram); writing is
+strict, and a line break in a value can't be written at all. Header values stay text until someone asks for their types
+(`header`), so a message that is only passed on or matched costs little. The usual message takes the short way through
+`parse_message`; whatever is odd about one sends it the long way round, which gives the same for the usual one.
 
 Text that is not UTF-8 survives a round trip (surrogateescape).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, cast
 
 from offhook.sip.codes import reason as reason_phrase
-from offhook.sip.grammar import TOKEN, Fields, Malformed, number, split_list
+from offhook.sip.grammar import Fields, Malformed, is_token, number, split_list
 
 SIZE_LIMIT: Final = 65_535
 """Bytes of one message: what a UDP datagram can carry; a stream gets no more."""
@@ -126,26 +127,42 @@ def canonical(name: str) -> str:
     return known or "-".join([word.capitalize() for word in name.split("-")])
 
 
+def _no_index() -> dict[str, str]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What requests and responses share. Names in `headers` are canonical; Content-Length is never among them."""
+    """What requests and responses share. Names in `headers` are canonical; Content-Length is never among them.
+
+    `known` is what `index` has looked up; nobody else gives it.
+    """
 
     headers: Fields
     body: bytes
+    known: dict[str, str] = field(default_factory=_no_index, repr=False, compare=False, kw_only=True)
+
+    @property
+    def index(self) -> dict[str, str]:
+        """The first value of every header, by its canonical name."""
+        if not self.known:
+            self.known.update(self.headers[::-1])
+        return self.known
 
     def first(self, name: str) -> str | None:
         """Give the value of the first field `name` (canonical), None where there is none."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        return self.index.get(name)
 
     def all(self, name: str) -> list[str]:
         """Give the values of every field `name` (canonical), each as one text."""
+        if name not in self.index:
+            return []
         return [value for key, value in self.headers if key == name]
 
     def values(self, name: str) -> list[str]:
         """Give the elements of a list header: fields in order, each split at its commas. Malformed if unreadable."""
+        if name not in self.index:
+            return []
         return [element for key, value in self.headers if key == name for element in split_list(value)]
 
 
@@ -158,7 +175,7 @@ class Request(Message):
 
     def __bytes__(self) -> bytes:
         """Write the message. ValueError where a part holds a line break."""
-        return _write(f"{self.method} {self.uri} {_VERSION}\r\n", self.headers, self.body)
+        return write(f"{self.method} {self.uri} {_VERSION}\r\n", block(self.headers), self.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,73 +187,28 @@ class Response(Message):
 
     def __bytes__(self) -> bytes:
         """Write the message. ValueError where a part holds a line break."""
-        return _write(f"{_VERSION} {self.code} {self.reason}\r\n", self.headers, self.body)
+        return write(f"{_VERSION} {self.code} {self.reason}\r\n", block(self.headers), self.body)
 
 
-def response(code: int, headers: Fields, body: bytes = b"", reason: str = "") -> Response:
-    """Make a response with the usual reason phrase unless one is given."""
-    return Response(headers, body, code, reason or reason_phrase(code))
-
-
-def _write(start: str, headers: Fields, body: bytes) -> bytes:
-    head = start + "".join([f"{name}: {value}\r\n" for name, value in headers])
+def block(headers: Fields) -> str:
+    """Write header fields, one a line. ValueError where one holds a line break."""
+    text = "".join([f"{name}: {value}\r\n" for name, value in headers])
     # One break a line and no more: whatever came into a value, it can't have become a header of its own.
-    breaks = len(headers) + 1
-    if head.count("\n") != breaks or head.count("\r") != breaks:
+    if text.count("\n") != len(headers) or text.count("\r") != len(headers):
         raise ValueError("a line break in a header value")
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode("utf-8", "surrogateescape") + body
+    return text
 
 
-def _scan(lines: list[str]) -> tuple[Fields, Malformed | None]:
-    """Read header lines; give what could be read and the first fault."""
-    fields: list[tuple[str, str]] = []
-    fault: Malformed | None = None
-    spellings = _SPELLINGS
-    for line in lines:
-        name, colon, value = line.partition(":")
-        known = spellings.get(name)
-        if known is None:
-            name = name.rstrip(" \t")
-            if not colon or not name or not TOKEN.issuperset(name):
-                fault = fault or Malformed("header", "a line that is no header")
-                continue
-            known = canonical(name)
-        fields.append((known, value.strip(" \t")))
-    if len(fields) > FIELDS_LIMIT:
-        fault = fault or Malformed("too_many", "too many header fields")
-        del fields[FIELDS_LIMIT:]
-    return tuple(fields), fault
+def status_line(code: int, reason: str = "") -> str:
+    """Write the first line of a response, with the usual reason phrase unless one is given."""
+    return f"{_VERSION} {code} {reason or reason_phrase(code)}\r\n"
 
 
-def _unfold(lines: list[str]) -> list[str]:
-    """Join folded lines (RFC 3261 section 7.3.1): a line that begins with white space continues the one before."""
-    out: list[str] = []
-    for line in lines:
-        if line[:1] in (" ", "\t") and out:
-            joined = line.strip(" \t")
-            # A fold is one space; an empty fold adds nothing.
-            if joined:
-                out[-1] = out[-1].rstrip(" \t") + " " + joined
-        else:
-            out.append(line)
-    return out
-
-
-def _length(fields: Fields, body: bytes, *, exact: bool) -> tuple[Fields, bytes]:
-    """Take Content-Length out of the fields and cut the body to it (section 18.3)."""
-    lengths = [value for name, value in fields if name == "Content-Length"]
-    if not lengths:
-        return fields, body
-    rest = tuple([field for field in fields if field[0] != "Content-Length"])
-    if len(lengths) > 1 and len(set(lengths)) > 1:
-        raise Malformed("content_length", "two lengths", fields=rest)
-    try:
-        length = number(lengths[0], SIZE_LIMIT, "content_length")
-    except Malformed as fault:
-        raise Malformed("content_length", str(fault), fields=rest) from None
-    if length > len(body) or (exact and length != len(body)):
-        raise Malformed("content_length", "the body is shorter than its length", fields=rest)
-    return rest, body[:length]
+def write(start: str, fields: str, body: bytes) -> bytes:
+    """Write a message from its start line, its `block` of headers and its body."""
+    if start.count("\n") != 1 or start.count("\r") != 1:
+        raise ValueError("a line break in a start line")
+    return f"{start}{fields}Content-Length: {len(body)}\r\n\r\n".encode("utf-8", "surrogateescape") + body
 
 
 def parse_message(data: bytes) -> Request | Response:
@@ -247,62 +219,137 @@ def parse_message(data: bytes) -> Request | Response:
     """
     if len(data) > SIZE_LIMIT:
         raise Malformed("size", "a message larger than a datagram", 513)
-    head, blank, body = data.partition(b"\r\n\r\n")
-    lone = head.find(b"\n\n") if b"\n\n" in head else -1
-    if lone >= 0:
-        body = data[lone + 2 :]
-        head = data[:lone]
-    elif not blank:
-        head, blank, body = data.partition(b"\n\n")
-        if not blank:
-            head = head.rstrip(b"\r\n")
+    end = data.find(b"\r\n\r\n")
+    text = data[: max(end, 0)].decode("utf-8", "surrogateescape")
+    start, *lines = text.split("\r\n")
+    count = len(lines)
+    if (
+        not 0 < end < VALUE_LIMIT
+        or count > FIELDS_LIMIT
+        or text.count("\n") != count
+        or text.count("\r") != count
+        or "\0" in text
+    ):
+        return _parse_odd(data)
+    spellings = _SPELLINGS.get
+    fields = [(spellings(name), value.strip()) for name, _, value in [line.partition(":") for line in lines]]
+    index = dict(fields[::-1])
+    if None in index:
+        return _parse_odd(data)
+    body = data[end + 4 :]
+    length = index.pop("Content-Length", None)
+    if length is not None:
+        fields.remove(("Content-Length", length))
+        if length != str(len(body)):
+            return _parse_odd(data)
+        if len(index) != len(fields) and "Content-Length" in [name for name, _ in fields]:
+            return _parse_odd(data)
+    return _message(start, cast("Fields", tuple(fields)), body, cast("dict[str, str]", index))
+
+
+def _parse_odd(data: bytes) -> Request | Response:
+    """Read a message by the long way: every liberty that section 7.3 and RFC 4475 give a sender."""
+    head, body = _divide(data)
     text = head.decode("utf-8", "surrogateescape").lstrip("\r\n")
-    lines = text.split("\r\n")
-    if text.count("\n") != len(lines) - 1:
-        lines = text.replace("\r\n", "\n").split("\n")
-    if "\n " in text or "\n\t" in text:
-        lines = _unfold(lines)
+    lines = _unfold(text.replace("\r\n", "\n").split("\n"))
     fields, fault = _scan(lines[1:])
-    if text.count("\r") > text.count("\r\n") or "\0" in text:
+    if "\r" in text.replace("\r\n", "") or "\0" in text:
         # Neither can be written again, and both have been used to smuggle a header past a reader.
-        bare = tuple([(name, value) for name, value in fields if "\r" not in value and "\0" not in value])
-        raise Malformed("control", "a bare CR or NUL in the head", fields=bare)
+        clean = tuple([(name, value) for name, value in fields if "\r" not in value and "\0" not in value])
+        raise Malformed("control", "a bare CR or NUL in the head", fields=clean)
     if len(head) > VALUE_LIMIT and any(len(value) > VALUE_LIMIT for _, value in fields):
-        raise Malformed("size", "a header value that is too long", 513, ())
-    message = _start_line(lines[0], fields)
+        short = tuple([(name, value) for name, value in fields if len(value) <= 256])
+        raise Malformed("size", "a header value that is too long", 513, short)
+    rest = tuple([one for one in fields if one[0] != "Content-Length"])
+    message = _message(lines[0], rest, b"", {})
     if fault is not None:
-        raise Malformed(fault.kind, str(fault), fault.code, fields)
-    rest, body = _length(fields, body, exact=False)
+        raise Malformed(fault.kind, str(fault), fault.code, rest)
+    body = _cut(fields, rest, body)
     if isinstance(message, Request):
         return Request(rest, body, message.method, message.uri)
     return Response(rest, body, message.code, message.reason)
 
 
-def _start_line(line: str, fields: Fields) -> Request | Response:
-    if line[:8] == "SIP/2.0 " or line[:4].upper() == "SIP/":
-        return _status_line(line, fields)
+def _divide(data: bytes) -> tuple[bytes, bytes]:
+    """Find the empty line between head and body, whichever line ends the sender uses."""
+    crlf = data.find(b"\r\n\r\n")
+    bare = data.find(b"\n\n")
+    if bare >= 0 and (crlf < 0 or bare < crlf):
+        return data[:bare], data[bare + 2 :]
+    if crlf >= 0:
+        return data[:crlf], data[crlf + 4 :]
+    return data.rstrip(b"\r\n"), b""
+
+
+def _unfold(lines: list[str]) -> list[str]:
+    """Join folded lines (RFC 3261 section 7.3.1): a line that begins with white space continues the one before."""
+    out: list[str] = []
+    for line in lines:
+        if line[:1] in (" ", "\t") and len(out) > 1:
+            # A fold is one space; an empty fold adds nothing.
+            joined = line.strip()
+            if joined:
+                out[-1] = out[-1].rstrip() + " " + joined
+        else:
+            out.append(line)
+    return out
+
+
+def _scan(lines: list[str]) -> tuple[Fields, Malformed | None]:
+    """Read header lines; give what could be read and the first fault."""
+    fields: list[tuple[str, str]] = []
+    fault: Malformed | None = None
+    for line in lines:
+        name, colon, value = line.partition(":")
+        name = name.rstrip(" \t")
+        if not colon or not is_token(name):
+            fault = fault or Malformed("header", "a line that is no header")
+            continue
+        fields.append((canonical(name), value.strip()))
+    if len(fields) > FIELDS_LIMIT:
+        fault = fault or Malformed("too_many", "too many header fields")
+        del fields[FIELDS_LIMIT:]
+    return tuple(fields), fault
+
+
+def _cut(fields: Fields, rest: Fields, body: bytes) -> bytes:
+    """Cut the body to its Content-Length (section 18.3)."""
+    lengths = {value for name, value in fields if name == "Content-Length"}
+    if not lengths:
+        return body
+    if len(lengths) > 1:
+        raise Malformed("content_length", "two lengths", fields=rest)
+    try:
+        length = number(lengths.pop(), SIZE_LIMIT, "content_length")
+    except Malformed as fault:
+        raise Malformed("content_length", str(fault), fields=rest) from None
+    if length > len(body):
+        raise Malformed("content_length", "the body is shorter than its length", fields=rest)
+    return body[:length]
+
+
+def _message(line: str, fields: Fields, body: bytes, index: dict[str, str]) -> Request | Response:
+    """Make the message from its start line (section 7.1, 7.2)."""
+    if line[:4].upper() == "SIP/":
+        return _response(line, fields, body, index)
     method, _, rest = line.partition(" ")
     uri, space, version = rest.rpartition(" ")
-    if not method or not TOKEN.issuperset(method):
+    if not is_token(method):
         raise Malformed("start_line", "a start line without a method", fields=fields)
-    if version != _VERSION:
-        upper = version.upper()
-        if upper == _VERSION and space:
-            pass
-        elif upper[:4] == "SIP/" and upper[4:].replace(".", "", 1).isdigit() and uri:
+    if version != _VERSION and (version.upper() != _VERSION or not space):
+        if version[:4].upper() == "SIP/" and version[4:].replace(".", "", 1).isdigit() and uri:
             raise Malformed("version", "a version of SIP that is not 2.0", 505, fields)
-        else:
-            raise Malformed("start_line", "a start line without a version", fields=fields)
+        raise Malformed("start_line", "a start line without a version", fields=fields)
     if not uri or " " in uri or "\t" in uri or "<" in uri or ">" in uri or '"' in uri:
         raise Malformed("request_uri", "a Request-URI with white space or brackets", fields=fields)
-    return Request(fields, b"", method, uri)
+    return Request(fields, body, method, uri, known=index)
 
 
-def _status_line(line: str, fields: Fields) -> Response:
+def _response(line: str, fields: Fields, body: bytes, index: dict[str, str]) -> Response:
     version, _, rest = line.partition(" ")
     code, _, phrase = rest.partition(" ")
     if version.upper() != _VERSION:
         raise Malformed("version", "a version of SIP that is not 2.0", 505, fields)
     if len(code) != 3 or not (code.isascii() and code.isdigit()) or not "1" <= code[0] <= "6":
         raise Malformed("status", "a status code out of range", fields=fields)
-    return Response(fields, b"", int(code), phrase)
+    return Response(fields, body, int(code), phrase, known=index)

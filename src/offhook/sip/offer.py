@@ -3,9 +3,9 @@
     make_offer ───────► their answer ─► accept_answer ─► MediaPlan
     their offer ─► answer_offer ─► our answer, MediaPlan
 
-An answer names one audio codec, telephone-event and comfort noise at the same clock if they were offered, in the offer's
-profile, and has as many m= lines as the offer; what we do not take is declined with port 0. A secure profile is taken only
-where the caller of these functions says that SRTP is there: plain RTP under the name SAVP would be a lie.
+An answer names one audio codec, telephone-event and comfort noise at the same clock if they were offered, in the
+offer's profile, and has as many m= lines as the offer; what we do not take is declined with port 0. A secure profile is
+taken only where the caller of these functions says that SRTP is there: plain RTP under the name SAVP would be a lie.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
     m=audio …   one Media a section    Session.media[n].lines
 
 `parse_sdp` and `bytes` are inverses. Nothing is dropped: a line that we have no use for is kept as its type and value,
-and the properties read out of the lines what offer/answer needs. Reading takes bare LF, missing final line ends and lines
-out of order; what it needs and can't read is Malformed.
+and the properties read out of the lines what offer/answer needs. Reading takes bare LF, missing final line ends and
+lines out of order; what it needs and can't read is Malformed.
 """
 
 from __future__ import annotations

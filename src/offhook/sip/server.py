@@ -13,14 +13,14 @@ from typing import Final
 from offhook.core.instants import Instant
 from offhook.sip.body import description, fragment
 from offhook.sip.calls import Call, Calls, Unacknowledged, refuse_breaks
-from offhook.sip.codes import reason as reason_phrase
-from offhook.sip.dialog import Dialog, contact_of, served_dialog
+from offhook.sip.dialog import Dialog, served_dialog
 from offhook.sip.grammar import Fields, Malformed
-from offhook.sip.header import NameAddr, parse_max_forwards
-from offhook.sip.message import Request, Response, response
+from offhook.sip.header import NameAddr
+from offhook.sip.message import Request
 from offhook.sip.outcomes import Confirmed, IncomingCall, Reoffered, TransferProgress
 from offhook.sip.sdp import Session, parse_sdp
 from offhook.sip.transaction import ServerTransaction
+from offhook.sip.uri import parse_uri
 
 KNOWN: Final = frozenset(
     {"REGISTER", "INFO", "MESSAGE", "UPDATE", "SUBSCRIBE", "PUBLISH", "PRACK", "REFER", "NOTIFY"}
@@ -48,7 +48,7 @@ class Server:
     def __init__(self, calls: Calls) -> None:
         self.calls = calls
         self.refusing = False
-        self.retry_after = (1, 10)
+        self.retry_after: tuple[int, int] = (1, 10)
 
     # --- what comes
 
@@ -57,8 +57,7 @@ class Server:
     ) -> Malformed | None:
         """Take a new request, for which a transaction has just begun; give what was wrong with it, if anything."""
         request = transaction.request
-        key = (request.first("Call-ID") or "", to_tag, sender.tag)
-        call = self.calls.dialogs.get(key) if to_tag else None
+        call = self.calls.dialogs.get((request.index["Call-ID"], to_tag, sender.tag)) if to_tag else None
         try:
             self._examine(transaction, in_dialog=bool(to_tag), known=call is not None)
             if call is not None:
@@ -80,39 +79,42 @@ class Server:
         """Refuse what can't be answered whatever its purpose, in the order of section 8.2."""
         request = transaction.request
         method = request.method
+        index = request.index
         if method not in SERVED:
-            if method == "REFER" and in_dialog and not known:
-                raise Refusal(481)
             if in_dialog and not known and method in KNOWN:
                 raise Refusal(481)
             raise Refusal(405 if method in KNOWN else 501, self.calls.hello[:1])
-        scheme = request.uri.partition(":")[0].lower()
-        if scheme not in ("sip", "sips"):
-            raise Refusal(416)
         if in_dialog and not known:
             raise Refusal(481)
         if not in_dialog:
+            self._addressed(request.uri)
             self._loops(transaction)
-        required = [*request.values("Require")] if request.first("Require") is not None else []
-        if method != "CANCEL" and required:
-            unknown = [tag for tag in required if tag not in self.calls.settings.extensions]
+        if "Require" in index:
+            unknown = [tag for tag in request.values("Require") if tag not in self.calls.settings.extensions]
             if unknown:
                 raise Refusal(420, (("Unsupported", ", ".join(unknown)),))
-        if request.first("Content-Encoding") not in (None, "identity", ""):
+        if index.get("Content-Encoding", "identity").strip().lower() not in ("identity", ""):
             raise Refusal(415, (("Accept-Encoding", "identity"),))
+
+    @staticmethod
+    def _addressed(uri: str) -> None:
+        """Refuse a Request-URI that is none of SIP's, or that carries headers (section 19.1.1 forbids them there)."""
+        if uri[:4] != "sip:" and uri.partition(":")[0].lower() not in ("sip", "sips"):
+            raise Refusal(416)
+        if "?" in uri and parse_uri(uri).headers:
+            raise Malformed("request_uri", "a Request-URI with headers in it")
 
     def _loops(self, transaction: ServerTransaction) -> None:
         request = transaction.request
         merged = self.calls.transactions.merges.get(transaction.merge) if transaction.merge is not None else None
         if merged is not None and merged is not transaction:
             raise Refusal(482)  # section 8.2.2.2: the same request by another way
-        for name, value in request.headers:
-            if name == "Via" and self.calls.mark in value:
-                raise Refusal(482)
-        forwards = request.first("Max-Forwards")
+        mark = self.calls.mark
+        if any(mark in value for name, value in request.headers if name == "Via"):
+            raise Refusal(482)
         # Who only ends a call need not count hops (RFC 4475 section 3.3.11), and OPTIONS is answered at 0. But what
         # answers here may dial on, and a ring of such answerers ends only where somebody counts.
-        if request.method == "INVITE" and forwards is not None and parse_max_forwards(forwards) == 0:
+        if request.method == "INVITE" and request.index.get("Max-Forwards", "70").strip("0") == "":
             raise Refusal(483)
 
     def _respond(
@@ -123,11 +125,9 @@ class Server:
         headers: Fields = (),
         body: bytes = b"",
         reason: str = "",
-    ) -> Response:
-        fields = (*transaction.echo, *headers, *self.calls.named(response=True))
-        message = response(code, fields, body, reason)
-        self.calls.transactions.respond(now, transaction, message)
-        return message
+    ) -> None:
+        named = self.calls.software("Server")
+        self.calls.transactions.respond(now, transaction, code, (*headers, *named) if named else headers, body, reason)
 
     def _retry_after(self) -> Fields:
         # Spread, so that those who were turned away do not all come back at once.
@@ -136,8 +136,7 @@ class Server:
     def _options(self, now: Instant, transaction: ServerTransaction) -> None:
         if self.refusing:
             raise Refusal(503, self._retry_after())
-        flow = transaction.flow
-        contact = ("Contact", self.calls.contact(flow))
+        contact = ("Contact", self.calls.contact(transaction.flow))
         self._respond(now, transaction, 200, (contact, ACCEPT, *self.calls.hello))
 
     def _invite(self, now: Instant, transaction: ServerTransaction, sender: NameAddr, seq: int) -> None:
@@ -145,12 +144,11 @@ class Server:
         if self.refusing or len(self.calls.alive) >= self.calls.settings.max_calls:
             raise Refusal(503, self._retry_after())
         offer = self._offer(request)
-        to = next(value for name, value in transaction.echo if name == "To")
-        dialog = served_dialog(request, sender, to, transaction.tag, seq)
+        dialog = served_dialog(request, sender, transaction.to, transaction.tag, seq)
         flow = transaction.flow
         call = Call(self.calls.number(), flow, "ringing", transaction.tag, invite=transaction)
         transaction.owner = call
-        call.natted = ";received=" in transaction.echo[0][1]
+        call.natted = ";received=" in transaction.echo.partition("\r\n")[0]
         if offer is not None:
             call.session.offered(offer)
         self.calls.alive[call.number] = call
@@ -160,24 +158,26 @@ class Server:
         if self.calls.settings.ring_at_once:
             extra = (*self._recorded(request), ("Contact", self.calls.contact(flow)))
             self._respond(now, transaction, 180, extra)
+        self.calls.timers.start(call, "unanswered", now + self.calls.settings.ring_limit)
         self.calls.out.append(IncomingCall(call.number, request, flow, offer))
 
     def _offer(self, request: Request) -> Session | None:
         """Give the description in a request, None where there is no body. 415 where it is of another type."""
-        if not request.body.strip():
+        index = request.index
+        if "Accept" in index:
+            kinds = {element.partition(";")[0].strip().lower() for element in request.values("Accept")}
+            if not kinds & {"application/sdp", "application/*", "*/*", ""}:
+                raise Refusal(406, (ACCEPT,))
+        if not request.body or request.body.isspace():
             return None
         data = description(request)
         if data is None:
             raise Refusal(415, (ACCEPT,))
-        accept = request.values("Accept") if request.first("Accept") else []
-        kinds = {element.partition(";")[0].strip().lower() for element in accept}
-        if kinds and not kinds & {"application/sdp", "application/*", "*/*"}:
-            raise Refusal(406, (ACCEPT,))
         return parse_sdp(data)
 
     @staticmethod
     def _recorded(request: Request) -> Fields:
-        return tuple([field for field in request.headers if field[0] == "Record-Route"])
+        return tuple([("Record-Route", value) for value in request.all("Record-Route")])
 
     # --- inside a dialog
 
@@ -211,24 +211,30 @@ class Server:
             self.calls.end(call, 200, "remote_hangup")
 
     def _reinvite(self, now: Instant, transaction: ServerTransaction, call: Call, dialog: Dialog, seq: int) -> None:
-        if call.phase == "ringing" or call.reoffer is not None:
+        if call.phase == "ringing" or call.reoffer is not None or call.session.open == "theirs":
             raise Refusal(500, self._retry_after())  # section 14.2: one after the other
-        if call.phase == "inviting" or call.session.open == "ours":
+        if call.session.open == "ours":
             raise Refusal(491)
         offer = self._offer(transaction.request)
-        contact_of(transaction.request)
-        # Whoever sends the next INVITE has our 2xx, whatever became of its ACK.
-        call.waiting = None
-        self.calls.timers.clear(call)
-        dialog.remote_seq = seq
         dialog.refresh(transaction.request)
+        # Whoever sends the next INVITE has our 2xx, whatever became of its ACK.
+        self._confirmed(call)
+        dialog.remote_seq = seq
         call.flow = transaction.flow
         if offer is not None:
             call.session.offered(offer)
         call.reoffer = transaction
         transaction.owner = call
         self._respond(now, transaction, 100)
+        self.calls.timers.start(call, "unanswered", now + self.calls.settings.ring_limit)
         self.calls.out.append(Reoffered(call.number, offer))
+
+    def _confirmed(self, call: Call) -> None:
+        call.waiting = None
+        self.calls.timers.stop(call, "repeat")
+        self.calls.timers.stop(call, "no_ack")
+        if call.phase == "answered":
+            call.phase = "up"
 
     def _notify(self, now: Instant, transaction: ServerTransaction, call: Call) -> None:
         request = transaction.request
@@ -249,9 +255,9 @@ class Server:
         if target is None:
             self._respond(now, transaction, 481)
             return
-        transaction.echo = tuple(
-            [(name, value if name != "To" else dict(target.echo)["To"]) for name, value in transaction.echo]
-        )
+        if "tag" not in transaction.request.index["To"]:
+            # Section 9.2: the To tag of both responses is the same.
+            transaction.echo = transaction.echo.replace(f"To: {transaction.to}\r\n", f"To: {target.to}\r\n", 1)
         self._respond(now, transaction, 200)
         call = target.owner
         if target.state != "proceeding" or not isinstance(call, Call):
@@ -262,6 +268,7 @@ class Server:
         else:
             call.reoffer = None
             call.session.withdraw()
+            self.calls.timers.stop(call, "unanswered")
 
     def ack(self, now: Instant, call: Call, request: Request, seq: int) -> bool:
         """Take the ACK of a 2xx; give whether one was waited for."""
@@ -277,9 +284,7 @@ class Server:
             except Malformed:
                 answer = None
             broken = answer is None
-        call.waiting = None
-        self.calls.timers.clear(call)
-        call.phase = "up"
+        self._confirmed(call)
         if answer is not None:
             call.session.answered(answer)
         if call.leaving is not None:
@@ -300,7 +305,7 @@ class Server:
         if call.phase != "ringing" or call.invite is None:
             return
         transaction, call.invite = call.invite, None
-        call.phase = "up"
+        call.phase = "answered"
         self._accept(now, call, transaction, body)
 
     def _accept(self, now: Instant, call: Call, transaction: ServerTransaction, body: Session) -> None:
@@ -318,21 +323,24 @@ class Server:
         )
         self._respond(now, transaction, 200, extra, bytes(body))
         times = self.calls.settings.times
+        self.calls.timers.stop(call, "unanswered")
         seq = call.dialog.remote_seq if call.dialog is not None else None
         call.waiting = Unacknowledged(seq or 0, flow, transaction.last, times.t1, delayed)
         self.calls.timers.start(call, "repeat", now + times.t1)
         self.calls.timers.start(call, "no_ack", now + 64 * times.t1)
 
-    def reject(self, now: Instant, call: Call, code: int, reason: str, headers: Fields) -> None:
-        """Refuse a call with a final response from 300 up."""
+    def reject(
+        self, now: Instant, call: Call, code: int, reason: str, headers: Fields, *, why: str = "refused"
+    ) -> None:
+        """Refuse a call with a final response from 300 up; `why` is what `Ended` says."""
         if not 300 <= code <= 699:
             raise ValueError(f"{code} refuses nothing")
         for name, value in (*headers, ("Reason-Phrase", reason)):
             refuse_breaks(name, value)
         if call.phase != "ringing" or call.invite is None:
             return
-        self._respond(now, call.invite, code, headers, reason=reason or reason_phrase(code))
-        self.calls.end(call, code, "refused" if code != 487 else "hangup")
+        self._respond(now, call.invite, code, headers, reason=reason)
+        self.calls.end(call, code, why)
 
     def accept_reoffer(self, now: Instant, call: Call, body: Session) -> None:
         """Answer a re-INVITE."""
@@ -349,20 +357,26 @@ class Server:
             return
         transaction, call.reoffer = call.reoffer, None
         call.session.withdraw()
+        self.calls.timers.stop(call, "unanswered")
         self._respond(now, transaction, code)
 
     # --- timers of a call
 
     def expired(self, now: Instant, call: Call, alarm: str) -> None:
-        """Repeat a 2xx, or give up waiting for its ACK (section 13.3.1.4)."""
+        """Repeat a 2xx, give up waiting for its ACK (section 13.3.1.4), or refuse what nobody answered."""
         waiting = call.waiting
-        if waiting is None:
+        if alarm == "unanswered":
+            if call.reoffer is not None:
+                self.refuse_reoffer(now, call, 500)
+            else:
+                self.reject(now, call, 480, "", (), why="no_answer")
+        elif waiting is None:
             return
-        if alarm == "repeat":
+        elif alarm == "repeat":
             self.calls.transactions.repeated += 1
             self.calls.transactions.send(waiting.flow, waiting.data)
             waiting.interval = min(waiting.interval * 2, self.calls.settings.times.t2)
             self.calls.timers.start(call, "repeat", now + waiting.interval)
-            return
-        self.calls.bye(now, call, call.leaving or ())
-        self.calls.end(call, 408, "no_ack" if call.leaving is None else "hangup")
+        else:
+            self.calls.bye(now, call, call.leaving or ())
+            self.calls.end(call, 408, "no_ack" if call.leaving is None else "hangup")

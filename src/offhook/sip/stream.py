@@ -38,20 +38,22 @@ class StreamParser:
             out.append(message)
         return out
 
-    def _cut(self) -> bytes | None:
+    def _blank(self) -> None:
+        """Swallow the CRLFs between messages; two of them are a ping."""
         buffer = self._buffer
-        while buffer[:2] == PONG:
-            if buffer[:4] == PING:
+        while buffer.startswith(PONG):
+            if buffer.startswith(PING):
                 self.pings += 1
                 del buffer[:4]
-            elif len(buffer) < 4 and buffer in (PONG, PING[:3]):
-                if len(buffer) == 2:
-                    # A lone CRLF is a pong; what follows decides nothing about it, but a ping may be on its way.
-                    return None
-                return None
+            elif PING.startswith(bytes(buffer[:4])) and len(buffer) < 4:
+                return  # a pong, or the first half of a ping
             else:
                 del buffer[:2]
-        if len(buffer) < self._need or not buffer:
+
+    def _cut(self) -> bytes | None:
+        self._blank()
+        buffer = self._buffer
+        if len(buffer) < max(self._need, 5):
             return None
         end = buffer.find(b"\r\n\r\n")
         if end < 0:

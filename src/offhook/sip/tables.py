@@ -2,9 +2,9 @@
 
     state × event ─► actions, next state
 
-Laws: what is not in a table can't happen to a transaction of that kind; every row is one object, so that a user agent
-can say which it has taken; `transaction` runs the rows and decides nothing. Reliable transports need no rows of their own:
-timers A, E and G do not run there and D, I, J and K last no time (`duration`), so their rows are taken at once.
+Laws: what is not in a table does nothing to a transaction of that kind; every row is one object, so that a user agent
+can say which it has taken; `transaction` runs the rows and decides nothing. Reliable transports need no rows of their
+own: timers A, E and G do not run there and D, I, J and K last no time (`duration`), so their rows are taken at once.
 
     client INVITE      calling ─► proceeding ─► completed ─► terminated       (2xx: accepted, RFC 6026)
     client non-INVITE  trying ─► proceeding ─► completed ─► terminated
@@ -12,8 +12,7 @@ timers A, E and G do not run there and D, I, J and K last no time (`duration`), 
     server non-INVITE  trying ─► proceeding ─► completed ─► terminated
 
 Timer C belongs to proxies (section 16.6) and has no row: how long a call of ours may ring is the caller's to say.
-A non-INVITE server is never told to send 408, and its 100 waits for the time that RFC 4320 section 4.1 gives it; since
-this user agent answers such requests at once, the rows are here for the standard's sake.
+A non-INVITE request is answered at once, so its server has neither 100 nor 408 (RFC 4320 section 4.1 and 4.2).
 """
 
 from __future__ import annotations
@@ -55,32 +54,20 @@ ACTIONS: Final = (
     "send",  # the request (client), or the response just given (server)
     "resend",  # the last thing sent, once more
     "ack",  # the ACK of section 17.1.1.3 to a final response above 299
-    "tell",  # pass the message to the user agent
+    "tell",  # pass the response to the user agent
     "timeout",  # tell the user agent that nobody answered
     "fault",  # tell the user agent that the transport failed
-    "start_a",
-    "start_b",
-    "start_d",
-    "start_e",
-    "start_f",
-    "start_g",
-    "start_h",
-    "start_i",
-    "start_j",
-    "start_k",
-    "start_l",
-    "start_m",
-    "stop_a",
-    "stop_b",
-    "stop_e",
-    "stop_f",
-    "stop_g",
-    "stop_h",
+    "reroute",  # send by a new connection from now on (section 18.2.2)
+    *[f"start_{timer}" for timer in "abdefghijklm"],
+    *[f"stop_{timer}" for timer in "abefgh"],
 )
+"""Everything that a row can ask for."""
 
 
 def _machine(name: str, rows: Iterable[tuple[str, str, str, str]]) -> Machine:
-    return {(state, event): Row(name, state, event, tuple(actions.split()), then) for state, event, actions, then in rows}
+    return {
+        (state, event): Row(name, state, event, tuple(actions.split()), then) for state, event, actions, then in rows
+    }
 
 
 INVITE_CLIENT: Final = _machine(
@@ -98,6 +85,7 @@ INVITE_CLIENT: Final = _machine(
         ("proceeding", "2xx", "tell start_m", "accepted"),
         ("proceeding", "300-699", "ack tell start_d", "completed"),
         ("proceeding", "fault", "fault", "terminated"),
+        ("proceeding", "given_up", "", "terminated"),  # section 9.1: cancelled, and 64*T1 without a final response
         ("completed", "1xx", "", "completed"),
         ("completed", "2xx", "", "completed"),
         ("completed", "300-699", "ack", "completed"),
@@ -140,27 +128,26 @@ INVITE_SERVER: Final = _machine(
     "invite_server",
     (
         # RFC 3261 figure 7 with the Accepted state of RFC 6026 section 7.1; a transport error ends nothing there.
-        ("new", "request", "tell", "proceeding"),
+        ("new", "request", "", "proceeding"),
         ("proceeding", "request", "resend", "proceeding"),
         ("proceeding", "respond_1xx", "send", "proceeding"),
         ("proceeding", "respond_2xx", "send start_l", "accepted"),
         ("proceeding", "respond_300-699", "send start_g start_h", "completed"),
-        ("proceeding", "fault", "fault", "proceeding"),
+        ("proceeding", "fault", "reroute", "proceeding"),
         ("proceeding", "ack", "", "proceeding"),
         ("completed", "request", "resend", "completed"),
         ("completed", "timer_g", "resend start_g", "completed"),
-        ("completed", "timer_h", "stop_g timeout", "terminated"),
+        ("completed", "timer_h", "stop_g", "terminated"),
         ("completed", "ack", "stop_g stop_h start_i", "confirmed"),
-        ("completed", "fault", "fault", "completed"),
+        ("completed", "fault", "reroute", "completed"),
         ("confirmed", "request", "", "confirmed"),
         ("confirmed", "ack", "", "confirmed"),
         ("confirmed", "fault", "", "confirmed"),
         ("confirmed", "timer_i", "", "terminated"),
         # The 2xx is repeated by the user agent, not here: a repeated INVITE is only absorbed (RFC 6026 section 7.1).
         ("accepted", "request", "", "accepted"),
-        ("accepted", "respond_2xx", "send", "accepted"),
-        ("accepted", "ack", "tell", "accepted"),
-        ("accepted", "fault", "fault", "accepted"),
+        ("accepted", "ack", "", "accepted"),
+        ("accepted", "fault", "", "accepted"),
         ("accepted", "timer_l", "", "terminated"),
     ),
 )
@@ -168,23 +155,13 @@ INVITE_SERVER: Final = _machine(
 SERVER: Final = _machine(
     "server",
     (
-        # RFC 3261 figure 8.
-        ("new", "request", "tell", "trying"),
-        ("trying", "request", "", "trying"),
-        ("trying", "respond_1xx", "send", "proceeding"),
+        # RFC 3261 figure 8. There are no provisional responses: we answer such requests at once (RFC 4320 section 4.1
+        # forbids all but a late 100), so Proceeding has no rows.
+        ("new", "request", "", "trying"),
         ("trying", "respond_2xx", "send start_j", "completed"),
         ("trying", "respond_300-699", "send start_j", "completed"),
-        ("trying", "fault", "fault", "trying"),
-        ("proceeding", "request", "resend", "proceeding"),
-        ("proceeding", "respond_1xx", "send", "proceeding"),
-        ("proceeding", "respond_2xx", "send start_j", "completed"),
-        ("proceeding", "respond_300-699", "send start_j", "completed"),
-        ("proceeding", "fault", "fault", "proceeding"),
         ("completed", "request", "resend", "completed"),
-        ("completed", "respond_1xx", "", "completed"),
-        ("completed", "respond_2xx", "", "completed"),
-        ("completed", "respond_300-699", "", "completed"),
-        ("completed", "fault", "fault", "completed"),
+        ("completed", "fault", "reroute", "completed"),
         ("completed", "timer_j", "", "terminated"),
     ),
 )
@@ -205,6 +182,10 @@ REPEATS: Final = frozenset("aeg")
 
 RESPOND: Final = ("", "respond_1xx", "respond_2xx", *("respond_300-699",) * 4)
 """The event that a response of ours is to a table, by the first digit of its code."""
+
+
+LASTING: Final = "bdfhijklm"
+"""The timers that end something."""
 
 
 def duration(timer: str, times: Times, *, reliable: bool) -> Duration:

@@ -1,7 +1,6 @@
 """Transactions: the layer that runs the rows of `tables` (RFC 3261 section 17).
 
-    datagram ─► request(…)  ─┬─► a repeat: answered here          response(…) ─┬─► no transaction: stray
-                             └─► new: ServerTransaction ─► user               └─► ClientTransaction ─► user
+    request ─► ServerTransaction ─► responses, repeats         ours ─► ClientTransaction ─► responses to the user
 
 Matching is by branch, sent-by and method (section 17.2.3), or by the whole of RFC 2543's fields where the branch is not
 one of RFC 3261's. Responses go where section 18.2.2 and RFC 3581 say.
@@ -15,9 +14,9 @@ from typing import Final, Protocol
 from offhook.core.instants import Instant
 from offhook.core.media import Address
 from offhook.sip import tables
-from offhook.sip.grammar import Fields, param, split_list
+from offhook.sip.grammar import Fields
 from offhook.sip.header import COOKIE, Via
-from offhook.sip.message import Request, Response
+from offhook.sip.message import Request, Response, block, status_line, write
 from offhook.sip.outcomes import Flow, Outcome, Send
 from offhook.sip.tables import Row, Times
 from offhook.sip.timers import Timers
@@ -25,27 +24,38 @@ from offhook.sip.timers import Timers
 RELIABLE: Final = frozenset({"tcp", "tls", "ws", "wss"})
 """Transports on which nothing is repeated."""
 
-ServerKey = tuple[str, ...]
+ServerKey = tuple[str | int | None, ...]
+MergeKey = tuple[str, str, int, str]
 ClientKey = tuple[str, str]
+
+
+def _no_alarms() -> dict[str, Instant]:
+    return {}
 
 
 @dataclass(slots=True, eq=False)
 class ServerTransaction:
-    """A request that came and what was answered to it. `last` is the response to repeat."""
+    """A request that came and what was answered to it.
+
+    `echo` are the header lines that every response repeats, `to` the To value in them with our `tag`, `back` where a
+    response goes if the connection it came on is gone. `last` is the response to repeat. `merge` is what a copy of the
+    request that came another way has in common with it.
+    """
 
     key: ServerKey
     request: Request
     flow: Flow
-    echo: Fields
-    tag: str
+    back: Address
     machine: tables.Machine
+    echo: str
+    to: str
+    tag: str
+    merge: MergeKey | None
     state: str = "new"
     last: bytes = b""
-    code: int = 0
     interval: int = 0
-    merge: tuple[str, ...] | None = None
     owner: object = None
-    alarms: dict[str, Instant] = field(default_factory=dict[str, int])
+    alarms: dict[str, Instant] = field(default_factory=_no_alarms)
 
 
 @dataclass(slots=True, eq=False)
@@ -60,27 +70,18 @@ class ClientTransaction:
     owner: object
     state: str = "new"
     interval: int = 0
-    cancelled: bool = False
-    alarms: dict[str, Instant] = field(default_factory=dict[str, int])
+    alarms: dict[str, Instant] = field(default_factory=_no_alarms)
 
 
 class TransactionUser(Protocol):
     """Who uses the transactions: what section 17 calls the TU."""
 
-    def response_came(self, now: Instant, transaction: ClientTransaction, message: Response) -> None:
-        """Take a response to a request of ours."""
-        ...
-
-    def ack_came(self, now: Instant, transaction: ServerTransaction, message: Request) -> None:
-        """Take an ACK that matched an INVITE which was answered with 2xx (a client that reused the branch)."""
+    def response_came(self, now: Instant, transaction: ClientTransaction, message: Response) -> bool:
+        """Take a response to a request of ours; give whether it was news (a repeated 2xx is not)."""
         ...
 
     def request_failed(self, now: Instant, transaction: ClientTransaction, why: str) -> None:
         """Hear that a request of ours got no final response: "timeout" or "fault"."""
-        ...
-
-    def response_failed(self, now: Instant, transaction: ServerTransaction, why: str) -> None:
-        """Hear that a response of ours could not be sent or was never acknowledged: "fault" or "timeout"."""
         ...
 
 
@@ -88,22 +89,22 @@ def server_key(request: Request, via: Via, from_tag: str, method: str) -> Server
     """Give what identifies a server transaction (section 17.2.3). ACK and CANCEL give `method` as INVITE."""
     branch = via.branch
     if len(branch) > len(COOKIE) and branch.startswith(COOKIE):
-        return branch, via.host, str(via.port or 0), method
-    # RFC 2543: a branch without the cookie (or nothing behind it) is not unique, so all that must not change is the key.
+        return branch, via.host, via.port, method
+    # RFC 2543: a branch without the cookie (or with nothing behind it) is not unique, so the key is all that stays.
     number = (request.first("CSeq") or "").split(None, 1)[0]
     return request.uri, from_tag, request.first("Call-ID") or "", number, str(via), method
 
 
-def answered_via(via: Via, source: Address) -> Via:
-    """Add `received` and fill in `rport` (section 18.2.1, RFC 3581 section 4)."""
-    asked = param(via.params, "rport") is not None
+def answered_via(text: str, via: Via, source: Address) -> str:
+    """Give the top Via of a response: `received` and `rport` added (section 18.2.1, RFC 3581 section 4)."""
+    asked = via.param("rport") is not None
     if not asked and via.host == source[0]:
-        return via
+        return text
     params = [(name, value) for name, value in via.params if name not in ("received", "rport")]
     params.append(("received", source[0]))
     if asked:
         params.append(("rport", str(source[1])))
-    return Via(via.transport, via.host, via.port, tuple(params))
+    return str(Via(via.transport, via.host, via.port, tuple(params)))
 
 
 def response_flow(via: Via, flow: Flow) -> Flow:
@@ -113,32 +114,27 @@ def response_flow(via: Via, flow: Flow) -> Flow:
     else to the port in the Via. `maddr` is not followed: it would let anyone aim our responses at a third party, and
     multicast, its purpose, is not spoken here.
     """
-    if flow.transport in RELIABLE or param(via.params, "rport") is not None:
-        return flow
     port = via.port or 5060
-    if port == flow.remote[1]:
+    if port == flow.remote[1] or flow.transport in RELIABLE or via.param("rport") is not None:
         return flow
     return Flow(flow.transport, flow.local, (flow.remote[0], port), flow.connection)
 
 
-def echoed(request: Request, via: Via, flow: Flow, tag: str, *, tagged: bool) -> Fields:
-    """Give the headers that every response repeats (section 8.2.6.2); `tag` goes to a To that has none."""
-    vias = request.all("Via")
-    # Only the top element is ours to mark; all others go back as they came.
-    fields = [("Via", str(answered_via(via, flow.remote)))]
-    if "," in vias[0]:
-        fields += [("Via", element) for element in split_list(vias[0])[1:]]
-    fields += [("Via", value) for value in vias[1:]]
-    to = request.first("To") or ""
-    fields.append(("From", request.first("From") or ""))
-    fields.append(("To", to if tagged else f"{to};tag={tag}"))
-    fields.append(("Call-ID", request.first("Call-ID") or ""))
-    fields.append(("CSeq", request.first("CSeq") or ""))
-    return tuple(fields)
+def echo(request: Request, via: Via, source: Address, to: str) -> str:
+    """Give the header lines that every response repeats (section 8.2.6.2), with our tag in `to`."""
+    index = request.index
+    top = index["Via"]
+    if len(index) == len(request.headers) and "," not in top:
+        vias = f"Via: {answered_via(top, via, source)}\r\n"
+    else:
+        # Only the top element is ours to mark; all others go back as they came.
+        first, *others = request.values("Via")
+        vias = block((("Via", answered_via(first, via, source)), *[("Via", other) for other in others]))
+    return f"{vias}From: {index['From']}\r\nTo: {to}\r\nCall-ID: {index['Call-ID']}\r\nCSeq: {index['CSeq']}\r\n"
 
 
 class Transactions:
-    """All transactions of a user agent. `send` collects what goes out; `taken` is every row that was taken."""
+    """All transactions of a user agent. What goes out is put on `out`; `taken` is every row that was taken."""
 
     def __init__(self, *, user: TransactionUser, times: Times, timers: Timers, out: list[Outcome]) -> None:
         self.user = user
@@ -148,9 +144,11 @@ class Transactions:
         self.taken: set[Row] = set()
         self.servers: dict[ServerKey, ServerTransaction] = {}
         self.clients: dict[ClientKey, ClientTransaction] = {}
-        self.merges: dict[tuple[str, ...], ServerTransaction] = {}
+        self.merges: dict[MergeKey, ServerTransaction] = {}
         self.sent = 0
         self.repeated = 0
+        self._plain = {timer: tables.duration(timer, times, reliable=False) for timer in tables.LASTING}
+        self._reliable = {timer: tables.duration(timer, times, reliable=True) for timer in tables.LASTING}
 
     # --- servers
 
@@ -158,33 +156,33 @@ class Transactions:
         """Begin a server transaction for a new request."""
         self.servers[transaction.key] = transaction
         if transaction.merge is not None:
-            self.merges[transaction.merge] = transaction
-        self._server(now, transaction, "request", None)
+            self.merges.setdefault(transaction.merge, transaction)
+        self.server_event(now, transaction, "request")
 
-    def repeated_request(self, now: Instant, transaction: ServerTransaction) -> None:
-        """Take the request of a transaction once more."""
-        self._server(now, transaction, "request", None)
+    def respond(
+        self,
+        now: Instant,
+        transaction: ServerTransaction,
+        code: int,
+        headers: Fields = (),
+        body: bytes = b"",
+        reason: str = "",
+    ) -> None:
+        """Answer a request. ValueError where a header holds a line break.
 
-    def acknowledged(self, now: Instant, transaction: ServerTransaction, ack: Request) -> None:
-        """Take an ACK with the branch of an INVITE."""
-        self._server(now, transaction, "ack", ack)
+        What the table has no row for, a second final response, would be a bug of ours.
+        """
+        event = tables.RESPOND[code // 100]
+        assert (transaction.state, event) in transaction.machine, (transaction.state, code)
+        fields = transaction.echo + block(headers) if headers else transaction.echo
+        transaction.last = write(status_line(code, reason), fields, body)
+        self.server_event(now, transaction, event)
 
-    def respond(self, now: Instant, transaction: ServerTransaction, message: Response) -> None:
-        """Answer a request. What the table has no row for (a second final response) is our own bug."""
-        data = bytes(message)
-        event = tables.RESPOND[message.code // 100]
+    def server_event(self, now: Instant, transaction: ServerTransaction, event: str) -> None:
+        """Take the row of an event: the request again, an ACK, a response of ours, a timer or a fault."""
         row = transaction.machine.get((transaction.state, event))
-        assert row is not None, (transaction.state, event)
-        transaction.code = message.code
-        transaction.last = data
-        self._run_server(now, transaction, row, None)
-
-    def _server(self, now: Instant, transaction: ServerTransaction, event: str, message: Request | None) -> None:
-        row = transaction.machine.get((transaction.state, event))
-        if row is not None:
-            self._run_server(now, transaction, row, message)
-
-    def _run_server(self, now: Instant, transaction: ServerTransaction, row: Row, message: Request | None) -> None:
+        if row is None:
+            return
         self.taken.add(row)
         transaction.state = row.then
         for action in row.actions:
@@ -194,24 +192,20 @@ class Transactions:
                 if transaction.last:
                     self.repeated += 1
                     self.send(transaction.flow, transaction.last)
-            elif action == "tell":
-                if message is not None:
-                    self.user.ack_came(now, transaction, message)
-            elif action in ("timeout", "fault"):
-                self.user.response_failed(now, transaction, action)
+            elif action == "reroute":
+                # Section 18.2.2: where the connection is gone, to the address that it came from and the Via's port.
+                flow = transaction.flow
+                transaction.flow = Flow(flow.transport, flow.local, transaction.back)
             elif action[:5] == "start":
                 self._start(now, transaction, action[6:])
             else:
-                self.timers.stop(transaction, action[5:])
+                self.timers.stop(transaction, f"timer_{action[5:]}")
         if row.then == "terminated":
-            self._forget_server(transaction)
-
-    def _forget_server(self, transaction: ServerTransaction) -> None:
-        self.timers.clear(transaction)
-        if self.servers.get(transaction.key) is transaction:
-            del self.servers[transaction.key]
-        if transaction.merge is not None and self.merges.get(transaction.merge) is transaction:
-            del self.merges[transaction.merge]
+            self.timers.clear(transaction)
+            if self.servers.get(transaction.key) is transaction:
+                del self.servers[transaction.key]
+            if transaction.merge is not None and self.merges.get(transaction.merge) is transaction:
+                del self.merges[transaction.merge]
 
     # --- clients
 
@@ -220,21 +214,17 @@ class Transactions:
         machine = tables.INVITE_CLIENT if message.method == "INVITE" else tables.CLIENT
         transaction = ClientTransaction(key, message, flow, bytes(message), machine, owner)
         self.clients[key] = transaction
-        self._client(now, transaction, "request", None)
+        self.client_event(now, transaction, "request")
         return transaction
 
-    def responded(self, now: Instant, transaction: ClientTransaction, message: Response) -> bool:
-        """Take a response that matched; give whether it was news."""
-        row = transaction.machine[transaction.state, tables.kind(message.code)]
-        self._run_client(now, transaction, row, message)
-        return "tell" in row.actions
-
-    def _client(self, now: Instant, transaction: ClientTransaction, event: str, message: Response | None) -> None:
+    def client_event(
+        self, now: Instant, transaction: ClientTransaction, event: str, message: Response | None = None
+    ) -> bool:
+        """Take the row of an event: a response, a timer, a fault or giving up. Give whether a response was news."""
         row = transaction.machine.get((transaction.state, event))
-        if row is not None:
-            self._run_client(now, transaction, row, message)
-
-    def _run_client(self, now: Instant, transaction: ClientTransaction, row: Row, message: Response | None) -> None:
+        if row is None:
+            return False
+        news = False
         self.taken.add(row)
         transaction.state = row.then
         for action in row.actions:
@@ -248,17 +238,19 @@ class Transactions:
                 self.send(transaction.flow, bytes(refusal_ack(transaction.request, message)))
             elif action == "tell":
                 assert message is not None
-                self.user.response_came(now, transaction, message)
+                news = self.user.response_came(now, transaction, message)
             elif action in ("timeout", "fault"):
                 self.user.request_failed(now, transaction, action)
             elif action[:5] == "start":
                 self._start(now, transaction, action[6:])
             else:
-                self.timers.stop(transaction, action[5:])
-        if row.then == "terminated":
+                self.timers.stop(transaction, f"timer_{action[5:]}")
+        # What was told may have moved this very transaction on (a cancelled call gives it up).
+        if transaction.state == "terminated":
             self.timers.clear(transaction)
             if self.clients.get(transaction.key) is transaction:
                 del self.clients[transaction.key]
+        return news
 
     # --- both
 
@@ -274,7 +266,7 @@ class Transactions:
             transaction.interval = interval
             self.timers.start(transaction, f"timer_{timer}", now + interval)
             return
-        lasts = tables.duration(timer, self.times, reliable=reliable)
+        lasts = (self._reliable if reliable else self._plain)[timer]
         if lasts:
             self.timers.start(transaction, f"timer_{timer}", now + lasts)
         else:
@@ -283,16 +275,16 @@ class Transactions:
     def fire(self, now: Instant, transaction: ServerTransaction | ClientTransaction, timer: str) -> None:
         """Take a timer that ran out."""
         if isinstance(transaction, ServerTransaction):
-            self._server(now, transaction, timer, None)
+            self.server_event(now, transaction, timer)
         else:
-            self._client(now, transaction, timer, None)
+            self.client_event(now, transaction, timer)
 
     def failed(self, now: Instant, flow: Flow) -> None:
         """Tell every transaction on a flow that it is gone (section 17.1.4 and 17.2.4)."""
         for client in [one for one in self.clients.values() if same_flow(one.flow, flow)]:
-            self._client(now, client, "fault", None)
+            self.client_event(now, client, "fault")
         for server in [one for one in self.servers.values() if same_flow(one.flow, flow)]:
-            self._server(now, server, "fault", None)
+            self.server_event(now, server, "fault")
 
     def send(self, flow: Flow, data: bytes) -> None:
         """Put bytes on a flow."""

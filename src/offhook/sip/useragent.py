@@ -4,9 +4,9 @@
     orders ────────────────────────────►│           ├─► outcomes (take)      deadline ─► expire
                                         └─► Client ─┘
 
-Laws: nothing that a peer sends raises; every datagram received ends in exactly one counter among those whose names begin
-as `FATES` say, so that they sum to `received`; one final response to a request; one `Ended` to a call; no timer outlives
-its owner.
+Laws: nothing that a peer sends raises; every datagram received ends in exactly one counter among those whose names
+begin as `FATES` say, so that they sum to `received`; one final response to a request; one `Ended` to a call; no timer
+outlives its owner.
 """
 
 from __future__ import annotations
@@ -18,20 +18,15 @@ from offhook.core.instants import Instant
 from offhook.sip import tables
 from offhook.sip.calls import Call, Calls, Settings
 from offhook.sip.client import Client
-from offhook.sip.grammar import Fields, Malformed
+from offhook.sip.dialog import DialogKey
+from offhook.sip.grammar import Fields, Malformed, split_list
 from offhook.sip.header import NameAddr, Via, parse_cseq, parse_max_forwards, parse_name_addr, parse_via
-from offhook.sip.message import Request, Response, parse_message, response
+from offhook.sip.message import Request, Response, block, parse_message, status_line, write
 from offhook.sip.outcomes import Flow, Outcome, SipCall
 from offhook.sip.sdp import Session
-from offhook.sip.server import Server
+from offhook.sip.server import KNOWN, Server
 from offhook.sip.tables import Row
-from offhook.sip.transaction import (
-    ClientTransaction,
-    ServerTransaction,
-    echoed,
-    response_flow,
-    server_key,
-)
+from offhook.sip.transaction import ClientTransaction, ServerTransaction, echo, response_flow, server_key
 from offhook.sip.uri import Uri
 
 if TYPE_CHECKING:
@@ -42,7 +37,13 @@ __all__ = ["FATES", "Settings", "UserAgent"]
 FATES: Final = ("request_", "response_", "malformed_", "stray_", "repeated_", "keepalive", "overload")
 """How the names of the counters begin of which every datagram received ends in exactly one."""
 
-_COUNTED: Final = frozenset({"INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "NOTIFY", "REGISTER", "REFER", "INFO"})
+_FATE: Final = {method: f"request_{method.lower()}" for method in KNOWN}
+_ECHOED: Final = frozenset({"Via", "From", "To", "Call-ID", "CSeq"})
+_SINGLE: Final = ("From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type")
+_BLANK: Final = (b"", b"\r", b"\n", b"\0", b" ")
+
+_STATELESS_LIMIT: Final = 8192
+"""Bytes of headers that are given back without a transaction; more is nothing that a call needs."""
 
 
 class UserAgent:
@@ -81,8 +82,8 @@ class UserAgent:
         while (due := timers.pop(now)) is not None:
             owner, name = due
             if isinstance(owner, Call):
-                if name == "cancelled":
-                    self._client.expired(owner)
+                if owner.phase == "inviting":
+                    self._client.expired(now, owner, name)
                 else:
                     self._server.expired(now, owner, name)
             elif isinstance(owner, ServerTransaction | ClientTransaction):
@@ -135,7 +136,7 @@ class UserAgent:
         if found is None:
             return
         if found.phase == "ringing":
-            self._server.reject(now, found, 480, "", headers)
+            self._server.reject(now, found, 480, "", headers, why="hangup")
         else:
             self._client.hangup(now, found, headers)
 
@@ -183,71 +184,60 @@ class UserAgent:
     # --- requests
 
     def _receive(self, now: Instant, data: bytes, flow: Flow) -> str:
-        if not data.strip(b"\r\n\0 "):
+        if data[:1] in _BLANK and not data.strip(b"\r\n\0 "):
             return "keepalive"
         message = parse_message(data)
         if isinstance(message, Response):
             return self._response(now, message)
-        vias = message.first("Via")
-        if vias is None:
-            raise Malformed("missing", "a request without a Via", fields=message.headers)
         try:
-            return self._request(now, message, parse_via(_top(message, vias)), flow)
+            return self._request(now, message, flow)
         except Malformed as fault:
             raise Malformed(fault.kind, str(fault), fault.code, message.headers) from None
 
-    def _request(self, now: Instant, request: Request, via: Via, flow: Flow) -> str:
+    def _request(self, now: Instant, request: Request, flow: Flow) -> str:
         seq, sender, to = _mandatory(request)
         method = request.method
+        via = parse_via(_top(request))
         transactions = self._calls.transactions
-        keyed = "INVITE" if method == "ACK" else method
-        key = server_key(request, via, sender.tag, keyed)
+        key = server_key(request, via, sender.tag, "INVITE" if method == "ACK" else method)
         known = transactions.servers.get(key)
         if method == "ACK":
-            return self._ack(now, request, known, sender.tag, to.tag, seq)
+            return self._ack(now, request, known, (request.index["Call-ID"], to.tag, sender.tag), seq)
         if known is not None:
-            transactions.repeated_request(now, known)
+            transactions.server_event(now, known, "request")
             return "repeated_request"
         if len(transactions.servers) >= self._calls.settings.max_transactions:
-            self._stateless(request.headers, via, flow, 503, (("Retry-After", "10"),))
+            self._stateless(request, via, flow, 503, (("Retry-After", "10"),))
             return "overload"
         tag = self._calls.tag()
-        merge = None if to.tag else (request.first("Call-ID") or "", sender.tag, str(seq), method)
-        if merge is not None and merge in transactions.merges:
-            tag = transactions.merges[merge].tag
+        answered_to = request.index["To"] if to.tag else f"{request.index['To']};tag={tag}"
         transaction = ServerTransaction(
             key,
             request,
             response_flow(via, flow),
-            echoed(request, via, flow, tag, tagged=bool(to.tag)),
-            tag,
+            (flow.remote[0], via.port or 5060),
             tables.INVITE_SERVER if method == "INVITE" else tables.SERVER,
+            echo(request, via, flow.remote, answered_to),
+            answered_to,
+            tag,
+            None if to.tag else (request.index["Call-ID"], sender.tag, seq, method),
         )
-        if merge is not None and merge not in transactions.merges:
-            transaction.merge = merge
-        elif merge is not None:
-            transaction.merge = None
-            transactions.serve(now, transaction)
-            transactions.respond(now, transaction, response(482, transaction.echo))
-            return _named(method)
         transactions.serve(now, transaction)
         if method == "CANCEL":
             target = transactions.servers.get(server_key(request, via, sender.tag, "INVITE"))
             self._server.cancel(now, transaction, target)
             return "request_cancel"
         fault = self._server.request(now, transaction, sender, seq, to.tag)
-        return _named(method) if fault is None else f"malformed_{fault.kind}"
+        return _FATE.get(method, "request_other") if fault is None else f"malformed_{fault.kind}"
 
-    def _ack(
-        self, now: Instant, request: Request, known: ServerTransaction | None, from_tag: str, to_tag: str, seq: int
-    ) -> str:
-        if known is not None and known.state != "accepted":
-            repeated = known.state == "confirmed"
-            self._calls.transactions.acknowledged(now, known, request)
-            return "repeated_ack" if repeated else "request_ack"
+    def _ack(self, now: Instant, request: Request, known: ServerTransaction | None, dialog: DialogKey, seq: int) -> str:
         if known is not None:
-            self._calls.transactions.acknowledged(now, known, request)
-        call = self._calls.dialogs.get((request.first("Call-ID") or "", to_tag, from_tag))
+            state = known.state
+            self._calls.transactions.server_event(now, known, "ack")
+            # The ACK of a 2xx has a branch of its own, but some send it with the INVITE's: then it is the dialog's.
+            if state != "accepted":
+                return "request_ack" if state == "completed" else "repeated_ack"
+        call = self._calls.dialogs.get(dialog)
         if call is None:
             return "stray_ack"
         return "request_ack" if self._server.ack(now, call, request, seq) else "repeated_ack"
@@ -255,85 +245,79 @@ class UserAgent:
     # --- responses
 
     def _response(self, now: Instant, message: Response) -> str:
-        vias = message.values("Via")
-        if not vias:
-            raise Malformed("missing", "a response without a Via")
-        via = parse_via(vias[0])
-        if len(vias) > 1:
-            return "stray_response"  # section 18.1.2: not ours alone
-        _, method = parse_cseq(message.first("CSeq") or "")
+        index = message.index
+        if "Via" not in index or "To" not in index:
+            raise Malformed("missing", "a response without Via or To")
+        via = parse_via(_top(message))
+        _, method = parse_cseq(index.get("CSeq", ""))
+        parse_name_addr(index["To"], "to")
         transaction = self._calls.transactions.clients.get((via.branch, method))
-        if transaction is None:
+        # Section 18.1.2: with a second Via it was on its way to somebody else.
+        if transaction is None or len(message.values("Via")) > 1:
             return "stray_response"
-        parse_name_addr(message.first("To") or "", "to")
-        if self._calls.transactions.responded(now, transaction, message):
+        if self._calls.transactions.client_event(now, transaction, tables.kind(message.code), message):
             return f"response_{message.code // 100}xx"
         return "repeated_response"
 
     # --- what transactions tell (transaction.TransactionUser)
 
-    def response_came(self, now: Instant, transaction: ClientTransaction, message: Response) -> None:
-        """Take a response from its transaction."""
-        self._client.response(now, transaction, message)
-
-    def ack_came(self, now: Instant, transaction: ServerTransaction, message: Request) -> None:
-        """Take an ACK to a 2xx that came with the branch of its INVITE; `receive` looks its dialog up."""
+    def response_came(self, now: Instant, transaction: ClientTransaction, message: Response) -> bool:
+        """Take a response from its transaction; give whether it was news."""
+        return self._client.response(now, transaction, message)
 
     def request_failed(self, now: Instant, transaction: ClientTransaction, why: str) -> None:
         """Take the end of a request that nobody answered."""
         self._client.failed(now, transaction, why)
 
-    def response_failed(self, now: Instant, transaction: ServerTransaction, why: str) -> None:
-        """Take a response that did not arrive. Calls end by their own timers, so there is nothing to do at once."""
-
     # --- what can't be kept
 
     def _answer_malformed(self, data: bytes, fault: Malformed, flow: Flow) -> None:
-        """Answer a request that can't be read, where its headers allow (section 16.3 and 8.2: 400, 505, 513)."""
-        fields = fault.fields
-        start = data.lstrip(b"\r\n")[:4].upper()
-        names = {name for name, _ in fields}
-        if start.startswith((b"SIP/", b"ACK ")) or not names >= {"Via", "From", "To", "Call-ID", "CSeq"}:
+        """Answer a request that can't be read, where its headers allow (section 8.2: 400, 505, 513)."""
+        request = Request(fault.fields, b"", "", "")
+        start = data[:64].lstrip(b"\r\n")[:4].upper()
+        if start.startswith((b"SIP/", b"ACK ")) or not request.index.keys() >= _ECHOED:
             return
         try:
-            request = Request(fields, b"", "", "")
-            via = parse_via(_top(request, request.first("Via") or ""))
+            via = parse_via(_top(request))
         except Malformed:
-            return
-        self._stateless(fields, via, flow, fault.code, ())
+            return  # nowhere to send it
+        self._stateless(request, via, flow, fault.code, ())
 
-    def _stateless(self, fields: Fields, via: Via, flow: Flow, code: int, extra: Fields) -> None:
+    def _stateless(self, request: Request, via: Via, flow: Flow, code: int, extra: Fields) -> None:
         """Answer without keeping anything (section 8.2.7): the tag must come out the same for every repeat."""
-        request = Request(fields, b"", "", "")
-        seed = f"{request.first('Call-ID')}|{request.first('From')}|{via.branch}"
-        tag = f"{crc32(seed.encode('utf-8', 'surrogateescape'), self._seed):08x}"
-        tagged = ";tag=" in (request.first("To") or "").replace(" ", "").lower()
-        echo = echoed(request, via, flow, tag, tagged=tagged)
-        self._calls.transactions.send(response_flow(via, flow), bytes(response(code, (*echo, *extra))))
+        index = request.index
+        to = index["To"]
+        if ";tag=" not in to.replace(" ", "").lower():
+            seed = f"{index['Call-ID']}|{index['From']}|{via.branch}"
+            to = f"{to};tag={crc32(seed.encode('utf-8', 'surrogateescape'), self._seed):08x}"
+        try:
+            fields = echo(request, via, flow.remote, to) + block(extra)
+        except Malformed:
+            return  # a Via list that can't be taken apart can't be given back
+        if len(fields) <= _STATELESS_LIMIT:
+            self._calls.transactions.send(response_flow(via, flow), write(status_line(code), fields, b""))
 
 
-def _top(request: Request, value: str) -> str:
-    return request.values("Via")[0] if "," in value else value
-
-
-def _named(method: str) -> str:
-    return f"request_{method.lower()}" if method in _COUNTED else "request_other"
+def _top(message: Request | Response) -> str:
+    value = message.index["Via"]
+    return split_list(value)[0] if "," in value else value
 
 
 def _mandatory(request: Request) -> tuple[int, NameAddr, NameAddr]:
-    """Read what every request must have once (section 8.1.1)."""
-    found: dict[str, str] = {}
-    for name, value in request.headers:
-        if name in ("From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type"):
-            if name in found:
-                raise Malformed("repeated_header", f"more than one {name}")
-            found[name] = value
-    for name in ("From", "To", "Call-ID", "CSeq"):
-        if not found.get(name):
-            raise Malformed("missing", f"no {name}")
-    seq, method = parse_cseq(found["CSeq"])
+    """Read what every request must have, once (section 8.1.1)."""
+    index = request.index
+    if not index.keys() >= _ECHOED:
+        raise Malformed("missing", "a request without Via, From, To, Call-ID or CSeq")
+    if len(index) != len(request.headers):
+        names = [name for name, _ in request.headers]
+        for name in _SINGLE:
+            if names.count(name) > 1:
+                raise Malformed("twice", f"more than one {name}")
+    seq, method = parse_cseq(index["CSeq"])
     if method != request.method:
         raise Malformed("cseq", "a CSeq of another method")
-    if "Max-Forwards" in found:
-        parse_max_forwards(found["Max-Forwards"])
-    return seq, parse_name_addr(found["From"], "from"), parse_name_addr(found["To"], "to")
+    if not index["Call-ID"]:
+        raise Malformed("missing", "an empty Call-ID")
+    if "Max-Forwards" in index:
+        parse_max_forwards(index["Max-Forwards"])
+    return seq, parse_name_addr(index["From"], "from"), parse_name_addr(index["To"], "to")
