@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import shutil
 import struct
+import time
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncGenerator, AsyncIterator
 
@@ -29,6 +30,8 @@ class Flite:
 
     def __init__(self, voice: str = "slt") -> None:
         self._voice = voice
+        self.cpu_ms = 0.0
+        """Time of the last sentence that was synthesised, in ms; flite uses one processor throughout."""
 
     @property
     def name(self) -> str:
@@ -37,6 +40,10 @@ class Flite:
 
     async def check(self) -> None:
         """Say that flite is not installed, or has no such voice (ModelError)."""
+        self.require()
+
+    def require(self) -> None:
+        """Do what `check` does, without waiting for anything."""
         _program()
         _known(self._voice)
 
@@ -51,7 +58,9 @@ class Flite:
             number += 1
             rate_hz = 16000
             if any(letter.isalnum() for letter in sentence):
+                before = time.perf_counter()
                 pcm, rate_hz = await _synthesise(sentence, chosen)
+                self.cpu_ms = (time.perf_counter() - before) * 1000
                 for piece in pieces(number, pcm, rate_hz, ()):
                     yield piece
             yield Speech(number, b"", rate_hz, last=True)

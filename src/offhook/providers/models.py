@@ -79,6 +79,8 @@ def _places(weights: Weights) -> list[tuple[str, Path]]:
     places: list[tuple[str, Path]] = []
     if root := os.environ.get("OFFHOOK_MODELS"):
         places += [("OFFHOOK_MODELS", Path(root) / weights.name), ("OFFHOOK_MODELS", Path(root))]
+    if weights.package == "offhook":
+        return [("package", Path(__file__).parent)]
     try:
         package = distribution(weights.package)
     except PackageNotFoundError:
