@@ -61,6 +61,7 @@ class CallerPhone:
             settings=Settings(user=self.name),
         )
         await self.line.listen("udp", (self.ip, SIP_PORT))
+        world.lines[self.ip] = self.line.agent.counters
         return self
 
     async def __aexit__(

@@ -12,10 +12,11 @@ the same seed are the same world.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from random import Random
 from typing import Any, Final, TypeVar
 
+from offhook import _native as native
 from offhook.core.instants import SECOND
 from offhook.testing.checkers import ALL, Checker, Violation, Watch
 from offhook.testing.engine import VirtualEngine
@@ -50,6 +51,14 @@ class World:
         self.watch = Watch([checker() for checker in ALL] if checkers is None else checkers)
         self.journal.watchers.append(self.watch)
         self.engines: list[VirtualEngine] = []
+        self.make_port: dict[str, Callable[..., native.Port]] = {}
+        """Who makes the Ports of the machines whose address begins so; the doors for faults, like the next three."""
+        self.listeners: list[Callable[[str, str, str, Mapping[str, Any]], None]] = []
+        self.rewrite: Callable[[list[tuple[str, bool]]], list[tuple[str, bool]]] = list
+        self.kept: list[object] = []
+        self.lines: dict[str, Callable[[], Mapping[str, int]]] = {}
+        """The counters of each machine's user agent, by address: `calls` and `transactions` must come to nothing."""
+        self._remains: dict[str, list[str]] = {}
         self.loop.set_exception_handler(self._unhandled)
 
     def rng(self, name: str) -> Random:
@@ -58,9 +67,10 @@ class World:
 
     def engine(self, ip: str, *, ports: int = 2000) -> VirtualEngine:
         """Give a machine its media engine."""
+        make = next((make for start, make in self.make_port.items() if ip.startswith(start)), None)
         engine = VirtualEngine(
             self.loop, self.network, self.journal,
-            ip=ip, first_port=10000, last_port=10000 + 2 * ports - 1, observer=self.watch,
+            ip=ip, first_port=10000, last_port=10000 + 2 * ports - 1, make=make, observer=self.watch,
         )  # fmt: skip
         self.engines.append(engine)
         return engine
@@ -69,6 +79,8 @@ class World:
         """Take what a host reports of a call."""
         self.journal.event(self.loop.now, f"{host} {call} {event} {sorted(data.items())}")
         self.watch.told(self.loop.now, host, call, event, data)
+        for listener in self.listeners:
+            listener(host, call, event, data)
 
     def run(self, main: Coroutine[Any, Any, _T]) -> _T:
         """Run a world from its first instant to its last, then let the checkers look at what is left."""
@@ -77,17 +89,28 @@ class World:
 
     async def _live(self, main: Coroutine[Any, Any, _T]) -> _T:
         result = await main
-        await asyncio.sleep(LINGER_S)
-        self.watch.finish(self.loop.now, self.remains())
+        closed = self._found()
+        closed["address"] = [f"{ip}:{port}" for ip, port in self.network.bound]
+        for kind, names in closed.items():
+            self._remains.setdefault(kind, []).extend(f"{name} (after its machine was closed)" for name in names)
+        self.watch.finish(self.loop.now, self._remains)
         return result
 
-    def remains(self) -> dict[str, list[str]]:
-        """Name what is still there: open ports, bound addresses, tasks other than this one, timers."""
+    async def settle(self) -> None:
+        """Wait, once all calls are over, until nothing of them may be left; note what is. The machines stay open."""
+        await asyncio.sleep(LINGER_S)
+        self._remains = self._found()
+        for ip, counters in self.lines.items():
+            for kind in ("calls", "transactions"):
+                if count := counters()[kind]:
+                    self._remains.setdefault(kind, []).append(f"{count} of {ip}")
+
+    def _found(self) -> dict[str, list[str]]:
+        """Name what is there: open ports, tasks other than this one, timers."""
         this = asyncio.current_task(self.loop)
         tasks = [task for task in asyncio.all_tasks(self.loop) if task is not this]
         return {
             "port": [f"{engine.ip} number {number}" for engine in self.engines for number in engine.open_ports],
-            "address": [f"{ip}:{port}" for ip, port in self.network.bound],
             "task": sorted(f"{task.get_coro()!r}".split(" at 0x")[0] for task in tasks),
             "timer": self.loop.timers(),
         }

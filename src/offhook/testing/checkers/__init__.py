@@ -15,6 +15,7 @@ from offhook.testing.checkers.base import Checker, Violation, Watch
 from offhook.testing.checkers.calls import EndsOnce, NothingLeft, NothingRaised
 from offhook.testing.checkers.media import Bounded, Cadence, EachKeyOnce, Hushed, NothingTaped, PlayedOut
 from offhook.testing.checkers.signalling import OneFinalResponse, TryingAtOnce
+from offhook.testing.checkers.words import HistoryIsHeard
 
 ALL: tuple[type[Checker], ...] = (
     OneFinalResponse,
@@ -28,6 +29,7 @@ ALL: tuple[type[Checker], ...] = (
     EndsOnce,
     NothingLeft,
     NothingRaised,
+    HistoryIsHeard,
 )
 """Every checker that the simulator runs."""
 

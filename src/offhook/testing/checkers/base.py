@@ -28,6 +28,21 @@ class Violation:
         return f"{self.at / SECOND:.6f} s  {self.law}: {self.text}"
 
 
+AGENTS, CALLERS, PEERS, NONSENSE = "10.1.", "10.2.", "10.3.", "10.4."
+"""How the addresses of a simulated world begin: agents, callers (whole phones, rude at most), rude scripts, and scripts
+that don't even keep to the grammar."""
+
+
+def is_agent(ip: str) -> bool:
+    """Tell whether a machine is an agent's."""
+    return ip.startswith(AGENTS)
+
+
+def is_phone(ip: str) -> bool:
+    """Tell whether a machine runs the code under test."""
+    return ip.startswith((AGENTS, CALLERS))
+
+
 class Checker:
     """One invariant. Its heirs override what they need and call `broken`.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from offhook import _native as native
 from offhook.core.instants import MILLISECOND, SECOND, Duration, Instant
 from offhook.core.media import Address
-from offhook.testing.checkers.base import Checker
+from offhook.testing.checkers.base import Checker, is_agent
 from offhook.testing.wire import Rtp, Sip, read_key
 
 if TYPE_CHECKING:
@@ -181,11 +181,6 @@ class PlayedOut(_PlayClock):
 
 
 _AUDIO_PORT: Final = re.compile(rb"\r\nm=audio (\d+) ")
-
-
-def is_agent(ip: str) -> bool:
-    """Tell whether a machine of the simulated world is an agent's (the others are callers, who may be rude)."""
-    return ip.startswith("10.1.")
 
 
 class Hushed(Checker):

@@ -7,7 +7,7 @@ from typing import Final
 
 from offhook.core.instants import MILLISECOND, SECOND, Instant
 from offhook.core.media import Address
-from offhook.testing.checkers.base import Checker
+from offhook.testing.checkers.base import NONSENSE, Checker, is_phone
 from offhook.testing.wire import Sip
 
 
@@ -22,7 +22,7 @@ class OneFinalResponse(Checker):
 
     def sip_left(self, now: Instant, source: Address, destination: Address, message: Sip, data: bytes) -> None:
         """Compare a final response with the first of its transaction."""
-        if message.code < 200:
+        if message.code < 200 or not is_phone(source[0]) or destination[0].startswith(NONSENSE):
             return
         key = (source, message.branch, message.call, message.number, message.method)
         first = self._final.setdefault(key, (message.code, data))
@@ -45,8 +45,10 @@ class TryingAtOnce(Checker):
     def sip_arrived(self, now: Instant, source: Address, destination: Address, message: Sip, data: bytes) -> None:
         """Note an INVITE that begins a call."""
         self._overdue(now)
+        if message.code or message.method != "INVITE" or message.to_tag:
+            return
         key = (destination, message.branch)
-        if message.code == 0 and message.method == "INVITE" and not message.to_tag and key not in self._seen:
+        if is_phone(destination[0]) and not source[0].startswith(NONSENSE) and key not in self._seen:
             self._seen[key] = None
             self._owed[key] = now
 

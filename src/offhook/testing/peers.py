@@ -1,0 +1,461 @@
+"""Misbehaving peers: raw SIP over the simulated network, rude in one way each.
+
+They are scripts, not phones: each sends what it wants and hears what comes, with messages built by hand, so that what a
+user agent of ours would never send can be sent. What must hold is checked by the checkers; a peer only sees that it is
+answered at all where the protocol promises it. `CALLS_US` are those that call an agent, `IS_CALLED` those that an agent
+calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from offhook.core.media import Address
+from offhook.testing.wire import Sip, read_sip
+from offhook.testing.world import SIP_PORT, World
+
+PATIENCE_S: Final = 40.0
+
+
+@dataclass(slots=True)
+class Got:
+    """A message that a peer got."""
+
+    sip: Sip
+    data: bytes
+    source: Address
+
+
+@dataclass(slots=True)
+class _Call:
+    """One dialog as the peer keeps it."""
+
+    name: str
+    tag: str
+    target: str
+    number: int = 1
+    branch: str = ""
+    to: str = ""
+
+
+class Peer:
+    """A bare SIP socket with a memory for one call at a time."""
+
+    def __init__(self, world: World, ip: str, agent: Address, rng: Random) -> None:
+        self.world = world
+        self.address: Address = (ip, SIP_PORT)
+        self.agent = agent
+        self.rng = rng
+        self.deaf = False
+        self._got: list[Got] = []
+        self._changed = asyncio.Event()
+        self._call = self._new_call("agent")
+        world.network.bind(self.address, self._receive)
+        world.network.bind((ip, RTP_PORT), _unheard)
+
+    def close(self) -> None:
+        """Give the sockets back."""
+        self.world.network.unbind(self.address)
+        self.world.network.unbind((self.address[0], RTP_PORT))
+
+    # What it says
+
+    def request(
+        self, method: str, body: str = "", *, same: bool = False, branch: str = "", extra: str = "", user: str = "agent"
+    ) -> bytes:
+        """Build and send a request of the call; `same`: with the last branch and number (CANCEL, ACK of a 3xx+)."""
+        call = self._call
+        if not same:
+            call.branch = branch or f"z9hG4bK{self.rng.getrandbits(48):x}"
+            if method not in ("ACK", "INVITE") or call.to:
+                call.number += method != "ACK"
+        ip, port = self.address
+        data = _message(
+            f"{method} sip:{user}@{self.agent[0]} SIP/2.0",
+            f"Via: SIP/2.0/UDP {ip}:{port};branch={call.branch};rport",
+            "Max-Forwards: 70",
+            f"From: <sip:peer@{ip}>;tag={call.tag}",
+            f"To: <sip:{user}@{self.agent[0]}>{call.to}",
+            f"Call-ID: {call.name}",
+            f"CSeq: {call.number} {method}",
+            f"Contact: <sip:peer@{ip}:{port}>",
+            *([extra] if extra else []),
+            body=body,
+        )
+        self.send(data)
+        return data
+
+    def reply(self, got: Got, code: int, reason: str, body: str = "", *, tag: str = "", extra: str = "") -> bytes:
+        """Build and send a response to a request that came."""
+        lines = got.data.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
+        kept = [line for line in lines[1:] if line.lower().startswith(("via:", "from:", "call-id:", "cseq:"))]
+        to = next(line for line in lines if line.lower().startswith("to:"))
+        if tag and "tag=" not in to:
+            to += f";tag={tag}"
+        contact = f"Contact: <sip:peer@{self.address[0]}:{self.address[1]}>"
+        extras = [contact, *([extra] if extra else [])] if code < 300 else []
+        data = _message(f"SIP/2.0 {code} {reason}", *kept, to, *extras, body=body)
+        self.send(data)
+        return data
+
+    def send(self, data: bytes) -> None:
+        """Send bytes to the agent."""
+        self.world.network.send(self.address, self.agent, data)
+
+    def sdp(self, *, direction: str = "sendrecv", codecs: str = "0 8 101") -> str:
+        """Give a description; nobody listens very closely at its port."""
+        ip = self.address[0]
+        return (
+            f"v=0\r\no=- 1 {self._call.number} IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n"
+            f"m=audio {RTP_PORT} RTP/AVP {codecs}\r\na=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"
+        )
+
+    # What it hears
+
+    async def response(self, method: str, code: int = 0, *, within_s: float = PATIENCE_S) -> Got | None:
+        """Wait for a response to `method`: with `code`, or any final one (0); None if none came."""
+        return await self._find(
+            lambda sip: sip.method == method and (sip.code == code if code else sip.code >= 200), within_s
+        )
+
+    async def asked(self, method: str, *, within_s: float = PATIENCE_S) -> Got | None:
+        """Wait for a request; None if none came."""
+        return await self._find(lambda sip: sip.code == 0 and sip.method == method, within_s)
+
+    def count(self, method: str, code: int = 0) -> int:
+        """Count what is in the box and was not taken."""
+        return sum(got.sip.method == method and got.sip.code == code for got in self._got)
+
+    async def sleep(self, low_s: float, high_s: float) -> None:
+        """Wait a random while."""
+        await asyncio.sleep(self.rng.uniform(low_s, high_s))
+
+    def fresh(self, user: str = "agent") -> None:
+        """Forget the call; the next request begins another."""
+        self._call = self._new_call(user)
+
+    def confirm(self, got: Got) -> None:
+        """Take the far end's tag from a response."""
+        if got.sip.to_tag:
+            self._call.to = f";tag={got.sip.to_tag}"
+
+    async def _find(self, fits: Callable[[Sip], bool], within_s: float) -> Got | None:
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    for index, got in enumerate(self._got):
+                        if fits(got.sip):
+                            return self._got.pop(index)
+                    await self._changed.wait()
+        except TimeoutError:
+            return None
+
+    def _receive(self, data: bytes, source: Address) -> None:
+        sip = read_sip(data)
+        if sip is not None and not self.deaf:
+            self._got.append(Got(sip, data, source))
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+    def _new_call(self, user: str) -> _Call:
+        return _Call(f"{self.rng.getrandbits(64):x}@{self.address[0]}", f"{self.rng.getrandbits(32):x}", user)
+
+
+RTP_PORT: Final = 30000
+
+
+def _unheard(data: bytes, source: Address) -> None:
+    """Hear nothing."""
+
+
+def _message(*lines: str, body: str = "") -> bytes:
+    kind = ("Content-Type: application/sdp",) if body else ()
+    return "\r\n".join((*lines, *kind, f"Content-Length: {len(body)}", "", body)).encode()
+
+
+# Peers that call an agent
+
+
+async def _up(peer: Peer, *, body: bool = True) -> bool:
+    """Invite and wait for the 200, repeating the INVITE as timer A does; not acknowledged yet."""
+    data = peer.request("INVITE", peer.sdp() if body else "")
+    for wait_s in (0.5, 1.0, 2.0, 4.0, 8.0, 16.0):
+        got = await peer.response("INVITE", within_s=wait_s)
+        if got is not None:
+            peer.confirm(got)
+            return got.sip.code < 300
+        peer.send(data)
+    return False
+
+
+async def _bye(peer: Peer) -> None:
+    """Hang up, repeating as timer E does."""
+    data = peer.request("BYE")
+    for wait_s in (0.5, 1.0, 2.0, 4.0, 4.0, 4.0):
+        if await peer.response("BYE", within_s=wait_s) is not None:
+            return
+        peer.send(data)
+
+
+async def never_acknowledges(peer: Peer) -> None:
+    """Let the 200 go without an ACK: the agent must repeat it, give up after 32 s and say BYE."""
+    if await _up(peer):
+        bye = await peer.asked("BYE", within_s=60)
+        if bye is not None:
+            peer.reply(bye, 200, "OK")
+
+
+async def vanishes(peer: Peer) -> None:
+    """Acknowledge, and never be heard of again: no media, no BYE, no answer to one."""
+    if await _up(peer):
+        peer.request("ACK")
+        peer.deaf = True
+        await asyncio.sleep(90)
+
+
+async def cancels(peer: Peer) -> None:
+    """Cancel at any instant, so that CANCEL and 200 cross now and then."""
+    peer.request("INVITE", peer.sdp())
+    await peer.sleep(0.0, 0.5)
+    peer.request("CANCEL", same=True)
+    got = await peer.response("INVITE", within_s=8)
+    if got is None:
+        return
+    peer.confirm(got)
+    if got.sip.code < 300:
+        peer.request("ACK")
+        await _bye(peer)
+    else:
+        peer.request("ACK", same=True)
+
+
+async def repeats(peer: Peer) -> None:
+    """Send everything several times."""
+    invite = peer.request("INVITE", peer.sdp())
+    for _ in range(3):
+        await peer.sleep(0.0, 0.3)
+        peer.send(invite)
+    got = await peer.response("INVITE")
+    if got is None:
+        return
+    peer.confirm(got)
+    ack = peer.request("ACK")
+    peer.send(ack)
+    peer.send(invite)
+    await peer.sleep(0.5, 3)
+    peer.send(ack)
+    bye = peer.request("BYE")
+    for _ in range(4):
+        await peer.sleep(0.0, 0.4)
+        peer.send(bye)
+    await peer.response("BYE")
+
+
+async def offers_late(peer: Peer) -> None:
+    """Invite without a description and answer theirs in the ACK (RFC 3264 section 5)."""
+    if await _up(peer, body=False):
+        peer.request("ACK", peer.sdp())
+        await peer.sleep(1, 5)
+        await _bye(peer)
+
+
+async def answers_late_with_nothing(peer: Peer) -> None:
+    """Invite without a description and leave the answer out of the ACK: there is no call to be had."""
+    if await _up(peer, body=False):
+        peer.request("ACK")
+        bye = await peer.asked("BYE")
+        if bye is not None:
+            peer.reply(bye, 200, "OK")
+
+
+async def holds(peer: Peer) -> None:
+    """Hold, ask for an offer, offer what nobody speaks, resume, hang up."""
+    if not await _up(peer):
+        return
+    peer.request("ACK")
+    for body in (peer.sdp(direction="sendonly"), peer.sdp(direction="inactive"), "", peer.sdp(codecs="3"), peer.sdp()):
+        await peer.sleep(0.5, 2)
+        data = peer.request("INVITE", body)
+        got = await peer.response("INVITE", within_s=1.5)
+        if got is None:
+            peer.send(data)
+            got = await peer.response("INVITE", within_s=8)
+        if got is None:
+            continue
+        if got.sip.code < 300:
+            peer.request("ACK", "" if body else peer.sdp())
+        else:
+            peer.request("ACK", same=True)
+    await _bye(peer)
+
+
+async def pings(peer: Peer) -> None:
+    """Ask OPTIONS now and then, sometimes twice the same."""
+    for _ in range(5):
+        peer.fresh()
+        data = peer.request("OPTIONS")
+        if peer.rng.random() < 0.5:
+            peer.send(data)
+        await peer.response("OPTIONS", within_s=2)
+        await peer.sleep(0.1, 3)
+
+
+async def is_refused(peer: Peer) -> None:
+    """Call what can't be had and acknowledge the refusal late, twice or never."""
+    peer.fresh()
+    if peer.rng.random() < 0.5:
+        invite = peer.request("INVITE", peer.sdp(codecs="3 18"))
+    else:
+        invite = peer.request("INVITE", peer.sdp(), extra="Require: teleportation")
+    got = await peer.response("INVITE")
+    if got is None:
+        return
+    peer.confirm(got)
+    manner = peer.rng.randrange(3)
+    if manner == 0:
+        await asyncio.sleep(40)  # the refusal is repeated (timer G) and given up (timer H)
+        return
+    await peer.sleep(0, 2)
+    peer.send(invite)
+    peer.request("ACK", same=True)
+    if manner == 2:
+        await peer.sleep(0, 1)
+        peer.request("ACK", same=True)
+        peer.send(invite)
+
+
+async def talks_nonsense(peer: Peer) -> None:
+    """Send what no one should: bytes at random, torn messages, unknown methods, strangers' dialogs."""
+    rng = peer.rng
+    whole = _message(
+        f"INVITE sip:agent@{peer.agent[0]} SIP/2.0",
+        f"Via: SIP/2.0/UDP {peer.address[0]};branch=z9hG4bKtorn{rng.getrandbits(32):x};rport",
+        f"From: <sip:peer@{peer.address[0]}>;tag=1",
+        f"To: <sip:agent@{peer.agent[0]}>",
+        "Call-ID: torn",
+        "CSeq: 1 INVITE",
+        "Max-Forwards: 70",
+    )
+    for _ in range(20):
+        kind = rng.randrange(5)
+        if kind == 0:
+            peer.send(rng.randbytes(rng.randrange(1, 400)))
+        elif kind == 1:
+            peer.send(whole[: rng.randrange(1, len(whole) - 40)])
+        elif kind == 2:
+            torn = bytearray(whole)
+            for _ in range(rng.randrange(1, 8)):
+                torn[rng.randrange(8, 60)] = rng.randrange(256)
+            peer.send(bytes(torn))
+        elif kind == 3:
+            peer.fresh()
+            peer.request(rng.choice(("SUBSCRIBE", "PUBLISH", "MESSAGE", "REFER", "FROBNICATE")))
+        else:
+            peer.fresh()
+            peer.confirm(Got(Sip(200, "", 0, "", "", "", f"{rng.getrandbits(32):x}"), b"", peer.agent))
+            peer.request(rng.choice(("BYE", "INFO", "ACK", "INVITE", "CANCEL")))
+        await peer.sleep(0, 0.5)
+    await asyncio.sleep(40)  # ACKs are owed for torn INVITEs, and never come
+
+
+async def will_not_let_go(peer: Peer) -> None:
+    """Stay until the agent hangs up, then leave its BYE unanswered for a while, or refuse it."""
+    if not await _up(peer):
+        return
+    peer.request("ACK")
+    bye = await peer.asked("BYE", within_s=60)
+    if bye is None:
+        await _bye(peer)
+        return
+    manner = peer.rng.randrange(4)
+    if manner == 0:
+        await asyncio.sleep(40)
+    elif manner == 1:
+        peer.reply(bye, 481, "Call/Transaction Does Not Exist")
+    elif manner == 2:
+        peer.reply(bye, 100, "Trying")
+        await peer.sleep(1, 6)
+        peer.reply(bye, 100, "Trying")
+        peer.reply(bye, 200, "OK")
+        peer.reply(bye, 200, "OK")
+    else:
+        peer.reply(bye, 183, "Hm")
+        await asyncio.sleep(40)
+
+
+Manner = Callable[[Peer], Awaitable[None]]
+
+CALLS_US: Final[tuple[Manner, ...]] = (
+    never_acknowledges, vanishes, cancels, repeats, offers_late, answers_late_with_nothing, holds, pings, is_refused,
+    talks_nonsense, will_not_let_go,
+)  # fmt: skip
+"""Peers that call an agent."""
+
+
+# Peers that an agent calls
+
+
+async def is_busy(peer: Peer) -> None:
+    """Refuse, again and again if the ACK is late."""
+    invite = await peer.asked("INVITE")
+    if invite is None:
+        return
+    if peer.rng.random() < 0.5:
+        peer.reply(invite, 180, "Ringing", tag="b")
+        await peer.sleep(0.1, 2)
+    for _ in range(3):
+        peer.reply(invite, 486, "Busy Here", tag="b")
+        peer.reply(invite, 183, "Too late", tag="b")
+        await peer.sleep(0.1, 1)
+
+
+async def never_answers(peer: Peer) -> None:
+    """Not even provisionally, or only so."""
+    manner = peer.rng.randrange(3)
+    invite = await peer.asked("INVITE")
+    if invite is None:
+        return
+    if manner:
+        peer.reply(invite, 100, "Trying")
+        peer.reply(invite, 180, "Ringing", tag="n")
+    cancel = await peer.asked("CANCEL", within_s=90)
+    if cancel is not None and manner == 1:
+        peer.reply(cancel, 200, "OK", tag="n")
+        peer.reply(invite, 487, "Request Terminated", tag="n")
+
+
+async def answers_twice(peer: Peer) -> None:
+    """Answer with two 200s from two phones, as a fork does, and with much else besides."""
+    invite = await peer.asked("INVITE")
+    if invite is None:
+        return
+    peer.reply(invite, 180, "Ringing", tag="one")
+    peer.reply(invite, 183, "Session Progress", tag="two")
+    for tag in ("one", "two", "one"):
+        peer.reply(invite, 200, "OK", peer.sdp(), tag=tag)
+        await peer.sleep(0, 0.4)
+    peer.reply(invite, 180, "Ringing", tag="one")
+    peer.reply(invite, 486, "Busy Here", tag="three")
+    for _ in range(3):
+        bye = await peer.asked("BYE", within_s=30)
+        if bye is None:
+            return
+        peer.reply(bye, 200, "OK")
+
+
+async def refuses_at_once(peer: Peer) -> None:
+    """Refuse without ever having rung, then change its mind."""
+    invite = await peer.asked("INVITE")
+    if invite is not None:
+        peer.reply(invite, 603, "Decline", tag="r")
+        await peer.sleep(0, 0.2)
+        peer.reply(invite, 603, "Decline", tag="r")
+        peer.reply(invite, 200, "OK", peer.sdp(), tag="r")
+
+
+IS_CALLED: Final[tuple[Manner, ...]] = (is_busy, never_answers, answers_twice, refuses_at_once)
+"""Peers that an agent calls."""
