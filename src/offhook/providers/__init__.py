@@ -1,4 +1,4 @@
-"""Models: one file a vendor or a local model. Each is a `Stt`, a `Tts` or a `Brain`, as `offhook.call.protocols` draws them.
+"""Models: one file a vendor or a local model. Each is a `Stt`, `Tts` or `Brain` as in `offhook.call.protocols`.
 
 A provider raises ProviderError (theirs) or ModelError (ours) and nothing else. Failover, deadline and breaker are one
 wrapper which is itself a provider.

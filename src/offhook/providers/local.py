@@ -122,7 +122,6 @@ async def load(progress: Callable[[str], None] | None = None) -> LocalModels:
                 raise broken
         tell("timing a turn")
         warmup = await _measure(stt, tts, encoder, began)
-        tell(warmup.describe())
     except BaseException:
         await asyncio.gather(stt.close(), tts.close(), encoder.close())
         raise

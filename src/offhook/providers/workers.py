@@ -37,7 +37,8 @@ _REPORT_BYTES = 2000
 class Worker:
     """One model process. `slots` requests run at a time, `queue` more may wait.
 
-    The command is run with `environment` added to ours. Use `start` before the first `ask`, `close` at the end.
+    The command is run with `environment` added to ours. `start` it before a caller waits for it (else the first `ask`
+    does), `close` it at the end.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class Worker:
         answers: asyncio.Queue[Frame] = asyncio.Queue()
         ended = False
         try:
-            await self._wait_until_up()
+            await self.start()
             self._open[number] = answers
             await self._send(Frame({**head, "id": number}, body))
             while not ended:
