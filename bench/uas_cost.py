@@ -3,7 +3,7 @@
     python bench/uas_cost.py [calls]
 
 Prints CPU milliseconds a call: the median and the least of several rounds (the least is what the code costs where
-nothing else disturbs it). The messages are made before the clock starts; the far end's ACK and BYE are patched with our tag.
+nothing else disturbs it). Messages are made before the clock starts; the far end's ACK and BYE get our tag after.
 """
 
 from __future__ import annotations
