@@ -1,0 +1,600 @@
+"""Whose turn it is, when to speak, when to stop, and what was really said. A machine that keeps no time.
+
+    now, input ─► feed ──┐                                          ┌─► orders
+                         ├─► ear ─► turn ─► barge-in ─► mouth ─► history
+    now ───────► expire ─┘                                          └─► deadline()
+
+    caller   ▇▇▇▇▇▇▇____            ▇▇▇▇ (over us)
+    orders   L      T R  C          L    H S
+    agent                ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇|        L Listen  T Transcribe  R Reply  C Commit  H Hush  S Stop
+
+Laws: every order and every input about a turn or a run names it, and what names an old one changes nothing; a turn
+ends by silence of received media plus words, never by a stall; the history has only what was heard; no wait is
+without an end.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from offhook import _native as native
+from offhook.agent import inputs, orders
+from offhook.agent.bargein import interrupts
+from offhook.agent.ear import Ear
+from offhook.agent.history import Entry, Heard, History, Keys, ToolUse
+from offhook.agent.inputs import Input
+from offhook.agent.manners import Manners
+from offhook.agent.mouth import Mouth, Run
+from offhook.agent.orders import Order
+from offhook.agent.turn import Hearing, expects_digits, hold
+from offhook.agent.waits import Asking, Gathering, after
+from offhook.agent.words import lexicon
+from offhook.core.ids import Turn
+from offhook.core.instants import MILLISECOND, Instant
+from offhook.core.signals import Connected, HungUp
+
+
+class Conversation:
+    """One call's conversation.
+
+    `replies`: the caller's turns go to the brain by themselves; without, only `Ask` listens. `feed` and `expire` give
+    orders to carry out in order; `deadline` says when `expire` is due.
+    """
+
+    def __init__(
+        self, manners: Manners, *, greeting: str = "", replies: bool = True, hears: bool = True, language: str = "en"
+    ) -> None:
+        self.manners = manners
+        self.history = History()
+        self._words = lexicon(language)
+        self._greeting = greeting
+        self._replies = replies
+        self._hears = hears
+        self._out: list[Order] = []
+        self._turn = Turn(0)
+        self._run = 0
+        self._connected = False
+        self._open = False
+        self._over = False
+        self._held = False
+        self._armed = False
+        self._ear = Ear()
+        self._mouth = Mouth()
+        self._hearing: Hearing | None = None
+        self._asking: Asking | None = None
+        self._gathering: Gathering | None = None
+        self._keys = ""
+        self._wishes: list[inputs.Speak | inputs.Ask | inputs.Gather] = []
+        self._awaited: list[int] = []
+        self._leaving: inputs.Leave | None = None
+        self._early: dict[str, inputs.ToolDone] = {}
+        self._prompts = 0
+        self._fillers = 0
+        self._resume = False
+        self._news = False
+        self._ended_by_us = False
+        self._open_at: Instant | None = None
+        self._idle_at: Instant | None = None
+        self._owed_at: Instant | None = None
+        self._owed_since: Instant = 0
+        self._keys_at: Instant | None = None
+        self._cut_at: Instant | None = None
+        self._leave_at: Instant | None = None
+
+    @property
+    def turn(self) -> Turn:
+        """The latest turn."""
+        return self._turn
+
+    @property
+    def listening(self) -> bool:
+        """Whether the caller's words are wanted now."""
+        return self._hears and (self._replies or self._asking is not None) and not (self._leaving or self._held)
+
+    def deadline(self) -> Instant | None:
+        """Give when `expire` is due, None while nothing is waited for."""
+        if self._over:
+            return None
+        hearing, asking, gathering = self._hearing, self._asking, self._gathering
+        times = [self._open_at, self._owed_at, self._keys_at, self._cut_at, self._leave_at]
+        if self._ear.flowing or not self._open:
+            times.append(self._idle_at)
+            if hearing is not None:
+                times.append(hearing.hold_at)
+        if hearing is not None:
+            times += (hearing.verdict_at, None if hearing.understood else hearing.words_by)
+        elif asking is not None:
+            times.append(asking.until)
+        if gathering is not None:
+            times.append(gathering.until)
+        return min((at for at in times if at is not None), default=None)
+
+    def feed(self, now: Instant, given: Input) -> list[Order]:
+        """Take an input; give the orders that follow from it."""
+        if not self._over:
+            self._take(now, given)
+            self._follow(now)
+        return self._given()
+
+    def expire(self, now: Instant) -> list[Order]:
+        """Do what is due at `now`."""
+        if not self._over:
+            self._due(now)
+            self._follow(now)
+        return self._given()
+
+    def _given(self) -> list[Order]:
+        given, self._out = self._out, []
+        return given
+
+    # Inputs
+
+    def _take(self, now: Instant, given: Input) -> None:
+        match given:
+            case native.SpeechBegan():
+                self._began(given.at)
+            case native.SpeechEnded():
+                self._ended(now, given.at)
+            case inputs.Transcribed():
+                self._transcribed(now, given)
+            case inputs.Phrased():
+                self._mouth.phrased(given.run, given.sentence, given.text)
+            case inputs.Voiced():
+                self._mouth.voiced(now, given)
+            case inputs.Replied():
+                run = self._mouth.runs.get(given.run)
+                if run is not None:
+                    run.replied = True
+            case native.Played():
+                self._mouth.played(given.utterance)
+            case native.Cut():
+                self._mouth.cut(given.utterance, given.heard_ms)
+            case native.Digit():
+                self._pressed(now, given.key)
+            case inputs.ToolBegan():
+                use = self._mouth.began(given)
+                early = self._early.pop(given.call_id, None)
+                if use is not None and early is not None:
+                    self._tool_done(early)
+            case inputs.ToolDone():
+                self._tool_done(given)
+            case inputs.Failed():
+                self._failed(now, given)
+            case inputs.Speak() | inputs.Ask() | inputs.Gather():
+                self._wishes.append(given)
+            case inputs.Await():
+                self._awaited.append(given.ticket)
+            case inputs.Leave():
+                self._leave(now, given)
+            case inputs.Hold():
+                self._hold(given.on)
+            case inputs.HandOver():
+                self._hand_over(given)
+            case native.Flowing():
+                self._flowing(now)
+            case native.Stalled():
+                self._ear.flowing = False
+                self._idle_at = None
+            case native.Ducked():
+                pass  # the verdict runs from the onset of speech; that we are ducked meanwhile needs no answer
+            case Connected():
+                self._connected = True
+                self._open_at = now if self._ear.flowing else after(now, self.manners.greeting_wait_ms)
+            case HungUp():
+                self._hung_up(now)
+            case _:
+                assert_never(given)
+
+    def _flowing(self, now: Instant) -> None:
+        stalled = not self._ear.flowing
+        self._ear.flowing = True
+        if self._connected and not self._open:
+            self._open_at = now
+        hearing = self._hearing
+        if stalled and hearing is not None and hearing.hold_at is not None:
+            # What was lost may have been speech: the whole silence has to be received once more.
+            hearing.hold_at = max(hearing.hold_at, after(now, self.manners.hold_complete_ms))
+
+    def _began(self, at: Instant) -> None:
+        self._ear.began(at)
+        self._idle_at = None
+        if not self.listening or not self._open:
+            return
+        hearing = self._hearing
+        over = any(not self._blocked(run) for run in self._mouth.busy)
+        if hearing is None:
+            self._turn = Turn(self._turn + 1)
+            hearing = self._hearing = Hearing(self._turn, at, over)
+            self._out.append(orders.Listen(self._turn))
+        else:
+            self._drop_speculation(hearing)
+            hearing.goes_on()
+            hearing.over = hearing.over or over
+        if hearing.over and not hearing.cut:
+            hearing.verdict_at = at + self.manners.cut_after_ms * MILLISECOND
+
+    def _blocked(self, run: Run) -> bool:
+        """Whether a run waits in a tool that waits for the caller: then the caller's words are no interruption."""
+        waits = self._asking is not None or self._gathering is not None
+        return waits and bool(run.tools) and not run.sounding
+
+    def _ended(self, now: Instant, at: Instant) -> None:
+        self._ear.ended(at)
+        hearing = self._hearing
+        if hearing is None:
+            return
+        ducked = hearing.verdict_at is not None
+        hearing.pause(at, self.manners)
+        self._out.append(orders.Transcribe(hearing.turn, hearing.pauses))
+        if ducked and not hearing.cut:
+            self._out.append(orders.Restore())
+
+    def _transcribed(self, now: Instant, given: inputs.Transcribed) -> None:
+        hearing = self._hearing
+        if hearing is None or given.turn != hearing.turn:
+            return
+        text = given.text.strip()
+        undecided = hearing.over and not hearing.cut
+        wanted = undecided and interrupts(text, self._words, asked=self._mouth.asked)
+        if given.pause != hearing.pauses or hearing.paused_at is None:
+            if wanted:
+                self._cut(now, hearing)
+            return
+        hearing.text, hearing.text_pause = text, hearing.pauses
+        if not text or (hearing.over and not interrupts(text, self._words, asked=self._mouth.asked)):
+            self._forget(now, hearing)
+            return
+        if undecided:
+            self._cut(now, hearing)
+        digits = expects_digits(self.history.last_said(), self._words)
+        hearing.hold_at = hearing.paused_at + hold(text, self.manners, self._words, digits_expected=digits)
+
+    def _pressed(self, now: Instant, key: str) -> None:
+        self._prompts = 0
+        self._idle_at = None
+        gathering = self._gathering
+        if gathering is not None:
+            if gathering.run in self._mouth.runs:
+                self._hush(now, [self._mouth.runs[gathering.run]])
+            if gathering.press(now, key):
+                self._gathered(whole=True)
+            return
+        if not self.listening or not self._open or not self._replies:
+            return
+        self._hush(now, [run for run in self._mouth.busy if not self._blocked(run)])
+        self._mouth.unheard.clear()
+        if key != "#":
+            self._keys += key
+        self._keys_at = now if key == "#" else after(now, self.manners.keys_wait_ms)
+
+    def _tool_done(self, given: inputs.ToolDone) -> None:
+        in_history = next(
+            (one for one in self.history.entries if isinstance(one, ToolUse) and one.call_id == given.call_id), None
+        )
+        waiting = next(
+            (
+                (run, one)
+                for run in self._mouth.runs.values()
+                for one in run.pieces
+                if isinstance(one, ToolUse) and one.call_id == given.call_id
+            ),
+            None,
+        )
+        if in_history is None and waiting is None:
+            if len(self._early) < 16:  # a tool is told of before it can be done but by an error of the brain
+                self._early[given.call_id] = given
+            return
+        known = in_history or (waiting[1] if waiting else None)
+        if known is None or known.result is not None:
+            return
+        done = ToolUse(known.turn, known.call_id, known.name, known.arguments, given.result, given.failed)
+        self.history = self.history.with_result(given.call_id, given.result, given.failed)
+        self._mouth.done(done)
+        self._news = self._news or waiting is None or waiting[0].stopped
+
+    def _failed(self, now: Instant, given: inputs.Failed) -> None:
+        hearing = self._hearing
+        run = self._mouth.runs.get(given.run)
+        if run is None and not (given.stage == "ear" and hearing is not None and hearing.turn == given.turn):
+            return
+        if run is not None:
+            self._hush(now, [run])
+            run.committed = True
+            if run.ticket:
+                return  # the author's own words: the verb raises, and the author decides
+        if self._leaving is None:
+            self._apologise(now)
+
+    def _apologise(self, now: Instant) -> None:
+        self._hush(now, self._mouth.busy)
+        self._mouth.unheard.clear()
+        self._leave(now, inputs.Leave(self.manners.apology, "failed"))
+
+    def _leave(self, now: Instant, given: inputs.Leave) -> None:
+        if self._leaving is not None:
+            return
+        if self._hearing is not None:
+            self._close(self._hearing)
+        # A reply that has nothing to say yet is not waited for; one whose tool hangs up must not be cancelled.
+        self._hush(now, [run for run in self._mouth.busy if not run.sounding and not run.tools and not run.ticket])
+        self._leaving = given
+        self._resume = self._news = False
+        self._leave_at = after(now, self.manners.goodbye_wait_ms)
+        if given.text:
+            self._say(given.text)
+
+    def _hold(self, on: bool) -> None:
+        self._held = on
+        self._idle_at = None
+        if on and self._hearing is not None:
+            self._close(self._hearing)
+
+    def _hand_over(self, given: inputs.HandOver) -> None:
+        self.manners = given.manners
+        self._words = lexicon(given.language)
+        self._replies = given.replies
+        self._prompts = 0
+        if given.greeting:
+            self._say(given.greeting)
+
+    def _hung_up(self, now: Instant) -> None:
+        self._mouth.estimate(now)
+        for run in self._mouth.busy:
+            self._out.append(orders.Stop(run.turn, run.number))
+            self._mouth.stop(run)
+        self._settle(now)
+        if self._hearing is not None:
+            if self._hearing.understood and self._hearing.text:
+                self._note(Heard(self._hearing.turn, self._hearing.text))
+            self._close(self._hearing)
+        self._over = True
+
+    # Deadlines
+
+    def _due(self, now: Instant) -> None:
+        hearing = self._hearing
+        if self._open_at is not None and now >= self._open_at:
+            self._open_at = None
+            self._open = True
+            if self._greeting:
+                self._say(self._greeting)
+        if hearing is not None and hearing.verdict_at is not None and now >= hearing.verdict_at:
+            self._cut(now, hearing)
+        if self._cut_at is not None and now >= self._cut_at:
+            self._cut_at = None
+            self._mouth.estimate(now)
+        if hearing is not None and not hearing.understood and hearing.words_by is not None and now >= hearing.words_by:
+            self._failed(now, inputs.Failed(hearing.turn, 0, "ear"))
+        if self._keys_at is not None and now >= self._keys_at:
+            self._keys_end(now)
+        if self._owed_at is not None and now >= self._owed_at:
+            self._owed(now)
+        if self._idle_at is not None and now >= self._idle_at and self._ear.flowing:
+            self._idle(now)
+        asking, gathering = self._asking, self._gathering
+        if asking is not None and hearing is None and asking.until is not None and now >= asking.until:
+            self._asking = None
+            self._out.append(orders.Settled(asking.ticket, "", whole=False))
+        if gathering is not None and gathering.until is not None and now >= gathering.until:
+            self._gathered(whole=False)
+        if self._leave_at is not None and now >= self._leave_at:
+            self._mouth.estimate(now)
+            for run in self._mouth.busy:
+                self._mouth.stop(run)
+
+    def _owed(self, now: Instant) -> None:
+        self._owed_at = None
+        patient = any(run.tools for run in self._mouth.busy)
+        if not patient and now - self._owed_since >= self.manners.give_up_ms * MILLISECOND:
+            self._apologise(now)
+            return
+        if self.manners.fillers:
+            self._say(self.manners.fillers[self._fillers % len(self.manners.fillers)])
+            self._fillers += 1
+
+    def _idle(self, now: Instant) -> None:
+        self._idle_at = None
+        if self._prompts < len(self.manners.prompts):
+            self._say(self.manners.prompts[self._prompts])
+            self._prompts += 1
+        else:
+            self._leave(now, inputs.Leave(self.manners.farewell, "silence"))
+
+    def _keys_end(self, now: Instant) -> None:
+        keys, self._keys, self._keys_at = self._keys, "", None
+        if not keys:
+            return
+        if self._hearing is None:
+            self._turn = Turn(self._turn + 1)
+            self._note(Keys(self._turn, keys))
+            self._think(now)
+        else:
+            self._note(Keys(self._hearing.turn, keys))  # they speak as well: one answer to both
+
+    # What follows from where we are
+
+    def _follow(self, now: Instant) -> None:
+        self._settle(now)
+        if self._over or self._ended_by_us:
+            return
+        hearing = self._hearing
+        if self._open and self._wishes and self._leaving is None:
+            wishes, self._wishes = self._wishes, []
+            for wish in wishes:
+                self._wish(now, wish)
+        if hearing is not None and hearing.understood and not self._mouth_owes_word():
+            if not hearing.run and hearing.text and self._replies and self._asking is None:
+                hearing.run = self._reply(self.history.plus(Heard(hearing.turn, hearing.text)), hearing.turn)
+            if hearing.hold_at is not None and now >= hearing.hold_at and self._ear.flowing:
+                self._commit(now, hearing)
+        if self._resume and not self._mouth.busy:
+            self._resume = False
+            rest = " ".join(self._mouth.unheard)
+            self._mouth.unheard.clear()
+            if rest and self._hearing is None and not self._leaving:
+                self._say(rest)
+        quiet = self._hearing is None and not self._keys_at and not self._ear.speaking
+        if self._news and quiet and not self._mouth.busy and self._replies and not (self._leaving or self._held):
+            self._think(now)
+        self._reflex()
+        if not self._mouth.speaking:
+            for ticket in self._awaited:
+                self._out.append(orders.Settled(ticket, "", whole=True))
+            self._awaited.clear()
+        if self._leaving is not None and (not self._mouth.speaking or now == self._leave_at):
+            self._end(self._leaving.reason)
+            return
+        self._watch(now, quiet)
+
+    def _end(self, reason: str) -> None:
+        """Hang up. Nothing more is said or awaited; only the end of the call is."""
+        if not self._ended_by_us:
+            self._ended_by_us = True
+            self._out.append(orders.End(reason))
+        self._wishes.clear()
+        self._open_at = self._idle_at = self._owed_at = self._keys_at = self._cut_at = self._leave_at = None
+
+    def _mouth_owes_word(self) -> bool:
+        """Whether a cut is still to be told: the history is not what was heard yet."""
+        return self._cut_at is not None
+
+    def _reflex(self) -> None:
+        armed = bool(self._mouth.busy) and self.listening
+        if armed != self._armed:
+            self._armed = armed
+            self._out.append(orders.Arm(self.manners.duck_db if armed else None))
+
+    def _watch(self, now: Instant, quiet: bool) -> None:
+        """Keep the two clocks of silence: ours, while we owe an answer, and the caller's, while they do."""
+        waits = self._asking is not None or self._gathering is not None
+        owing = quiet and bool(self._mouth.busy) and not self._mouth.sounding and not waits and self._replies
+        if not owing:
+            self._owed_at = None
+        elif self._owed_at is None:
+            self._owed_at = after(now, self.manners.filler_after_ms)
+        idle = self._open and quiet and not self._mouth.busy and self._replies and not waits
+        if not idle or self._leaving or self._held or not self._ear.flowing:
+            self._idle_at = None
+        elif self._idle_at is None:
+            self._idle_at = after(now, self.manners.prompt_after_ms)
+
+    def _settle(self, now: Instant) -> None:
+        for run, entries, over in self._mouth.settle():
+            for entry in entries:
+                self._note(entry)
+            if not over:
+                continue
+            if run.ticket:
+                self._out.append(orders.Settled(run.ticket, " ".join(run.said), run.whole))
+            asking, gathering = self._asking, self._gathering
+            if asking is not None and asking.run == run.number:
+                asking.until = now + asking.timeout
+            if gathering is not None and gathering.run == run.number and gathering.until is None:
+                gathering.until = now + gathering.timeout
+        if self._cut_at is not None and not any(run.stopped for run in self._mouth.runs.values()):
+            self._cut_at = None
+
+    # Steps
+
+    def _note(self, entry: Entry) -> None:
+        self.history = self.history.plus(entry)
+        self._out.append(orders.Note(entry))
+
+    def _wish(self, now: Instant, wish: inputs.Speak | inputs.Ask | inputs.Gather) -> None:
+        match wish:
+            case inputs.Speak():
+                self._say(wish.text, wish.ticket)
+            case inputs.Ask():
+                run = self._say(wish.text) if wish.text else 0
+                timeout = wish.timeout_ms * MILLISECOND
+                self._asking = Asking(wish.ticket, run, timeout, None if run else now + timeout)
+            case inputs.Gather():
+                run = self._say(wish.text) if wish.text else 0
+                timeout = wish.timeout_ms * MILLISECOND
+                until = None if run else now + timeout
+                self._gathering = Gathering(wish.ticket, run, wish.digits, timeout, wish.finish, until=until)
+            case _:
+                assert_never(wish)
+
+    def _say(self, text: str, ticket: int = 0) -> int:
+        self._run += 1
+        self._mouth.open(self._turn, self._run, committed=True, ticket=ticket)
+        self._out.append(orders.Say(self._turn, self._run, text, ticket))
+        return self._run
+
+    def _reply(self, history: History, turn: Turn) -> int:
+        self._run += 1
+        self._mouth.open(turn, self._run)
+        self._out.append(orders.Reply(turn, self._run, history))
+        return self._run
+
+    def _think(self, now: Instant) -> None:
+        """Ask the brain about what is in the history, for good."""
+        self._owed_since = now
+        self._news = False
+        self._commit_run(self._reply(self.history, self._turn))
+
+    def _commit(self, now: Instant, hearing: Hearing) -> None:
+        """The caller's turn is over."""
+        self._hearing = None
+        self._prompts = 0
+        self._mouth.unheard.clear()
+        self._resume = self._news = False
+        self._note(Heard(hearing.turn, hearing.text))
+        self._owed_since = now
+        if hearing.run:
+            self._commit_run(hearing.run)
+        else:
+            self._out.append(orders.Commit(hearing.turn, 0))
+        if self._asking is not None:
+            self._out.append(orders.Settled(self._asking.ticket, hearing.text, whole=True))
+            self._asking = None
+
+    def _commit_run(self, number: int) -> None:
+        run = self._mouth.runs[number]
+        run.committed = True
+        self._out.append(orders.Commit(run.turn, number))
+
+    def _cut(self, now: Instant, hearing: Hearing) -> None:
+        """The caller takes the turn."""
+        hearing.cut = True
+        hearing.verdict_at = None
+        self._hush(now, [run for run in self._mouth.busy if not self._blocked(run)])
+
+    def _hush(self, now: Instant, runs: list[Run]) -> None:
+        """Stop runs, and the sound of them."""
+        for run in runs:
+            if not run.stopped:
+                self._out.append(orders.Stop(run.turn, run.number))
+                self._mouth.stop(run)
+        if any(run.sounding for run in runs):
+            self._out.append(orders.Hush(self._turn))
+            self._cut_at = after(now, self.manners.cut_wait_ms)
+
+    def _forget(self, now: Instant, hearing: Hearing) -> None:
+        """It was no turn: go on where we were."""
+        self._close(hearing)
+        if hearing.cut:
+            self._resume = True
+        asking = self._asking
+        if asking is not None and asking.until is not None:
+            asking.until = now + asking.timeout
+
+    def _close(self, hearing: Hearing) -> None:
+        self._drop_speculation(hearing)
+        self._out.append(orders.Forget(hearing.turn))
+        self._hearing = None
+
+    def _drop_speculation(self, hearing: Hearing) -> None:
+        if hearing.run:
+            self._out.append(orders.Stop(hearing.turn, hearing.run))
+            self._mouth.drop(hearing.run)
+            hearing.run = 0
+
+    def _gathered(self, *, whole: bool) -> None:
+        gathering, self._gathering = self._gathering, None
+        if gathering is None:
+            return
+        if gathering.keys:
+            self._note(Keys(self._turn, gathering.keys))
+        self._out.append(orders.Settled(gathering.ticket, gathering.keys, whole))
