@@ -1,1 +1,31 @@
-"""One call: its leg, its conversation and its tools in one task group, on the loop's clock."""
+"""One call: its leg, its conversation and its tools, on the loop's clock. Names are loaded when they are first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from offhook.agent.manners import Manners
+    from offhook.call.agents import Agent, AgentFunction, AgentLike
+    from offhook.call.call import Call
+    from offhook.call.models import Models
+
+__all__ = ["Agent", "AgentFunction", "AgentLike", "Call", "Manners", "Models"]
+
+_PLACES = {
+    "Agent": "offhook.call.agents",
+    "AgentFunction": "offhook.call.agents",
+    "AgentLike": "offhook.call.agents",
+    "Call": "offhook.call.call",
+    "Manners": "offhook.agent.manners",
+    "Models": "offhook.call.models",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'offhook.call' has no attribute {name!r}")
+    value = getattr(import_module(_PLACES[name]), name)
+    globals()[name] = value
+    return value

@@ -46,9 +46,14 @@ class AudioLeg(Protocol):
     """A leg that carries PCM. Numbers of utterances are the caller's own, increasing."""
 
     @property
-    def info(self) -> CallInfo: ...
+    def info(self) -> CallInfo:
+        """Who calls whom."""
+        ...
+
     @property
-    def capabilities(self) -> Capabilities: ...
+    def capabilities(self) -> Capabilities:
+        """What this leg can do."""
+        ...
 
     def events(self) -> AsyncIterator[LegEvent]:
         """Give every event once, in order; ends after `HungUp`. One reader only."""
@@ -78,7 +83,10 @@ class AudioLeg(Protocol):
         """Say that an utterance is complete: `Played` follows once it was heard."""
         ...
 
-    def mark(self, utterance: int, mark: int) -> None: ...
+    def mark(self, utterance: int, mark: int) -> None:
+        """Put a mark behind what is queued; `Marked` comes when the play-out clock passes it."""
+        ...
+
     def hush(self) -> None:
         """Stop sounding now; a `Cut` comes for every utterance not yet heard in full."""
         ...

@@ -55,3 +55,21 @@ def matches(pattern: str, text: str) -> bool:
             return False
         at = found + len(piece)
     return len(text) - at >= len(last) and text.endswith(last)
+
+
+def allows(rules: Sequence[str], target: str) -> bool:
+    """Say whether the rules allow a target as an author or a model writes it: a number or a SIP URI.
+
+    A URI that carries headers or that could be read in two ways is not allowed.
+    """
+    number = number_of(target)
+    if number is not None:
+        return allows_number(rules, number)
+    scheme, colon, rest = target.partition(":")
+    if not colon or scheme.lower() not in ("sip", "sips") or "?" in rest or rest.count("@") > 1:
+        return False
+    user, _, place = rest.rpartition("@")
+    host, _, port = place.partition(";")[0].partition(":")
+    if not host or (port and not (port.isascii() and port.isdigit())):
+        return False
+    return allows_address(rules, user.partition(":")[0], host, int(port) if port else None)

@@ -1,0 +1,252 @@
+"""A call as its author holds it: verbs that await their outcome, and what is known of the call.
+
+    say ask gather play press transfer hold resume hand_over hangup        audio committed work
+
+A verb raises CallEnded when the call is over, NotAllowed when policy or the leg forbids it, TransferFailed(code) when
+the target did not take it. `transfer` and `hangup` act once what was said is heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import wave
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from offhook import _native as native
+from offhook.agent import inputs
+from offhook.agent.history import History
+from offhook.call import events
+from offhook.call.agents import AgentLike
+from offhook.call.leg import AudioLeg
+from offhook.call.models import Models
+from offhook.call.session import Session
+from offhook.call.sounding import Sounding
+from offhook.call.timeline import TurnTimes
+from offhook.core.errors import ConfigError, NotAllowed, TransferFailed
+from offhook.core.ids import CallId
+from offhook.policy.screening import allows
+
+_T = TypeVar("_T")
+
+PRESS_S = 0.2
+"""What a key takes on the wire: 100 ms of tone and 100 ms of gap."""
+
+
+class Call:
+    """One call. Made inside a running loop; `run` carries it from the answer to its end.
+
+    `agent` is an `Agent` or a coroutine function that takes the call. `events` hears what happens, `tape` the stereo
+    recording in pieces, `allow` are the numbers and addresses that may be transferred to (`policy.screening`).
+    """
+
+    def __init__(
+        self,
+        leg: AudioLeg,
+        agent: AgentLike,
+        *,
+        models: Models | None = None,
+        events: events.CallEvents | None = None,
+        allow: Sequence[str] = (),
+        tape: Callable[[native.Taped], None] | None = None,
+    ) -> None:
+        self.leg = leg
+        self._allow = allow
+        self._session = Session(self, leg, agent, models or Models(), events, tape)
+        self._sounding = Sounding(self._session)
+        self._session.before_words = self._sounding.close
+
+    async def run(self) -> events.Ended:
+        """Answer (an inbound leg), converse, and return when the call is over and no task of it is left.
+
+        What the author's script raises is raised here, after the caller was told and the line dropped.
+        """
+        return await self._session.run()
+
+    # What is known
+
+    @property
+    def id(self) -> CallId:
+        """The call's name in logs, files and events."""
+        return self.leg.info.id
+
+    @property
+    def caller(self) -> str:
+        """Who calls: a SIP URI or a number, as the carrier gave it."""
+        return self.leg.info.caller
+
+    @property
+    def called(self) -> str:
+        """Who is called."""
+        return self.leg.info.called
+
+    @property
+    def direction(self) -> Literal["inbound", "outbound"]:
+        """Whether they called us or we them."""
+        return self.leg.info.direction
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What the carrier said besides."""
+        return self.leg.info.headers
+
+    @property
+    def history(self) -> History:
+        """What was said and heard, keys, and what tools did."""
+        return self._session.conversation.history
+
+    @property
+    def digits(self) -> str:
+        """Every key that the caller has pressed."""
+        return self._session.digits
+
+    @property
+    def timeline(self) -> list[TurnTimes]:
+        """Where the time of each turn went."""
+        return list(self._session.timeline.values())
+
+    @property
+    def quality(self) -> Sequence[native.Quality]:
+        """What RTCP said, report by report."""
+        return self._session.quality
+
+    @property
+    def ended(self) -> events.Ended | None:
+        """How the call ended; None while it lives."""
+        return self._session.ended
+
+    # Verbs
+
+    async def say(self, text: str) -> str:
+        """Say something; give the words that the caller heard, once they were heard or cut."""
+        self._sounding.close()
+        ticket = self._session.ticket()
+        heard, _ = await self._session.verb(ticket, inputs.Speak(ticket, text))
+        return heard
+
+    async def ask(self, text: str, *, timeout_s: float = 10.0) -> str:
+        """Say something and give what the caller answers; "" if nothing comes for `timeout_s` after it was heard."""
+        if self._session.models.stt is None:
+            raise ConfigError("there is no ear to hear an answer with: configure one ([models] stt), or use gather")
+        self._sounding.close()
+        ticket = self._session.ticket()
+        answer, _ = await self._session.verb(ticket, inputs.Ask(ticket, text, round(timeout_s * 1000)))
+        return answer
+
+    async def gather(self, text: str = "", *, digits: int = 1, timeout_s: float = 8.0, finish: str = "#") -> str:
+        """Say something and give the keys that the caller presses: `digits` of them, or up to the `finish` key.
+
+        The first key stops the words. When none comes for `timeout_s` after the words or the last key, that is all.
+        """
+        self._sounding.close()
+        ticket = self._session.ticket()
+        wish = inputs.Gather(ticket, text, digits, round(timeout_s * 1000), finish)
+        keys, _ = await self._session.verb(ticket, wish)
+        return keys
+
+    async def play(self, sound: bytes | Path, *, rate_hz: int = 8000) -> None:
+        """Play audio: 16-bit mono PCM, or a WAV file of it.
+
+        Bytes return as soon as the leg has taken them, and what is played in a row sounds without a gap; a file returns
+        once it was heard.
+        """
+        if isinstance(sound, bytes):
+            await self._sounding.play(sound, rate_hz)
+            return
+        pcm, rate_hz = await asyncio.get_running_loop().run_in_executor(None, _read_wav, sound)
+        await self._sounding.play(pcm, rate_hz)
+        await self.heard()
+
+    async def press(self, keys: str) -> None:
+        """Press keys (0-9*#A-D) towards the far end; returns when they were sent."""
+        self._session.alive()
+        if not self.leg.capabilities.press:
+            raise NotAllowed("this leg can't press keys")
+        await self.heard()
+        self.leg.press(keys)
+        await asyncio.sleep(PRESS_S * len(keys))
+
+    async def heard(self) -> None:
+        """Wait until all that was to be said so far is heard, or cut."""
+        self._sounding.close()
+        ticket = self._session.ticket()
+        await self._session.verb(ticket, inputs.Await(ticket))
+
+    async def transfer(self, target: str) -> None:
+        """Hand the caller to `target` (a SIP URI or a number), once what was said is heard; the call then ends.
+
+        NotAllowed if the target is not in the allow-list; TransferFailed(code) if it does not take the call, and then
+        the caller is still here.
+        """
+        self._session.alive()
+        if not self.leg.capabilities.transfer or not allows(self._allow, target):
+            raise NotAllowed(f"transferring to {target} is not allowed: add it to [dial] allow")
+        await self.heard()
+        try:
+            await self.leg.transfer(target)
+        except TransferFailed as failed:
+            self._session.report_transfer(target, failed.code)
+            raise
+        self._session.report_transfer(target, 200)
+        self._session.tell(inputs.Leave("", "transferred"))
+        await self._session.over.wait()
+
+    async def hold(self) -> None:
+        """Put the conversation on hold: nobody listens, nobody asks whether anyone is there. `resume` ends it."""
+        self._session.alive()
+        self._session.tell(inputs.Hold(on=True))
+
+    async def resume(self) -> None:
+        """Take the conversation off hold."""
+        self._session.alive()
+        self._session.tell(inputs.Hold(on=False))
+
+    async def hand_over(self, agent: AgentLike) -> None:
+        """Let another agent go on, with the same history, once what was said is heard."""
+        await self.heard()
+        self._session.hand_over(agent)
+
+    async def hangup(self, text: str = "") -> None:
+        """Say goodbye, let it be heard (within bounds), and end the call. Returns when it is over."""
+        if self._session.ended is not None:
+            return
+        self._sounding.close()
+        self._session.tell(inputs.Leave(text, "hangup"))
+        await self._session.over.wait()
+
+    # Raw doors
+
+    async def audio(self) -> AsyncIterator[bytes]:
+        """Give the caller's audio as it comes: 8 kHz 16-bit mono PCM in packets, until the call ends.
+
+        A reader that lags more than 2 s behind loses the oldest.
+        """
+        feed = self._session.audio()
+        try:
+            async for pcm in feed:
+                yield pcm
+        finally:
+            self._session.no_audio(feed)
+
+    # For brains
+
+    async def committed(self) -> None:
+        """Wait until the turn that is being answered is really over: before, do nothing that can't be undone."""
+        await self._session.committed()
+
+    async def work(
+        self, name: str, call_id: str, arguments: Mapping[str, Any], work: Callable[[], Awaitable[_T]]
+    ) -> _T:
+        """Run a tool as work of this call: once the turn is committed; it goes on if the caller interrupts."""
+        return await self._session.work(name, call_id, arguments, work)
+
+    def __repr__(self) -> str:
+        return f"Call({self.id}, {self.direction}, {'over' if self.ended else 'live'})"
+
+
+def _read_wav(path: Path) -> tuple[bytes, int]:
+    with wave.open(str(path), "rb") as file:
+        if file.getnchannels() != 1 or file.getsampwidth() != 2:
+            raise ConfigError(f"{path} must be 16-bit mono PCM")
+        return file.readframes(file.getnframes()), file.getframerate()

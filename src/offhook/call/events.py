@@ -1,0 +1,138 @@
+"""What a call tells its listeners, as it happens: one closed union, for `--events`, the demo and the tests.
+
+    incoming ─ answered ─ said heard cut digit tool transfer timed … ─ ended
+
+`t` is the loop's clock in seconds; `call` is the call's id. A listener is a plain function; it must not block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
+
+from offhook.core.ids import CallId
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A call came in, or was placed by us (`direction`)."""
+
+    event: ClassVar[str] = "incoming"
+    t: float
+    call: CallId
+    caller: str
+    called: str
+    direction: str = "inbound"
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The call is up."""
+
+    event: ClassVar[str] = "answered"
+    t: float
+    call: CallId
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A turn of the caller, as it was understood."""
+
+    event: ClassVar[str] = "heard"
+    t: float
+    call: CallId
+    text: str
+    turn: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Words of ours that reached the caller. `whole` is False where they were cut."""
+
+    event: ClassVar[str] = "said"
+    t: float
+    call: CallId
+    text: str
+    turn: int = 0
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """An utterance was cut; so much of it was heard, in milliseconds."""
+
+    event: ClassVar[str] = "cut"
+    t: float
+    call: CallId
+    heard_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Digit:
+    """The caller pressed a key."""
+
+    event: ClassVar[str] = "digit"
+    t: float
+    call: CallId
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool is done. `arguments` are what the model gave."""
+
+    event: ClassVar[str] = "tool"
+    t: float
+    call: CallId
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    result: str = ""
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """The far end is handed to `to`; `code` is the SIP status of what came of it (200: taken)."""
+
+    event: ClassVar[str] = "transfer"
+    t: float
+    call: CallId
+    to: str
+    code: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """The delays of a turn of ours, in milliseconds from the end of the caller's speech; None: there was none."""
+
+    event: ClassVar[str] = "timed"
+    t: float
+    call: CallId
+    turn: int
+    transcript_ms: float | None
+    decided_ms: float | None
+    first_token_ms: float | None
+    first_audio_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The call is over. `reason`: hangup, remote_hangup, silence, failed, transferred, stalled, cancelled and so on."""
+
+    event: ClassVar[str] = "ended"
+    t: float
+    call: CallId
+    reason: str
+    code: int = 200
+
+
+CallEvent = Incoming | Answered | Heard | Said | Cut | Digit | Tool | Transfer | Timed | Ended
+CallEvents = Callable[[CallEvent], None]
+"""A listener."""
+
+
+def as_json(event: CallEvent) -> dict[str, Any]:
+    """Give an event as one line of `--events` has it: `{"t": …, "call": …, "event": …, …}`."""
+    fields = asdict(event)
+    return {"t": round(fields.pop("t"), 4), "call": fields.pop("call"), "event": event.event, **fields}

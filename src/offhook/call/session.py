@@ -1,0 +1,558 @@
+"""The running of one call: events go in, the conversation decides, its orders are carried out.
+
+    leg.events() ─┬─ Heard ─► listening ─► Stt ────┐
+                  ├─ Room, Marked ─► mouthpiece    │ tell
+                  └─ all else ─────────────────────┴─► Conversation ─► orders ─► runs, leg, listeners, verbs
+                                                           ▲ expire: one timer of the loop
+
+Everything that others wrote (brain, voice, tools, the author's script) runs in tasks of this call that are watched, not
+in a plain TaskGroup: there, an error of theirs would cut the caller off in mid-word, here the caller hears an apology.
+None outlives the call: speech is cancelled when it is over, tools and the script have `tool_grace_ms` to finish.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, assert_never
+
+from offhook import _native as native
+from offhook.agent import inputs, orders
+from offhook.agent.conversation import Conversation
+from offhook.agent.history import Entry, Heard, Keys, Said, ToolUse
+from offhook.agent.manners import Manners
+from offhook.call import events
+from offhook.call.agents import Agent, AgentFunction, AgentLike
+from offhook.call.feed import Feed
+from offhook.call.leg import AudioLeg, LegEvent
+from offhook.call.listening import Listening
+from offhook.call.models import Models
+from offhook.call.mouthpiece import Mouthpiece
+from offhook.call.speaking import Speaking
+from offhook.call.timeline import TurnTimes
+from offhook.core.errors import CallEnded, ConfigError, OffhookError
+from offhook.core.ids import Turn, redacted
+from offhook.core.instants import MILLISECOND, SECOND, Instant
+from offhook.core.signals import Connected, HungUp
+
+if TYPE_CHECKING:
+    from offhook.call.call import Call
+
+_T = TypeVar("_T")
+_log = logging.getLogger("offhook.call")
+_RUN: contextvars.ContextVar[Speaking | None] = contextvars.ContextVar("offhook_run", default=None)
+
+AUDIO_PIECES = 100
+"""Pieces (2 s) that a reader of `audio()` may lag behind; then the oldest go."""
+LATE = 50 * MILLISECOND
+"""A timer that is later than this woke from a stalled process: what came meanwhile is let in before it decides."""
+CATCH_UP_S = 0.002
+
+
+class Session:
+    """One call at work. `Call` is its public face."""
+
+    def __init__(
+        self,
+        call: Call,
+        leg: AudioLeg,
+        agent: AgentLike,
+        models: Models,
+        listener: events.CallEvents | None,
+        tape: Callable[[native.Taped], None] | None,
+    ) -> None:
+        self.leg = leg
+        self.models = models
+        self.listener = listener
+        self.mouthpiece = Mouthpiece(leg)
+        self.timeline: dict[Turn, TurnTimes] = {}
+        self.quality: list[native.Quality] = []
+        self.digits = ""
+        self.ended: events.Ended | None = None
+        self.over = asyncio.Event()
+        self.before_words: Callable[[], None] | None = None
+        """Called when words are to be said: whatever else sounds ends its utterance."""
+        self._call = call
+        self._loop = asyncio.get_running_loop()
+        self._tape = tape
+        self._tasks: dict[asyncio.Task[Any], None] = {}
+        self._lasting: dict[asyncio.Task[Any], None] = {}
+        self._script: asyncio.Task[object] | None = None
+        self._runs: dict[int, Speaking] = {}
+        self._verbs: dict[int, asyncio.Future[tuple[str, bool]]] = {}
+        self._sounds: dict[int, asyncio.Future[Speaking]] = {}
+        self._ticket = 0
+        self._first_sounds: dict[int, Turn] = {}
+        self._audio: list[Feed[bytes]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._due: Instant | None = None
+        self._caught_up = False
+        self._reason: str | None = None
+        self._cast(agent)
+        persona = agent if isinstance(agent, Agent) else None
+        self.conversation = Conversation(
+            self.manners,
+            greeting=persona.greeting if persona else "",
+            replies=persona is not None,
+            hears=models.stt is not None,
+            language=self.language,
+        )
+        self._listening = Listening(models.stt, self.language, self._transcribed)
+
+    def _cast(self, agent: AgentLike) -> None:
+        self.agent = agent
+        self.manners = agent.manners if isinstance(agent, Agent) else Manners()
+        self.language = agent.language if isinstance(agent, Agent) else "en"
+        self.voice = agent.voice if isinstance(agent, Agent) else None
+        self._brain = None
+        if isinstance(agent, Agent):
+            if self.models.brain is None:
+                raise ConfigError("this agent needs a model to think with: configure one ([models] llm)")
+            self._brain = self.models.brain(agent)
+
+    # The call, from its first event to its last task
+
+    async def run(self) -> events.Ended:
+        """Answer, converse until the end, wind up."""
+        info = self.leg.info
+        self._report(events.Incoming(self.time, info.id, info.caller, info.called, info.direction))
+        try:
+            if info.direction == "inbound":
+                try:
+                    await self.leg.answer()
+                except CallEnded:
+                    _log.info("the caller of %s went away before the answer", info.id)
+            if self.models.stt is not None:
+                self.leg.listen("speech")
+            if self._tape is not None:
+                self.leg.tape(True)
+            async for event in self.leg.events():
+                self._event(event)
+        finally:
+            await self._wind_up()
+        assert self.ended is not None
+        if self._script is not None and not self._script.cancelled():
+            error = self._script.exception()
+            if error is not None and not isinstance(error, CallEnded):
+                raise error
+        return self.ended
+
+    async def _wind_up(self) -> None:
+        if self.ended is None:
+            self.tell(HungUp(self.now, 500, self._reason or "cancelled"))
+            await self.leg.hangup(500)
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+        for waiter in (*self._verbs.values(), *self._sounds.values()):
+            if not waiter.done():
+                waiter.set_exception(CallEnded("the call is over"))
+                waiter.exception()  # nobody may wait for it any more: not an error of ours
+        for feed in self._audio:
+            feed.close()
+        lasting = list(self._lasting)
+        if lasting:
+            _, late = await asyncio.wait(lasting, timeout=self.manners.tool_grace_ms / 1000)
+            for task in late:
+                _log.warning("a tool of %s did not finish after the call", self.leg.info.id)
+                task.cancel()
+        rest = [*self._tasks, *self._lasting]
+        if rest:
+            await asyncio.wait(rest)
+
+    @property
+    def now(self) -> Instant:
+        """The loop's clock, in nanoseconds."""
+        return round(self._loop.time() * SECOND)
+
+    @property
+    def time(self) -> float:
+        """The loop's clock, in seconds."""
+        return self._loop.time()
+
+    # Inputs
+
+    def _event(self, event: LegEvent) -> None:
+        match event:
+            case native.Heard():
+                self._listening.hear(event)
+                for feed in self._audio:
+                    feed.put(event.pcm)
+            case native.Room():
+                self.mouthpiece.room()
+            case native.Marked():
+                self._first_sound_sent(event.utterance)
+            case native.Taped():
+                if self._tape is not None:
+                    self._tape(event)
+            case native.Quality():
+                self.quality.append(event)
+            case native.Digit():
+                self.digits += event.key
+                self._report(events.Digit(self.time, self.leg.info.id, event.key))
+                self.tell(event)
+            case native.Cut():
+                self._report(events.Cut(self.time, self.leg.info.id, event.heard_ms))
+                self.tell(event)
+            case native.SpeechEnded():
+                self.tell(event)
+                times = self.timeline.get(self.conversation.turn)
+                if times is not None and times.decided is None:
+                    times.speech_ended = event.at
+            case Connected():
+                self._report(events.Answered(self.time, self.leg.info.id))
+                self.tell(event)
+                if not isinstance(self.agent, Agent):
+                    self.start(self.agent)
+            case _:
+                self.tell(event)
+
+    def start(self, script: AgentFunction) -> None:
+        """Run an author's script; when it ends, so does the call."""
+        self._script = self._loop.create_task(_await(script(self._call)))
+        self._lasting[self._script] = None
+        self._script.add_done_callback(self._script_done)
+
+    def _script_done(self, task: asyncio.Task[object]) -> None:
+        self._lasting.pop(task, None)
+        if self.ended is not None or task is not self._script:
+            return
+        failed = not task.cancelled() and task.exception() is not None
+        self.tell(
+            inputs.Leave(self.manners.apology if failed and self._can_speak() else "", "failed" if failed else "hangup")
+        )
+
+    def _can_speak(self) -> bool:
+        return self.models.tts is not None or self.manners.apology in self.models.rendered
+
+    def _transcribed(self, given: inputs.Transcribed) -> None:
+        times = self.timeline.get(given.turn)
+        if times is not None and given.pause is not None and times.decided is None:
+            times.transcribed = self.now
+        self.tell(given)
+
+    def tell(self, given: inputs.Input) -> None:
+        """Give the conversation an input and carry out what it orders."""
+        if self.ended is not None:
+            return
+        for order in self.conversation.feed(self.now, given):
+            self._carry_out(order)
+        if isinstance(given, HungUp):
+            reason = self._reason if self._reason and given.reason == "hangup" else given.reason
+            self.ended = events.Ended(self.time, self.leg.info.id, reason, given.code)
+            self._report(self.ended)
+            self.over.set()
+        self._rearm()
+
+    def _rearm(self) -> None:
+        due = self.conversation.deadline()
+        if due == self._due:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._due = due
+        if due is not None:
+            self._timer = self._loop.call_at(due / SECOND, self._expire)
+
+    def _expire(self) -> None:
+        due, self._timer = self._due, None
+        if due is None:
+            return
+        now = max(self.now, due)
+        if now - due > LATE and not self._caught_up:
+            self._caught_up = True
+            self._timer = self._loop.call_later(CATCH_UP_S, self._expire)
+            return
+        self._caught_up = False
+        self._due = None
+        for order in self.conversation.expire(now):
+            self._carry_out(order)
+        self._rearm()
+
+    # Orders
+
+    def _carry_out(self, order: orders.Order) -> None:
+        match order:
+            case orders.Listen(turn=turn):
+                self.timeline[turn] = TurnTimes(turn)
+                self._listening.begin(turn, self.now)
+                self._watch(self._listening.run(turn), partial(self._ear_done, turn))
+            case orders.Transcribe(turn=turn, pause=pause):
+                self._listening.pause(turn, pause)
+            case orders.Forget(turn=turn):
+                self._listening.end(turn)
+                self.timeline.pop(turn, None)
+            case orders.Reply():
+                self._reply(order)
+            case orders.Commit(turn=turn, run=run):
+                self._listening.end(turn)
+                times = self.timeline.setdefault(turn, TurnTimes(turn))
+                times.decided = self.now
+                if run in self._runs:
+                    self._runs[run].committed.set()
+            case orders.Stop(run=run):
+                self._stop(run)
+            case orders.Say():
+                self._say(order)
+            case orders.Hush():
+                self.leg.hush()
+            case orders.Arm(depth_db=depth):
+                self.leg.arm(depth)
+            case orders.Restore():
+                self.leg.restore()
+            case orders.Note(entry=entry):
+                self._note(entry)
+            case orders.Settled(ticket=ticket, text=text, whole=whole):
+                verb = self._verbs.pop(ticket, None)
+                if verb is not None and not verb.done():
+                    verb.set_result((text, whole))
+            case orders.End(reason=reason):
+                self._reason = reason
+                self._watch(self.leg.hangup(), _ignore)
+            case _:
+                assert_never(order)
+
+    def _reply(self, order: orders.Reply) -> None:
+        assert self._brain is not None
+        run = self._runs[order.run] = Speaking(order.turn, order.run, self)
+        context = contextvars.copy_context()
+        context.run(_RUN.set, run)
+        thoughts = self._brain.reply(order.history, self._call)
+        times = self.timeline.setdefault(order.turn, TurnTimes(order.turn))
+        times.first_token = None
+        run.tasks.append(self._watch(run.think(thoughts), partial(self._run_done, run, "brain"), context))
+        self._speak(run)
+
+    def _say(self, order: orders.Say) -> None:
+        run = self._runs[order.run] = Speaking(order.turn, order.run, self)
+        run.ticket = order.ticket
+        waiting = self._sounds.pop(order.ticket, None)
+        if waiting is not None:
+            run.committed.set()
+            if not waiting.done():
+                waiting.set_result(run)
+            return
+        if self.before_words is not None:
+            self._loop.call_soon(self.before_words)
+        run.say(order.text, rendered=order.text in self.models.rendered)
+        self._speak(run)
+
+    def _speak(self, run: Speaking) -> None:
+        speech = run.speak(self.models.tts, self.voice, self.mouthpiece, self.models.rendered.get)
+        run.tasks.append(self._watch(speech, partial(self._run_done, run, "voice")))
+
+    def _stop(self, number: int) -> None:
+        run = self._runs.pop(number, None)
+        if run is not None:
+            run.stopped.set()
+            for task in run.tasks:
+                task.cancel()
+
+    def _watch(
+        self,
+        work: Coroutine[Any, Any, None],
+        done: Callable[[asyncio.Task[None]], None],
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Task[None]:
+        task = self._loop.create_task(work, context=context)
+        self._tasks[task] = None
+        task.add_done_callback(self._unwatch)
+        task.add_done_callback(done)
+        return task
+
+    def _unwatch(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.pop(task, None)
+
+    def _ear_done(self, turn: Turn, task: asyncio.Task[None]) -> None:
+        if _failure(task, "ear") is not None:
+            self._soon(inputs.Failed(turn, 0, "ear"))
+
+    def _run_done(self, run: Speaking, stage: Literal["brain", "voice"], task: asyncio.Task[None]) -> None:
+        error = _failure(task, stage)
+        if error is not None:
+            verb = self._verbs.pop(run.ticket, None) if run.ticket else None
+            if verb is not None and not verb.done():
+                verb.set_exception(error)
+            self._soon(inputs.Failed(run.turn, run.number, stage))
+        elif stage == "voice":
+            self._runs.pop(run.number, None)
+
+    def _soon(self, given: inputs.Input) -> None:
+        # From a task's own callback: the orders that follow may cancel that very run.
+        self._loop.call_soon(self.tell, given)
+
+    # What listeners hear of
+
+    def _report(self, event: events.CallEvent) -> None:
+        if self.listener is not None:
+            self.listener(event)
+
+    def _note(self, entry: Entry) -> None:
+        call, t = self.leg.info.id, self.time
+        match entry:
+            case Heard():
+                self._report(events.Heard(t, call, entry.text, entry.turn))
+            case Said():
+                self._report(events.Said(t, call, entry.text, entry.turn, entry.whole))
+            case ToolUse():
+                if entry.result is not None:
+                    self._report(events.Tool(t, call, entry.name, entry.arguments, entry.result, entry.failed))
+            case Keys():
+                pass  # each key was told as it was pressed
+            case _:
+                assert_never(entry)
+
+    def report_transfer(self, to: str, code: int) -> None:
+        """Tell the listeners what came of a transfer."""
+        self._report(events.Transfer(self.time, self.leg.info.id, to, code))
+
+    def first_token(self, turn: Turn) -> None:
+        """The brain began to answer."""
+        self.timeline.setdefault(turn, TurnTimes(turn)).first_token = self.now
+
+    def first_audio(self, turn: Turn, utterance: int) -> None:
+        """The first audio of a run is being queued."""
+        times = self.timeline.setdefault(turn, TurnTimes(turn))
+        if times.first_audio_queued is None:
+            times.first_audio_queued = self.now
+            self._first_sounds[utterance] = turn
+
+    def _first_sound_sent(self, utterance: int) -> None:
+        turn = self._first_sounds.pop(utterance, None)
+        if turn is None:
+            return
+        times = self.timeline[turn]
+        times.first_audio_sent = self.now
+        if times.speech_ended is None:
+            return
+        since = times.since_speech_ms
+        self._report(
+            events.Timed(
+                self.time,
+                self.leg.info.id,
+                turn,
+                since(times.transcribed),
+                since(times.decided),
+                since(times.first_token),
+                since(times.first_audio_sent),
+            )
+        )
+
+    # What the verbs need
+
+    def ticket(self) -> int:
+        """Give the number of a new verb."""
+        self._ticket += 1
+        return self._ticket
+
+    async def verb(self, ticket: int, given: inputs.Input) -> tuple[str, bool]:
+        """Tell the conversation a wish and wait until it is settled. CallEnded if the call ends first."""
+        self.alive()
+        verb = self._verbs[ticket] = self._loop.create_future()
+        self.tell(given)
+        return await verb
+
+    async def sound(self) -> Speaking:
+        """Open a run for audio that the author plays; returns when it may sound."""
+        self.alive()
+        ticket = self.ticket()
+        waiting = self._sounds[ticket] = self._loop.create_future()
+        self.tell(inputs.Speak(ticket, "", sound=True))
+        return await waiting
+
+    def alive(self) -> None:
+        """Raise CallEnded if the call is over."""
+        if self.ended is not None:
+            raise CallEnded("the call is over")
+
+    def audio(self) -> Feed[bytes]:
+        """Open a reader of the caller's audio."""
+        feed: Feed[bytes] = Feed(AUDIO_PIECES, newest=True)
+        if self.ended is not None:
+            feed.close()
+        else:
+            self._audio.append(feed)
+            self.leg.listen("all")
+        return feed
+
+    def no_audio(self, feed: Feed[bytes]) -> None:
+        """Close a reader of the caller's audio."""
+        feed.close()
+        self._audio.remove(feed)
+        if not self._audio and self.ended is None:
+            self.leg.listen("speech" if self.models.stt is not None else "none")
+
+    async def committed(self) -> None:
+        """Wait until the turn that this task answers is committed."""
+        run = _RUN.get()
+        if run is not None:
+            await run.committed.wait()
+
+    async def work(
+        self, name: str, call_id: str, arguments: Mapping[str, Any], work: Callable[[], Awaitable[_T]]
+    ) -> _T:
+        """Run a tool as work of the call: it goes on when the reply that began it is stopped."""
+        await self.committed()
+        self.alive()
+        run = _RUN.get()
+        turn = run.turn if run else self.conversation.turn
+        task = self._loop.create_task(_await(work()))
+        self._lasting[task] = None
+        task.add_done_callback(partial(self._worked, turn, call_id))
+        _log.debug("tool %s began in %s", name, self.leg.info.id)
+        return await asyncio.shield(task)
+
+    def _worked(self, turn: Turn, call_id: str, task: asyncio.Task[Any]) -> None:
+        self._lasting.pop(task, None)
+        if task.cancelled():
+            self.tell(inputs.ToolDone(turn, call_id, "cancelled", failed=True))
+            return
+        error = task.exception()
+        if error is None:
+            self.tell(inputs.ToolDone(turn, call_id, as_text(task.result())))
+        else:
+            self.tell(inputs.ToolDone(turn, call_id, as_text(error), failed=True))
+
+    def hand_over(self, agent: AgentLike) -> None:
+        """Let another agent go on. ConfigError if there is no model for it."""
+        self._cast(agent)
+        self._listening.language = self.language
+        replies = isinstance(agent, Agent)
+        self.tell(inputs.HandOver(self.manners, agent.greeting if replies else "", replies, self.language))
+        if not isinstance(agent, Agent):
+            self.start(agent)
+
+
+async def _await(work: Awaitable[_T]) -> _T:
+    return await work
+
+
+def _ignore(task: asyncio.Task[None]) -> None:
+    _failure(task, "leg")
+
+
+def _failure(task: asyncio.Task[None], stage: str) -> BaseException | None:
+    if task.cancelled():
+        return None
+    error = task.exception()
+    if isinstance(error, OffhookError):
+        _log.warning("%s failed: %s", stage, redacted(str(error)))
+    elif error is not None:
+        _log.error("%s broke", stage, exc_info=error)
+    return error
+
+
+def as_text(value: object) -> str:
+    """Give a tool's result, or its error, as a model reads it."""
+    if isinstance(value, BaseException):
+        text = str(value) or type(value).__name__
+        return text if isinstance(value, OffhookError) else f"{type(value).__name__}: {text}"
+    if value is None:
+        return "Done."
+    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)

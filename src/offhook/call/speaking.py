@@ -1,0 +1,175 @@
+"""One run: from the brain's pieces of text to sound on the leg.
+
+    Brain ─► think ─► sentences ─► [stretch | stretch] ─► speak ─► Tts ─► mouthpiece ─► leg
+               │ tools wait for Commit                       │ sound waits for Commit
+
+A stretch is speech without a break: it ends where a tool begins, so that what was said before the tool is heard while
+it works. Each stretch is one utterance of the leg. Thinking and speaking are two tasks, so that neither waits for the
+other but by the bound of the feed between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol, assert_never
+
+from offhook.agent import inputs
+from offhook.agent.sentences import Sentences, split
+from offhook.call.feed import Feed, closing
+from offhook.call.mouthpiece import Mouthpiece
+from offhook.call.protocols import Speech, Thought, ToolBegan, ToolDone, Tts
+from offhook.core.errors import ConfigError
+from offhook.core.ids import Turn
+
+SENTENCES = 400
+"""Sentences of one run that wait for the voice; no reply is as long."""
+
+
+class Told(Protocol):
+    """What a run tells of itself."""
+
+    def tell(self, given: inputs.Input) -> None:
+        """Give the conversation an input."""
+        ...
+
+    def first_token(self, turn: Turn) -> None:
+        """The brain's first piece of text."""
+        ...
+
+    def first_audio(self, turn: Turn, utterance: int) -> None:
+        """The first audio is being queued."""
+        ...
+
+
+class _Break:
+    """Between two stretches."""
+
+
+_BREAK = _Break()
+
+
+class Speaking:
+    """A run of the conversation, carried out."""
+
+    def __init__(self, turn: Turn, number: int, told: Told) -> None:
+        self.turn = turn
+        self.number = number
+        self.ticket = 0
+        self.committed = asyncio.Event()
+        self.stopped = asyncio.Event()
+        self.tasks: list[asyncio.Task[None]] = []
+        self._told = told
+        self._feed: Feed[tuple[int, str] | _Break] = Feed(SENTENCES)
+        self._sentence = 0
+        self._fresh = True
+        self._spoke = False
+
+    # Thinking
+
+    async def think(self, thoughts: AsyncIterator[Thought]) -> None:
+        """Carry a brain's thoughts to the voice and to the conversation."""
+        cutter = Sentences()
+        async with closing(thoughts) as stream:
+            async for thought in stream:
+                match thought:
+                    case str():
+                        if self._fresh:
+                            self._fresh = False
+                            self._told.first_token(self.turn)
+                        self._phrase(cutter.push(thought))
+                    case ToolBegan():
+                        self._phrase(cutter.flush())
+                        await self.committed.wait()
+                        if thought.saying and not self._spoke:
+                            self._phrase(split(thought.saying))
+                        self._feed.put(_BREAK)
+                        self._spoke = False
+                        self._told.tell(
+                            inputs.ToolBegan(
+                                self.turn, self.number, thought.call_id, thought.name, dict(thought.arguments)
+                            )
+                        )
+                    case ToolDone():
+                        self._told.tell(inputs.ToolDone(self.turn, thought.call_id, thought.result, thought.failed))
+                    case _:
+                        assert_never(thought)
+        self._phrase(cutter.flush())
+        self._feed.close()
+
+    def say(self, text: str, *, rendered: bool = False) -> None:
+        """Take a whole text, at once and for good. One that is `rendered` is not cut into sentences."""
+        self.committed.set()
+        self._phrase([text] if rendered else split(text))
+        self._feed.close()
+
+    def _phrase(self, sentences: list[str]) -> None:
+        for text in sentences:
+            self._spoke = True
+            self._told.tell(inputs.Phrased(self.turn, self.number, self._sentence, text))
+            self._feed.put((self._sentence, text))
+            self._sentence += 1
+
+    # Speaking
+
+    async def speak(
+        self,
+        tts: Tts | None,
+        voice: str | None,
+        mouthpiece: Mouthpiece,
+        rendered: Callable[[str], tuple[Speech, ...] | None],
+    ) -> None:
+        """Speak the sentences as they come, stretch by stretch. ProviderError or ModelError from the Tts."""
+        async for first in self._feed:
+            if isinstance(first, _Break):
+                continue
+            numbers: list[int] = []
+            known = rendered(first[1])
+            if known is not None:
+                numbers.append(first[0])
+                await self._sound(_given(known), numbers, mouthpiece)
+            elif tts is None:
+                raise ConfigError("there is no voice: configure one ([models] tts), or play audio yourself")
+            else:
+                await self._sound(tts.speak(self._stretch(first, numbers), voice=voice), numbers, mouthpiece)
+        self._told.tell(inputs.Replied(self.turn, self.number))
+
+    async def _stretch(self, first: tuple[int, str], numbers: list[int]) -> AsyncIterator[str]:
+        numbers.append(first[0])
+        yield first[1]
+        async for item in self._feed:
+            if isinstance(item, _Break):
+                return
+            numbers.append(item[0])
+            yield item[1]
+
+    async def _sound(self, pieces: AsyncIterator[Speech], numbers: list[int], mouthpiece: Mouthpiece) -> None:
+        utterance = 0
+        sentence, length = -1, 0.0
+        words: tuple[tuple[str, int], ...] = ()
+        try:
+            async with closing(pieces) as stream:
+                async for piece in stream:
+                    begins = utterance == 0
+                    if begins:
+                        await self.committed.wait()
+                        utterance = await mouthpiece.begin()
+                    if piece.sentence != sentence:
+                        sentence, length, words = piece.sentence, 0.0, ()
+                    length += len(piece.pcm) * 500 / piece.rate_hz
+                    words = piece.words or words
+                    number = numbers[min(sentence, len(numbers) - 1)]
+                    self._told.tell(
+                        inputs.Voiced(self.turn, self.number, number, utterance, round(length), words, piece.last)
+                    )
+                    if begins:
+                        self._told.first_audio(self.turn, utterance)
+                    await mouthpiece.play(utterance, piece.pcm, piece.rate_hz, marked=begins)
+        finally:
+            if utterance:
+                mouthpiece.finish(utterance)
+
+
+async def _given(pieces: tuple[Speech, ...]) -> AsyncIterator[Speech]:
+    for piece in pieces:
+        yield piece
