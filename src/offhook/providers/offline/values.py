@@ -52,7 +52,7 @@ _PART = (
     r"(?: in the (?P<part>morning|afternoon|evening)| at (?P<night>night)| (?P<tonight>tonight)"
     r"| this (?P<this>morning|afternoon|evening))?"
 )
-_TO = r"past|after|to|before|till"
+_TO = r"past|passed|after|to|before|till"
 _AT = r"(?:at|around|about|by)"
 _HOUR = r"(?P<h>\d{1,2})"
 _MINUTES = r"(?P<mm>[0-5]\d)"
@@ -60,6 +60,8 @@ _HALF = r"(?: (?P<half>am|pm))?"
 _NOT_PEOPLE = r"(?! (?:people|person|persons|guests|of us))"
 _CLOCKS: tuple[tuple[str, bool], ...] = (
     (rf"(?P<m>half|quarter|\d{{1,2}})(?: minutes)? (?P<dir>{_TO}) {_HOUR}(?: oclock)?{_HALF}{_PART}", True),
+    (rf"(?P<halfpast>[a-z]+) (?:past|passed) {_HOUR}{_HALF}{_PART}", True),  # what becomes of "half" on a telephone
+    (rf"(?P<quarterto>order|water|corner|quarters) to {_HOUR}{_HALF}{_PART}", True),  # … and of "quarter"
     (rf"{_HOUR}:(?P<mm>\d{{2}}){_HALF}{_PART}", True),
     (rf"{_HOUR}(?: {_MINUTES})? (?P<half>am|pm){_PART}", True),
     (rf"{_HOUR}(?: {_MINUTES})? oclock{_HALF}{_PART}", True),
@@ -114,6 +116,10 @@ def _hour_and_minute(parts: dict[str, str | None]) -> tuple[int, int]:
     if before := parts.get("halfto"):
         return int(before), 30
     hour, minute = int(parts.get("h") or 99), int(parts.get("mm") or 0)
+    if parts.get("halfpast"):
+        return hour, 30
+    if parts.get("quarterto"):
+        return hour - 1 or 12, 45
     if past := parts.get("m"):
         minute = {"half": 30, "quarter": 15}.get(past) or int(past)
         if parts.get("dir") in ("to", "before", "till"):
@@ -241,7 +247,9 @@ def _leading_name(text: str, *, capitals: bool) -> str:
         usable = usable and not {word.lower(), word.lower().split("'")[0]} & _NOT_NAMES
         if not usable or (capitals and not word[0].isupper()) or len(taken) == 3:
             break
-        taken.append(word[0].upper() + word[1:])
+        named = word[0].upper() + word[1:]
+        if named not in taken:  # "Richard. Richard."
+            taken.append(named)
     return " ".join(taken)
 
 
