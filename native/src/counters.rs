@@ -1,0 +1,114 @@
+//! Counts by reason. Every datagram that is given to a Port ends in exactly one `received_*` or `dropped_*`.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident => $text:literal,)*) => {
+        /// What is counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Count { $($(#[$doc])* $name,)* }
+        /// The names, in the order of [`Count`].
+        pub const NAMES: &[&str] = &[$($text,)*];
+    };
+}
+
+counters! {
+    /// Datagrams given.
+    Given => "given",
+    ReceivedAudio => "received_audio",
+    ReceivedDtmf => "received_dtmf",
+    ReceivedNoise => "received_noise",
+    ReceivedRtcp => "received_rtcp",
+    /// Not RTP.
+    DroppedMalformed => "dropped_malformed",
+    /// Not RTCP.
+    DroppedRtcpMalformed => "dropped_rtcp_malformed",
+    /// From an address that the latch does not know.
+    DroppedSource => "dropped_source",
+    /// RTCP from such an address.
+    DroppedRtcpSource => "dropped_rtcp_source",
+    /// The first of a source or of a sequence that has yet to prove itself.
+    DroppedProbation => "dropped_probation",
+    /// A payload type that was not agreed, or an empty payload.
+    DroppedPayload => "dropped_payload",
+    /// Behind what the ear has already delivered.
+    DroppedLate => "dropped_late",
+    DroppedDuplicate => "dropped_duplicate",
+    /// While we do not receive (hold).
+    DroppedHeld => "dropped_held",
+    /// Before the first `configure`.
+    DroppedUnconfigured => "dropped_unconfigured",
+    /// RTP and RTCP sent.
+    Sent => "sent",
+    SentRtcp => "sent_rtcp",
+    /// Holes in the sequence that were closed, in packets.
+    Lost => "lost",
+    /// Packets that were made up for lost ones.
+    Concealed => "concealed",
+    /// Times that an utterance which had not ended ran dry.
+    Underruns => "underruns",
+    /// Times that the latch took a source.
+    Latched => "latched",
+    SsrcChanges => "ssrc_changes",
+    /// Jumps of the sequence that the ear followed.
+    Jumps => "jumps",
+    KeysSent => "keys_sent",
+    /// Keys that could not be sent, because telephone-event was not agreed.
+    KeysRefused => "keys_refused",
+    /// Pieces of audio for an utterance that was cut or over.
+    StaleAudio => "stale_audio",
+    /// Departures that came a packet time late or more, and were caught up.
+    LateTicks => "late_ticks",
+    /// Departures given up because the clock had stood still too long.
+    SkippedTicks => "skipped_ticks",
+    /// Events that found no room.
+    EventsLost => "events_lost",
+}
+
+const COUNT: usize = NAMES.len();
+
+/// The counters of one Port: one writer, any readers.
+#[derive(Debug)]
+pub struct Counters([AtomicU64; COUNT]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; COUNT])
+    }
+}
+
+impl Counters {
+    /// Count one.
+    pub fn add(&self, what: Count) {
+        self.add_many(what, 1);
+    }
+
+    /// Count several. There is one writer, so a load and a store are enough.
+    pub fn add_many(&self, what: Count, many: u64) {
+        let cell = &self.0[what as usize];
+        cell.store(cell.load(Relaxed).wrapping_add(many), Relaxed);
+    }
+
+    /// One counter's value.
+    #[must_use]
+    pub fn get(&self, what: Count) -> u64 {
+        self.0[what as usize].load(Relaxed)
+    }
+
+    /// All, by name, with `received`, the sum of all that was accepted.
+    #[must_use]
+    pub fn named(&self) -> Vec<(&'static str, u64)> {
+        let mut named: Vec<_> = NAMES.iter().zip(&self.0).map(|(&name, cell)| (name, cell.load(Relaxed))).collect();
+        let accepted = named.iter().filter(|(name, _)| name.starts_with("received_")).map(|(_, value)| value).sum();
+        named.push(("received", accepted));
+        named
+    }
+
+    /// Whether every datagram given is in exactly one counter.
+    #[must_use]
+    pub fn add_up(&self) -> bool {
+        let ended = |name: &str| name.starts_with("received_") || name.starts_with("dropped_");
+        let sum: u64 = self.named().iter().filter(|(name, _)| ended(name)).map(|(_, value)| value).sum();
+        sum == self.get(Count::Given)
+    }
+}

@@ -1,0 +1,90 @@
+//! What a Port tells, and where it puts what it makes.
+
+use std::net::SocketAddr;
+
+/// A thing that happened on one port.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    pub port: u32,
+    /// Orders all events of one port.
+    pub seq: u64,
+    /// The media time at which it was true, ns.
+    pub at: i64,
+    pub kind: Kind,
+}
+
+/// The kinds of event; `_native.pyi` says what each means.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    Heard { pcm: Vec<i16>, concealed: bool },
+    SpeechBegan,
+    SpeechEnded { silence_ms: u32 },
+    Digit { key: char, duration_ms: u32 },
+    Played { utterance: u64, sent_ms: u64 },
+    Marked { utterance: u64, mark: u64 },
+    Cut { utterance: u64, generation: u64, sent_ms: u64, heard_ms: u64 },
+    Room { queued_ms: u64 },
+    Flowing,
+    Stalled,
+    Ducked,
+    Taped { pcm: Vec<i16> },
+    Quality(Quality),
+}
+
+/// One reception interval, as RTCP told it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quality {
+    pub lost: u32,
+    pub expected: u32,
+    pub jitter_ms: f32,
+    pub round_trip_ms: Option<f32>,
+    pub far_lost_fraction: f32,
+    pub far_jitter_ms: f32,
+}
+
+impl Kind {
+    /// Audio may wait a few milliseconds for company; everything else wakes the reader at once.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        !matches!(self, Self::Heard { .. } | Self::Taped { .. } | Self::Quality(_))
+    }
+}
+
+/// A datagram to send: where its bytes lie in the sink, and where it goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Departure {
+    from: u32,
+    to: u32,
+    pub destination: SocketAddr,
+    /// From the RTCP socket.
+    pub rtcp: bool,
+}
+
+/// Collects what Ports make. One sink serves many Ports, so its buffers are paid for once.
+#[derive(Debug, Default)]
+pub struct Sink {
+    bytes: Vec<u8>,
+    departures: Vec<Departure>,
+    pub events: Vec<Event>,
+}
+
+impl Sink {
+    /// Add a datagram that `write` appends.
+    pub fn send(&mut self, destination: SocketAddr, rtcp: bool, write: impl FnOnce(&mut Vec<u8>)) {
+        let from = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
+        write(&mut self.bytes);
+        let to = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
+        self.departures.push(Departure { from, to, destination, rtcp });
+    }
+
+    /// The datagrams, in order.
+    pub fn packets(&self) -> impl Iterator<Item = (&[u8], &Departure)> {
+        self.departures.iter().map(|one| (&self.bytes[one.from as usize..one.to as usize], one))
+    }
+
+    /// Forget the datagrams.
+    pub fn clear_packets(&mut self) {
+        self.bytes.clear();
+        self.departures.clear();
+    }
+}

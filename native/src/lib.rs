@@ -1,0 +1,28 @@
+//! The media plane of offhook.
+#![deny(unsafe_code)]
+
+pub mod codec;
+pub mod conceal;
+pub mod counters;
+pub mod dtmf;
+pub mod ear;
+pub mod engine;
+pub mod event;
+pub mod feed;
+pub mod latch;
+pub mod listening;
+pub mod mouth;
+pub mod plan;
+pub mod port;
+pub mod queue;
+pub mod reports;
+pub mod resample;
+pub mod rtcp;
+pub mod rtp;
+pub mod sys;
+pub mod tape;
+pub mod timeline;
+pub mod vad;
+
+#[cfg(feature = "python")]
+mod python;

@@ -1,0 +1,224 @@
+//! The sending side of one port: the queue, the duck and the keys, made into packets on the grid.
+//!
+//! Packets leave all the time, silence where there is nothing to say (RFC 6263: a stream that stops closes NAT
+//! bindings and looks dead). One packet time is one step of the grid; the RTP timestamp runs with it.
+
+use std::net::SocketAddr;
+
+use crate::codec::Law;
+use crate::counters::{Count, Counters};
+use crate::dtmf;
+use crate::event::Sink;
+use crate::plan::Plan;
+use crate::queue::{Key, Queue};
+use crate::rtp::Packet;
+
+/// Gain moves from 1 to 0 in 10 ms down, 20 ms up, at most.
+const DOWN: f32 = 1.0 / 80.0;
+const UP: f32 = 1.0 / 160.0;
+/// RFC 4733 section 2.5.1.4: the end of an event is sent three times.
+const ENDS: u8 = 3;
+/// Level of our keys, minus dBm0.
+const KEY_VOLUME: u8 = 10;
+
+/// A key that is being sent.
+#[derive(Clone, Copy, Debug)]
+struct Pressing {
+    key: Key,
+    timestamp: u32,
+    elapsed: u32,
+    ends: u8,
+    gap: u32,
+}
+
+/// The state of what we send.
+#[derive(Debug)]
+pub struct Mouth {
+    ssrc: u32,
+    sequence: u16,
+    timestamp: u32,
+    pub queue: Queue,
+    pressing: Option<Pressing>,
+    gain: f32,
+    wanted_gain: f32,
+    /// The last packet had something to hear.
+    sounding: bool,
+    /// The next packet begins a talk spurt, or the stream.
+    marker: bool,
+}
+
+/// What left.
+pub struct Departed {
+    pub payload_bytes: usize,
+}
+
+impl Mouth {
+    #[must_use]
+    pub fn new(ssrc: u32, sequence: u16, timestamp: u32) -> Self {
+        Self {
+            ssrc,
+            sequence,
+            timestamp,
+            queue: Queue::default(),
+            pressing: None,
+            gain: 1.0,
+            wanted_gain: 1.0,
+            sounding: false,
+            marker: true,
+        }
+    }
+
+    /// The timestamp of the next packet.
+    #[must_use]
+    pub fn timestamp(&self) -> u32 {
+        self.timestamp
+    }
+
+    /// Whether our voice is on the wire.
+    #[must_use]
+    pub fn is_sounding(&self) -> bool {
+        self.sounding
+    }
+
+    /// Time went by without packets.
+    pub fn skip(&mut self, samples: u32) {
+        self.timestamp = self.timestamp.wrapping_add(samples);
+        self.marker = true;
+    }
+
+    /// Lower the voice to `gain`, 0 to 1; 1 brings it back.
+    pub fn duck(&mut self, gain: f32) {
+        self.wanted_gain = gain;
+    }
+
+    /// Send the packet that is due. `pcm` is scratch, and holds what was sent afterwards (nothing for silence).
+    pub fn depart(
+        &mut self,
+        now: i64,
+        lag: i64,
+        plan: &Plan,
+        to: SocketAddr,
+        counters: &Counters,
+        pcm: &mut Vec<i16>,
+        sink: &mut Sink,
+    ) -> Departed {
+        pcm.clear();
+        let frame = plan.frame();
+        let mut sounding = false;
+        if self.pressing.is_none() {
+            let pulled = self.queue.pull(now, lag, frame, pcm);
+            if pulled.underrun {
+                counters.add(Count::Underruns);
+            }
+            sounding = pulled.sounding;
+            if let Some(key) = pulled.key {
+                self.begin(key, plan, counters);
+            }
+        }
+        if let (Some(pressing), Some(number)) = (self.pressing, plan.dtmf_send) {
+            if pressing.ends < ENDS {
+                return self.send_key(pressing, number, frame, to, sink);
+            }
+        }
+        self.send_audio(sounding, plan.send, frame, to, pcm, sink)
+    }
+
+    fn begin(&mut self, key: Key, plan: &Plan, counters: &Counters) {
+        if plan.dtmf_send.is_none() {
+            counters.add(Count::KeysRefused);
+            return;
+        }
+        counters.add(Count::KeysSent);
+        self.pressing = Some(Pressing { key, timestamp: self.timestamp, elapsed: 0, ends: 0, gap: 0 });
+    }
+
+    fn send_key(&mut self, pressing: Pressing, number: u8, frame: usize, to: SocketAddr, sink: &mut Sink) -> Departed {
+        let mut next = pressing;
+        let samples = u32::try_from(frame).unwrap_or(0);
+        next.elapsed += samples;
+        let end = next.elapsed >= u32::from(next.key.duration);
+        if pressing.ends > 0 {
+            next.gap += samples;
+        }
+        next.ends += u8::from(end);
+        let duration = u16::try_from(next.elapsed).unwrap_or(u16::MAX).min(next.key.duration);
+        let event = dtmf::Event { code: next.key.code, end, reserved: false, volume: KEY_VOLUME, duration };
+        let payload = event.bytes();
+        let marker = pressing.elapsed == 0;
+        self.pressing = Some(next);
+        self.rest();
+        self.send(marker, number, pressing.timestamp, &payload, to, sink);
+        self.timestamp = self.timestamp.wrapping_add(samples);
+        self.sounding = false;
+        Departed { payload_bytes: payload.len() }
+    }
+
+    /// The key is over when its ends are sent and its gap went by.
+    fn rest(&mut self) {
+        if self.pressing.is_some_and(|pressing| pressing.ends >= ENDS && pressing.gap >= pressing.key.gap) {
+            self.pressing = None;
+        }
+    }
+
+    fn send_audio(
+        &mut self,
+        sounding: bool,
+        (number, law): (u8, Law),
+        frame: usize,
+        to: SocketAddr,
+        pcm: &mut Vec<i16>,
+        sink: &mut Sink,
+    ) -> Departed {
+        let samples = u32::try_from(frame).unwrap_or(0);
+        if let Some(pressing) = &mut self.pressing {
+            pressing.gap += samples;
+        }
+        self.rest();
+        if sounding || self.gain.to_bits() != self.wanted_gain.to_bits() {
+            self.scale(pcm);
+        }
+        let marker = std::mem::replace(&mut self.marker, false) || (sounding && !self.sounding);
+        self.sounding = sounding;
+        let (sequence, timestamp, ssrc) = (self.sequence, self.timestamp, self.ssrc);
+        sink.send(to, false, |out| {
+            Packet { marker, payload_type: number, sequence, timestamp, ssrc, ..Packet::default() }.build(out);
+            let end = out.len() + frame;
+            law.encode_into(pcm, out);
+            out.resize(end, law.silence());
+        });
+        self.sequence = self.sequence.wrapping_add(1);
+        self.timestamp = self.timestamp.wrapping_add(samples);
+        Departed { payload_bytes: frame }
+    }
+
+    fn send(&mut self, marker: bool, number: u8, timestamp: u32, payload: &[u8], to: SocketAddr, sink: &mut Sink) {
+        let (sequence, ssrc) = (self.sequence, self.ssrc);
+        sink.send(to, false, |out| {
+            Packet { marker, payload_type: number, sequence, timestamp, ssrc, payload, ..Packet::default() }.build(out);
+        });
+        self.sequence = self.sequence.wrapping_add(1);
+        self.marker = false;
+    }
+
+    /// Apply the gain, which moves towards what is wanted.
+    fn scale(&mut self, pcm: &mut [i16]) {
+        if self.gain >= 1.0 && self.wanted_gain >= 1.0 {
+            return;
+        }
+        for sample in pcm.iter_mut() {
+            if self.gain > self.wanted_gain {
+                self.gain = (self.gain - DOWN).max(self.wanted_gain);
+            } else if self.gain < self.wanted_gain {
+                self.gain = (self.gain + UP).min(self.wanted_gain);
+            }
+            #[allow(clippy::cast_possible_truncation)]
+            // The gain is at most 1, and the cast saturates.
+            {
+                *sample = (f32::from(*sample) * self.gain) as i16;
+            }
+        }
+        if pcm.is_empty() {
+            self.gain = self.wanted_gain;
+        }
+    }
+}

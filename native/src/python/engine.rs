@@ -1,0 +1,237 @@
+//! `Engine`: commands go to its threads, events come from them; no thread of it ever waits for Python.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pyo3::exceptions::{PyOSError, PyRuntimeError};
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use super::{depth, events, keys, mode, plan, rate, samples, wrong, Address, Numbered};
+use crate::engine::{Command, Engine, Shared};
+use crate::feed::Feed;
+use crate::port::fits;
+
+/// Threads that own sockets and drive Ports.
+#[pyclass(name = "Engine", frozen, module = "offhook._native")]
+pub struct PyEngine(Mutex<Inside>);
+
+/// Only Python's threads take the lock around this.
+struct Inside {
+    engine: Option<Engine>,
+    ports: HashMap<u32, Entry>,
+    /// Ports that were closed, until their thread has let go of them, and the sums of those that it has.
+    retired: Vec<Arc<Shared>>,
+    sums: BTreeMap<&'static str, u64>,
+}
+
+/// A port as its caller sees it.
+struct Entry {
+    lane: usize,
+    shared: Arc<Shared>,
+    feed: Feed,
+}
+
+impl Inside {
+    fn engine(&mut self) -> PyResult<&mut Engine> {
+        self.engine.as_mut().ok_or_else(|| PyRuntimeError::new_err("the engine was shut down"))
+    }
+
+    fn send(&mut self, port: u32, command: Command, now: bool) -> PyResult<()> {
+        let Some(entry) = self.ports.get(&port) else { return Ok(()) };
+        let lane = entry.lane;
+        Ok(self.engine()?.send(lane, command, now)?)
+    }
+
+    fn fold(&mut self) {
+        let sums = &mut self.sums;
+        self.retired.retain(|shared| {
+            let held = Arc::strong_count(shared) > 1;
+            if !held {
+                add(sums, shared);
+            }
+            held
+        });
+    }
+}
+
+fn add(sums: &mut BTreeMap<&'static str, u64>, shared: &Shared) {
+    for (name, value) in shared.counters.named() {
+        *sums.entry(name).or_default() += value;
+    }
+}
+
+impl PyEngine {
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn send(&self, port: u32, command: Command) -> PyResult<()> {
+        self.inside().send(port, command, true)
+    }
+}
+
+#[pymethods]
+impl PyEngine {
+    #[new]
+    #[pyo3(signature = (*, ip = "127.0.0.1", first_port = 10000, last_port = 19999, threads = 1))]
+    fn new(ip: &str, first_port: u16, last_port: u16, threads: usize) -> PyResult<Self> {
+        let address: IpAddr = ip.parse().map_err(|_| wrong(format!("{ip:?} is not a numeric IP address")))?;
+        if first_port == 0 || first_port >= last_port || (first_port % 2 == 1 && last_port - first_port < 2) {
+            return Err(wrong(format!("{first_port} to {last_port} holds no pair of ports")));
+        }
+        if !(1..=64).contains(&threads) {
+            return Err(wrong(format!("{threads} threads are not between 1 and 64")));
+        }
+        let engine = Some(Engine::start(address, first_port, last_port, threads)?);
+        let inside = Inside { engine, ports: HashMap::new(), retired: Vec::new(), sums: BTreeMap::new() };
+        Ok(Self(Mutex::new(inside)))
+    }
+
+    fn fileno(&self) -> PyResult<i32> {
+        Ok(self.inside().engine()?.fd())
+    }
+
+    #[pyo3(signature = (*, ssrc, sequence, timestamp, cname = ""))]
+    fn open(&self, ssrc: u32, sequence: u16, timestamp: u32, cname: &str) -> PyResult<(u32, u16)> {
+        let mut inside = self.inside();
+        let opened = inside.engine()?.open(ssrc, sequence, timestamp, cname);
+        let (number, bound, lane, shared) = opened.map_err(|error| match error.raw_os_error() {
+            Some(_) => PyErr::from(error),
+            None => PyOSError::new_err((libc::EADDRINUSE, error.to_string())),
+        })?;
+        inside.ports.insert(number, Entry { lane, shared, feed: Feed::default() });
+        Ok((number, bound))
+    }
+
+    #[pyo3(signature = (
+        port, generation, *, remote, remote_rtcp, send, receive, dtmf_send = None, dtmf_receive = None,
+        noise_send = None, noise_receive = None, ptime_ms = 20, sending = true, receiving = true, rtcp_mux = false
+    ))]
+    fn configure(
+        &self,
+        port: u32,
+        generation: u64,
+        remote: Option<Address>,
+        remote_rtcp: Option<Address>,
+        send: Numbered,
+        receive: Vec<Numbered>,
+        dtmf_send: Option<u8>,
+        dtmf_receive: Option<u8>,
+        noise_send: Option<u8>,
+        noise_receive: Option<u8>,
+        ptime_ms: u32,
+        sending: bool,
+        receiving: bool,
+        rtcp_mux: bool,
+    ) -> PyResult<()> {
+        let _ = noise_send; // As in `Port`.
+        let dtmf = (dtmf_send, dtmf_receive);
+        let directions = (sending, receiving, rtcp_mux);
+        let plan = plan(remote, remote_rtcp, send, receive, dtmf, noise_receive, ptime_ms, directions)?;
+        self.send(port, Command::Configure(port, generation, Box::new(plan)))
+    }
+
+    fn listen(&self, port: u32, mode: &str) -> PyResult<()> {
+        self.send(port, Command::Listen(port, self::mode(mode)?))
+    }
+
+    fn tape(&self, port: u32, on: bool) -> PyResult<()> {
+        self.send(port, Command::Tape(port, on))
+    }
+
+    fn play(&self, port: u32, utterance: u64, pcm: &[u8], rate_hz: u32) -> PyResult<usize> {
+        let rate_hz = rate(rate_hz)?;
+        let pcm = samples(pcm)?;
+        let mut inside = self.inside();
+        let Inside { engine, ports, .. } = &mut *inside;
+        let (Some(engine), Some(entry)) = (engine, ports.get_mut(&port)) else { return Ok(pcm.len() * 2) };
+        let taken = fits(entry.shared.room(), rate_hz).min(pcm.len());
+        let Some(converted) = entry.feed.push(utterance, &pcm[..taken], rate_hz) else { return Ok(0) };
+        engine.play(entry.lane, &entry.shared, port, utterance, converted, taken < pcm.len())?;
+        Ok(taken * 2)
+    }
+
+    fn end(&self, port: u32, utterance: u64) -> PyResult<()> {
+        let mut inside = self.inside();
+        let Inside { engine, ports, .. } = &mut *inside;
+        let (Some(engine), Some(entry)) = (engine, ports.get_mut(&port)) else { return Ok(()) };
+        let tail = entry.feed.finish(utterance);
+        Ok(engine.end(entry.lane, &entry.shared, port, utterance, tail)?)
+    }
+
+    fn mark(&self, port: u32, utterance: u64, mark: u64) -> PyResult<()> {
+        self.inside().send(port, Command::Mark { port, utterance, mark }, false)
+    }
+
+    fn hush(&self, port: u32) -> PyResult<()> {
+        self.send(port, Command::Hush(port))
+    }
+
+    fn arm(&self, port: u32, depth_db: Option<f32>) -> PyResult<()> {
+        self.send(port, Command::Arm(port, depth(depth_db)?))
+    }
+
+    fn restore(&self, port: u32) -> PyResult<()> {
+        self.send(port, Command::Restore(port))
+    }
+
+    #[pyo3(signature = (port, keys, duration_ms = 100, gap_ms = 100))]
+    fn press(&self, port: u32, keys: &str, duration_ms: u32, gap_ms: u32) -> PyResult<()> {
+        let keys = self::keys(keys, duration_ms, gap_ms)?.into();
+        self.send(port, Command::Press { port, keys, duration_ms, gap_ms })
+    }
+
+    fn close(&self, port: u32) -> PyResult<BTreeMap<&'static str, u64>> {
+        let mut inside = self.inside();
+        inside.send(port, Command::Close(port), true)?;
+        let Some(entry) = inside.ports.remove(&port) else { return Ok(BTreeMap::new()) };
+        inside.engine()?.left(entry.lane);
+        let counters = entry.shared.counters.named().into_iter().collect();
+        inside.retired.push(entry.shared);
+        inside.fold();
+        Ok(counters)
+    }
+
+    fn counters(&self, port: u32) -> BTreeMap<&'static str, u64> {
+        let inside = self.inside();
+        inside.ports.get(&port).map_or_else(BTreeMap::new, |entry| entry.shared.counters.named().into_iter().collect())
+    }
+
+    fn totals(&self) -> BTreeMap<&'static str, u64> {
+        let mut inside = self.inside();
+        inside.fold();
+        let mut sums = inside.sums.clone();
+        let open = inside.ports.values().map(|entry| &entry.shared);
+        for shared in open.chain(&inside.retired) {
+            add(&mut sums, shared);
+        }
+        if let Some(engine) = &inside.engine {
+            for (name, value) in engine.totals() {
+                *sums.entry(name).or_default() += value;
+            }
+        }
+        sums.insert("ports", inside.ports.len() as u64);
+        sums
+    }
+
+    fn drain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let list = PyList::empty(py);
+        let inside = self.inside();
+        let Some(engine) = &inside.engine else { return Ok(list) };
+        let mut failed = Ok(());
+        engine.drain(|event| {
+            if failed.is_ok() {
+                failed = events::append(&list, &event);
+            }
+        });
+        failed.map(|()| list)
+    }
+
+    fn shutdown(&self, py: Python<'_>) {
+        let engine = self.inside().engine.take();
+        // The threads never need the interpreter, but they may take a moment.
+        py.detach(|| drop(engine));
+    }
+}

@@ -1,0 +1,178 @@
+//! The events as Python values: frozen, with equality, a hash, a repr and positional patterns.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyTuple};
+use pyo3::IntoPyObjectExt;
+
+use super::pcm_bytes;
+use crate::event::{Event, Kind};
+
+macro_rules! event {
+    ($(#[$doc:meta])* $name:ident ($($signature:tt)*) { $($field:ident: $type:ty),* }) => {
+        $(#[$doc])*
+        #[pyclass(frozen, get_all, module = "offhook._native")]
+        pub struct $name { port: u32, seq: u64, at: i64, $($field: $type),* }
+
+        #[pymethods]
+        impl $name {
+            #[new]
+            #[pyo3(signature = (port, seq, at, $($signature)*))]
+            fn new(port: u32, seq: u64, at: i64, $($field: $type),*) -> Self {
+                Self { port, seq, at, $($field),* }
+            }
+
+            #[classattr]
+            fn __match_args__(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
+                PyTuple::new(py, ["port", "seq", "at", $(stringify!($field)),*])
+            }
+
+            fn __eq__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<bool> {
+                let Ok(other) = other.cast::<Self>() else { return Ok(false) };
+                self.fields(py)?.eq(other.get().fields(py)?)
+            }
+
+            fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
+                self.fields(py)?.hash()
+            }
+
+            fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+                let names = ["port", "seq", "at", $(stringify!($field)),*];
+                let mut text = Vec::new();
+                for (name, value) in names.iter().zip(self.fields(py)?.iter()) {
+                    text.push(format!("{name}={}", value.repr()?));
+                }
+                Ok(format!(concat!(stringify!($name), "({})"), text.join(", ")))
+            }
+        }
+
+        impl $name {
+            fn fields<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+                let port = (&self.port).into_py_any(py)?;
+                let seq = (&self.seq).into_py_any(py)?;
+                let at = (&self.at).into_py_any(py)?;
+                PyTuple::new(py, [port, seq, at, $((&self.$field).into_py_any(py)?),*])
+            }
+        }
+    };
+}
+
+event!(
+    /// A piece of the caller's audio, in order.
+    Heard(pcm, concealed = false) { pcm: Py<PyBytes>, concealed: bool }
+);
+event!(
+    /// The gate opened.
+    SpeechBegan() {}
+);
+event!(
+    /// The gate closed.
+    SpeechEnded(silence_ms = 0) { silence_ms: u32 }
+);
+event!(
+    /// A key was pressed.
+    Digit(key, duration_ms = 0) { key: String, duration_ms: u32 }
+);
+event!(
+    /// An utterance has been heard in full.
+    Played(utterance, sent_ms) { utterance: u64, sent_ms: u64 }
+);
+event!(
+    /// The play-out clock passed a mark.
+    Marked(utterance, mark) { utterance: u64, mark: u64 }
+);
+event!(
+    /// An utterance was hushed.
+    Cut(utterance, generation, sent_ms, heard_ms, exact = false) {
+        utterance: u64, generation: u64, sent_ms: u64, heard_ms: u64, exact: bool
+    }
+);
+event!(
+    /// There is room in the play queue again.
+    Room(queued_ms) { queued_ms: u64 }
+);
+event!(
+    /// The first valid packet arrived.
+    Flowing() {}
+);
+event!(
+    /// No valid packet for a second.
+    Stalled() {}
+);
+event!(
+    /// The reflex lowered our voice.
+    Ducked() {}
+);
+event!(
+    /// A stretch of the stereo tape.
+    Taped(pcm) { pcm: Py<PyBytes> }
+);
+event!(
+    /// What RTCP said.
+    Quality(lost, expected, jitter_ms, round_trip_ms, far_lost_fraction, far_jitter_ms) {
+        lost: u32, expected: u32, jitter_ms: f64, round_trip_ms: Option<f64>, far_lost_fraction: f64, far_jitter_ms: f64
+    }
+);
+
+/// Add the classes to the module.
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<Heard>()?;
+    m.add_class::<SpeechBegan>()?;
+    m.add_class::<SpeechEnded>()?;
+    m.add_class::<Digit>()?;
+    m.add_class::<Played>()?;
+    m.add_class::<Marked>()?;
+    m.add_class::<Cut>()?;
+    m.add_class::<Room>()?;
+    m.add_class::<Flowing>()?;
+    m.add_class::<Stalled>()?;
+    m.add_class::<Ducked>()?;
+    m.add_class::<Taped>()?;
+    m.add_class::<Quality>()
+}
+
+/// Append an event to `list` as its Python value.
+pub fn append(list: &Bound<'_, PyList>, event: &Event) -> PyResult<()> {
+    let py = list.py();
+    let &Event { port, seq, at, ref kind } = event;
+    match kind {
+        Kind::Heard { pcm, concealed } => {
+            let pcm = pcm_bytes(py, pcm)?.unbind();
+            list.append(Bound::new(py, Heard { port, seq, at, pcm, concealed: *concealed })?)
+        }
+        Kind::SpeechBegan => list.append(Bound::new(py, SpeechBegan { port, seq, at })?),
+        &Kind::SpeechEnded { silence_ms } => list.append(Bound::new(py, SpeechEnded { port, seq, at, silence_ms })?),
+        &Kind::Digit { key, duration_ms } => {
+            list.append(Bound::new(py, Digit { port, seq, at, key: key.to_string(), duration_ms })?)
+        }
+        &Kind::Played { utterance, sent_ms } => {
+            list.append(Bound::new(py, Played { port, seq, at, utterance, sent_ms })?)
+        }
+        &Kind::Marked { utterance, mark } => list.append(Bound::new(py, Marked { port, seq, at, utterance, mark })?),
+        &Kind::Cut { utterance, generation, sent_ms, heard_ms } => {
+            let exact = false;
+            list.append(Bound::new(py, Cut { port, seq, at, utterance, generation, sent_ms, heard_ms, exact })?)
+        }
+        &Kind::Room { queued_ms } => list.append(Bound::new(py, Room { port, seq, at, queued_ms })?),
+        Kind::Flowing => list.append(Bound::new(py, Flowing { port, seq, at })?),
+        Kind::Stalled => list.append(Bound::new(py, Stalled { port, seq, at })?),
+        Kind::Ducked => list.append(Bound::new(py, Ducked { port, seq, at })?),
+        Kind::Taped { pcm } => {
+            let pcm = pcm_bytes(py, pcm)?.unbind();
+            list.append(Bound::new(py, Taped { port, seq, at, pcm })?)
+        }
+        Kind::Quality(quality) => list.append(Bound::new(
+            py,
+            Quality {
+                port,
+                seq,
+                at,
+                lost: quality.lost,
+                expected: quality.expected,
+                jitter_ms: quality.jitter_ms.into(),
+                round_trip_ms: quality.round_trip_ms.map(f64::from),
+                far_lost_fraction: quality.far_lost_fraction.into(),
+                far_jitter_ms: quality.far_jitter_ms.into(),
+            },
+        )?),
+    }
+}

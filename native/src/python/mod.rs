@@ -1,0 +1,131 @@
+//! The door to Python: bindings only. `src/offhook/_native.pyi` is its contract.
+#![allow(clippy::needless_pass_by_value, clippy::too_many_arguments)] // Python's calling convention, and the plan's fields.
+
+mod engine;
+mod events;
+mod port;
+mod stages;
+
+use std::net::{IpAddr, SocketAddr};
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::codec::Law;
+use crate::dtmf::code_of;
+use crate::listening::Mode;
+use crate::plan::Plan;
+use crate::port::{KEYS_MOST, KEY_MOST_MS};
+use crate::resample::RATES;
+
+#[pymodule(name = "_native", gil_used = true)]
+fn native(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    events::register(m)?;
+    m.add_class::<port::PyPort>()?;
+    m.add_class::<engine::PyEngine>()?;
+    m.add_class::<stages::PyResampler>()?;
+    m.add_class::<stages::Loss>()?;
+    m.add_function(wrap_pyfunction!(stages::encode, m)?)?;
+    m.add_function(wrap_pyfunction!(stages::decode, m)?)
+}
+
+/// An address as Python has it.
+type Address = (String, u16);
+/// A payload number and an encoding name.
+type Numbered = (u8, String);
+
+fn wrong(what: impl Into<String>) -> PyErr {
+    PyValueError::new_err(what.into())
+}
+
+fn address((ip, port): &Address) -> PyResult<SocketAddr> {
+    let ip: IpAddr = ip.parse().map_err(|_| wrong(format!("{ip:?} is not a numeric IP address")))?;
+    Ok(SocketAddr::new(ip.to_canonical(), *port))
+}
+
+fn payload_type(number: u8) -> PyResult<u8> {
+    if number < 128 {
+        Ok(number)
+    } else {
+        Err(wrong(format!("{number} is not a payload type (0 to 127)")))
+    }
+}
+
+fn coded((number, name): &Numbered) -> PyResult<(u8, Law)> {
+    let law = Law::named(name).ok_or_else(|| wrong(format!("{name:?} is not a codec that we speak (PCMU, PCMA)")))?;
+    Ok((payload_type(*number)?, law))
+}
+
+fn plan(
+    remote: Option<Address>,
+    remote_rtcp: Option<Address>,
+    send: Numbered,
+    receive: Vec<Numbered>,
+    dtmf: (Option<u8>, Option<u8>),
+    noise_receive: Option<u8>,
+    ptime_ms: u32,
+    (sending, receiving, rtcp_mux): (bool, bool, bool),
+) -> PyResult<Plan> {
+    if !(10..=200).contains(&ptime_ms) {
+        return Err(wrong(format!("a ptime of {ptime_ms} ms is not between 10 and 200")));
+    }
+    Ok(Plan {
+        remote: remote.as_ref().map(address).transpose()?,
+        remote_rtcp: remote_rtcp.as_ref().map(address).transpose()?,
+        send: coded(&send)?,
+        receive: receive.iter().map(coded).collect::<PyResult<_>>()?,
+        dtmf_send: dtmf.0.map(payload_type).transpose()?,
+        dtmf_receive: dtmf.1.map(payload_type).transpose()?,
+        noise_receive: noise_receive.map(payload_type).transpose()?,
+        ptime_ms,
+        sending,
+        receiving,
+        rtcp_mux,
+    })
+}
+
+fn mode(name: &str) -> PyResult<Mode> {
+    Mode::named(name).ok_or_else(|| wrong(format!("{name:?} is not a way to listen (all, speech, none)")))
+}
+
+fn depth(depth_db: Option<f32>) -> PyResult<Option<f32>> {
+    match depth_db {
+        Some(depth) if !(0.0..=100.0).contains(&depth) => Err(wrong("a duck is 0 to 100 dB deep")),
+        depth => Ok(depth),
+    }
+}
+
+fn rate(rate_hz: u32) -> PyResult<u32> {
+    if RATES.contains(&rate_hz) {
+        Ok(rate_hz)
+    } else {
+        Err(wrong(format!("{rate_hz} Hz is not a rate that we convert ({RATES:?})")))
+    }
+}
+
+fn keys(keys: &str, duration_ms: u32, gap_ms: u32) -> PyResult<Vec<u8>> {
+    if keys.chars().count() > KEYS_MOST {
+        return Err(wrong(format!("more than {KEYS_MOST} keys at once")));
+    }
+    if !(20..=KEY_MOST_MS).contains(&duration_ms) || gap_ms > KEY_MOST_MS {
+        return Err(wrong(format!("a key sounds for 20 to {KEY_MOST_MS} ms, and rests for at most that")));
+    }
+    keys.chars().map(|key| code_of(key).ok_or_else(|| wrong(format!("{key:?} is not a key (0-9*#A-D)")))).collect()
+}
+
+/// 16-bit little-endian samples.
+fn samples(pcm: &[u8]) -> PyResult<Vec<i16>> {
+    if pcm.len() % 2 != 0 {
+        return Err(wrong("PCM has two bytes a sample"));
+    }
+    Ok(pcm.chunks_exact(2).map(|two| i16::from_le_bytes([two[0], two[1]])).collect())
+}
+
+fn pcm_bytes<'py>(py: Python<'py>, samples: &[i16]) -> PyResult<Bound<'py, pyo3::types::PyBytes>> {
+    pyo3::types::PyBytes::new_with(py, samples.len() * 2, |bytes| {
+        for (two, sample) in bytes.chunks_exact_mut(2).zip(samples) {
+            two.copy_from_slice(&sample.to_le_bytes());
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,139 @@
+//! `Port`: the pure machine, driven from Python in whatever time Python says.
+
+use std::collections::BTreeMap;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+
+use super::{address, depth, events, keys, mode, plan, rate, samples, Address, Numbered};
+use crate::event::Sink;
+use crate::feed::Feed;
+use crate::port::Port;
+
+/// One call's media, pure.
+#[pyclass(name = "Port", module = "offhook._native")]
+pub struct PyPort {
+    port: Port,
+    feed: Feed,
+    sink: Sink,
+}
+
+#[pymethods]
+impl PyPort {
+    #[new]
+    #[pyo3(signature = (*, ssrc, sequence, timestamp, number = 0, cname = ""))]
+    fn new(ssrc: u32, sequence: u16, timestamp: u32, number: u32, cname: &str) -> Self {
+        let port = Port::new(number, ssrc, sequence, timestamp, cname);
+        Self { port, feed: Feed::default(), sink: Sink::default() }
+    }
+
+    #[pyo3(signature = (
+        now, generation, *, remote, remote_rtcp, send, receive, dtmf_send = None, dtmf_receive = None,
+        noise_send = None, noise_receive = None, ptime_ms = 20, sending = true, receiving = true, rtcp_mux = false
+    ))]
+    fn configure(
+        &mut self,
+        now: i64,
+        generation: u64,
+        remote: Option<Address>,
+        remote_rtcp: Option<Address>,
+        send: Numbered,
+        receive: Vec<Numbered>,
+        dtmf_send: Option<u8>,
+        dtmf_receive: Option<u8>,
+        noise_send: Option<u8>,
+        noise_receive: Option<u8>,
+        ptime_ms: u32,
+        sending: bool,
+        receiving: bool,
+        rtcp_mux: bool,
+    ) -> PyResult<()> {
+        let _ = noise_send; // We send silence as audio: a stream without pauses needs no comfort noise.
+        let dtmf = (dtmf_send, dtmf_receive);
+        let directions = (sending, receiving, rtcp_mux);
+        let plan = plan(remote, remote_rtcp, send, receive, dtmf, noise_receive, ptime_ms, directions)?;
+        self.port.configure(now, generation, plan);
+        Ok(())
+    }
+
+    fn listen(&mut self, mode: &str) -> PyResult<()> {
+        self.port.listen(self::mode(mode)?);
+        Ok(())
+    }
+
+    fn tape(&mut self, on: bool) {
+        self.port.tape(on, &mut self.sink);
+    }
+
+    #[pyo3(signature = (now, data, source, rtcp = false))]
+    fn datagram(&mut self, now: i64, data: &[u8], source: Address, rtcp: bool) -> PyResult<()> {
+        self.port.datagram(now, data, address(&source)?, rtcp, &mut self.sink);
+        Ok(())
+    }
+
+    fn tick(&mut self, now: i64) {
+        self.port.tick(now, &mut self.sink);
+    }
+
+    fn play(&mut self, now: i64, utterance: u64, pcm: &[u8], rate_hz: u32) -> PyResult<usize> {
+        let rate_hz = rate(rate_hz)?;
+        let pcm = samples(pcm)?;
+        let taken = self.port.play_through(&mut self.feed, now, utterance, &pcm, rate_hz, &mut self.sink);
+        Ok(taken.unwrap_or(0) * 2)
+    }
+
+    fn end(&mut self, now: i64, utterance: u64) {
+        let tail = self.feed.finish(utterance);
+        self.port.end(now, utterance, tail);
+    }
+
+    fn mark(&mut self, now: i64, utterance: u64, mark: u64) {
+        self.port.mark(now, utterance, mark);
+    }
+
+    fn hush(&mut self, now: i64) {
+        self.port.hush(now, &mut self.sink);
+    }
+
+    fn arm(&mut self, depth_db: Option<f32>) -> PyResult<()> {
+        self.port.arm(depth(depth_db)?);
+        Ok(())
+    }
+
+    fn restore(&mut self, now: i64) {
+        self.port.restore(now);
+    }
+
+    #[pyo3(signature = (now, keys, duration_ms = 100, gap_ms = 100))]
+    fn press(&mut self, now: i64, keys: &str, duration_ms: u32, gap_ms: u32) -> PyResult<()> {
+        let codes = self::keys(keys, duration_ms, gap_ms)?;
+        self.port.press(now, &codes, duration_ms, gap_ms);
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<i64> {
+        self.port.deadline()
+    }
+
+    fn packets<'py>(&mut self, py: Python<'py>) -> Vec<(Bound<'py, PyBytes>, (String, u16), bool)> {
+        let packets = self.sink.packets().map(|(bytes, departure)| {
+            let to = (departure.destination.ip().to_string(), departure.destination.port());
+            (PyBytes::new(py, bytes), to, departure.rtcp)
+        });
+        let packets = packets.collect();
+        self.sink.clear_packets();
+        packets
+    }
+
+    fn events<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let list = PyList::empty(py);
+        for event in self.sink.events.drain(..) {
+            events::append(&list, &event)?;
+        }
+        Ok(list)
+    }
+
+    fn counters(&self) -> BTreeMap<&'static str, u64> {
+        self.port.counters().named().into_iter().collect()
+    }
+}

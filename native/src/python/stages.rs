@@ -1,0 +1,81 @@
+//! Single stages, for benches and for legs that carry no RTP.
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::{pcm_bytes, samples, wrong};
+use crate::codec::Law;
+use crate::conceal::Conceal;
+use crate::resample::{Resampler, RATES};
+
+fn law(codec: &str) -> PyResult<Law> {
+    Law::named(codec).ok_or_else(|| wrong(format!("{codec:?} is not a codec that we speak (PCMU, PCMA)")))
+}
+
+/// Encode 8 kHz PCM by G.711.
+#[pyfunction]
+pub fn encode<'py>(py: Python<'py>, codec: &str, pcm: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    let mut payload = Vec::with_capacity(pcm.len() / 2);
+    law(codec)?.encode_into(&samples(pcm)?, &mut payload);
+    Ok(PyBytes::new(py, &payload))
+}
+
+/// Decode G.711 to 8 kHz PCM.
+#[pyfunction]
+pub fn decode<'py>(py: Python<'py>, codec: &str, payload: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    let mut pcm = Vec::with_capacity(payload.len());
+    law(codec)?.decode_into(payload, &mut pcm);
+    pcm_bytes(py, &pcm)
+}
+
+/// Sample rate conversion, streaming.
+#[pyclass(name = "Resampler", module = "offhook._native")]
+pub struct PyResampler(Resampler);
+
+#[pymethods]
+impl PyResampler {
+    #[new]
+    fn new(from_hz: u32, to_hz: u32) -> PyResult<Self> {
+        let rates = || wrong(format!("{from_hz} to {to_hz} Hz: the rates are {RATES:?}"));
+        Resampler::new(from_hz, to_hz).map(Self).ok_or_else(rates)
+    }
+
+    fn push<'py>(&mut self, py: Python<'py>, pcm: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        let mut out = Vec::new();
+        self.0.push(&samples(pcm)?, &mut out);
+        pcm_bytes(py, &out)
+    }
+
+    fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let mut out = Vec::new();
+        self.0.finish(&mut out);
+        pcm_bytes(py, &out)
+    }
+}
+
+/// The simple concealment as a stage of its own.
+#[pyclass(module = "offhook._native")]
+pub struct Loss(Conceal);
+
+/// Samples that a hole has here.
+const HOLE: usize = 160;
+
+#[pymethods]
+impl Loss {
+    #[new]
+    fn new() -> Self {
+        Self(Conceal::default())
+    }
+
+    fn push<'py>(&mut self, py: Python<'py>, pcm: Option<&[u8]>) -> PyResult<Bound<'py, PyBytes>> {
+        let mut out = Vec::new();
+        match pcm {
+            Some(pcm) => {
+                out = samples(pcm)?;
+                self.0.hear(&mut out);
+            }
+            None => self.0.fill(HOLE, &mut out),
+        }
+        pcm_bytes(py, &out)
+    }
+}

@@ -1,0 +1,194 @@
+//! The system calls that the standard library has no door for: the clock, epoll, eventfd, sleeping to the
+//! microsecond, and the size of a socket's buffer. The only file with `unsafe`.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+/// CLOCK_MONOTONIC, ns: the clock of Python's `time.monotonic_ns`.
+#[must_use]
+pub fn now() -> i64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a live timespec, which the call fills; this clock always exists.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
+}
+
+/// Sleep until an instant of [`now`]'s clock.
+pub fn sleep_until(instant: i64) {
+    let time = timespec(instant);
+    // SAFETY: the pointer is to a live timespec, and no remainder is asked for. An interruption only wakes us early.
+    unsafe { libc::clock_nanosleep(libc::CLOCK_MONOTONIC, libc::TIMER_ABSTIME, &raw const time, std::ptr::null_mut()) };
+}
+
+/// Let this thread's timers fire on time: the kernel would else put them off by 50 µs to save wake-ups.
+pub fn be_punctual() {
+    let nanoseconds: libc::c_ulong = 1;
+    // SAFETY: this option takes a number and touches no memory of ours.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, nanoseconds) };
+}
+
+/// Ask for room for `bytes` of waiting datagrams. The kernel may give less; then more is lost, and counted nowhere.
+pub fn ask_receive_buffer(socket: &UdpSocket, bytes: i32) {
+    // SAFETY: the descriptor is open as long as `socket` is borrowed, and the value is read during the call.
+    unsafe {
+        let length = libc::socklen_t::try_from(size_of::<i32>()).unwrap_or(4);
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, (&raw const bytes).cast(), length);
+    }
+}
+
+/// Mark a socket's packets as voice (DSCP EF, RFC 4594 section 4.1), where the network or the kernel cares.
+pub fn mark_as_voice(socket: &UdpSocket) {
+    let expedited: i32 = 46 << 2;
+    let six = socket.local_addr().is_ok_and(|address| address.is_ipv6());
+    let (level, option) = if six { (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) } else { (libc::IPPROTO_IP, libc::IP_TOS) };
+    // SAFETY: as above.
+    unsafe {
+        let length = libc::socklen_t::try_from(size_of::<i32>()).unwrap_or(4);
+        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const expedited).cast(), length);
+    }
+}
+
+/// A counter that can be polled: written to wake, read to re-arm.
+#[derive(Debug)]
+pub struct Wake(OwnedFd);
+
+impl Wake {
+    /// # Errors
+    /// Where there are no descriptors left.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: no pointers. A descriptor that is not negative is ours alone to own.
+        unsafe {
+            let fd = checked(libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC))?;
+            Ok(Self(OwnedFd::from_raw_fd(fd)))
+        }
+    }
+
+    #[must_use]
+    pub fn fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
+    /// Make it readable.
+    pub fn wake(&self) {
+        let one = 1u64;
+        // SAFETY: eight bytes of a live integer. It can only fail when it is readable anyway.
+        unsafe { libc::write(self.fd(), (&raw const one).cast(), 8) };
+    }
+
+    /// Make it unreadable.
+    pub fn rest(&self) {
+        let mut count = 0u64;
+        // SAFETY: eight bytes of a live integer. It can only fail when it is unreadable anyway.
+        unsafe { libc::read(self.fd(), (&raw mut count).cast(), 8) };
+    }
+}
+
+/// What became readable.
+pub struct Ready(Vec<libc::epoll_event>);
+
+impl Ready {
+    /// Room for `many` at a time.
+    #[must_use]
+    pub fn new(many: usize) -> Self {
+        Self(Vec::with_capacity(many))
+    }
+
+    /// The tokens.
+    pub fn tokens(&self) -> impl Iterator<Item = u64> + '_ {
+        self.0.iter().map(|event| event.u64)
+    }
+}
+
+/// An epoll set of readable descriptors.
+#[derive(Debug)]
+pub struct Poll(OwnedFd);
+
+impl Poll {
+    /// # Errors
+    /// Where there are no descriptors left.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: no pointers. A descriptor that is not negative is ours alone to own.
+        unsafe {
+            let fd = checked(libc::epoll_create1(libc::EPOLL_CLOEXEC))?;
+            Ok(Self(OwnedFd::from_raw_fd(fd)))
+        }
+    }
+
+    /// Watch a descriptor.
+    ///
+    /// # Errors
+    /// Where the kernel's limit of watches is reached.
+    pub fn add(&self, fd: RawFd, token: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: libc::EPOLLIN.cast_unsigned(), u64: token };
+        // SAFETY: the pointer is to a live event, read during the call.
+        unsafe { checked(libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event)) }.map(drop)
+    }
+
+    /// Watch it no longer.
+    pub fn remove(&self, fd: RawFd) {
+        // SAFETY: this operation reads no event.
+        unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_DEL, fd, std::ptr::null_mut()) };
+    }
+
+    /// Fill `ready` with what is readable, without waiting.
+    pub fn look(&self, ready: &mut Ready) {
+        let most = i32::try_from(ready.0.capacity()).unwrap_or(i32::MAX);
+        ready.0.clear();
+        // SAFETY: the kernel writes at most `most` events, for which there is room, and says how many it wrote.
+        unsafe {
+            let count = libc::epoll_wait(self.0.as_raw_fd(), ready.0.as_mut_ptr(), most, 0);
+            ready.0.set_len(usize::try_from(count).unwrap_or(0));
+        }
+    }
+
+    /// Wait until something is readable, or for `timeout` ns, to the precision of the thread's timers.
+    pub fn wait(&self, timeout: i64) {
+        let mut poll = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let time = timespec(timeout.max(0));
+        // SAFETY: one live pollfd and one live timespec; no signal mask.
+        unsafe { libc::ppoll(&raw mut poll, 1, &raw const time, std::ptr::null()) };
+    }
+}
+
+fn timespec(nanoseconds: i64) -> libc::timespec {
+    libc::timespec { tv_sec: nanoseconds / 1_000_000_000, tv_nsec: nanoseconds % 1_000_000_000 }
+}
+
+fn checked(result: i32) -> io::Result<i32> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wake_is_seen_once() {
+        let (poll, wake) = (Poll::new().expect("epoll"), Wake::new().expect("eventfd"));
+        poll.add(wake.fd(), 7).expect("a watch");
+        let mut ready = Ready::new(4);
+        let mut look = || {
+            poll.look(&mut ready);
+            ready.tokens().collect::<Vec<_>>()
+        };
+        assert!(look().is_empty());
+        wake.wake();
+        wake.wake();
+        assert_eq!(look(), [7]);
+        wake.rest();
+        assert!(look().is_empty());
+    }
+
+    #[test]
+    fn sleeping_reaches_the_instant() {
+        let until = now() + 2_000_000;
+        sleep_until(until);
+        assert!(now() >= until);
+    }
+}

@@ -1,0 +1,151 @@
+//! The stereo tape: what was said on both sides, on the engine's clock.
+//!
+//! ```text
+//! begun ──────────┬─────────────────┬─────────────────┬──── now
+//!        told     │  complete soon  │   being filled  │
+//!                                    ◄── 500 ms lag ──►
+//! ```
+//!
+//! A stretch of 500 ms is told 500 ms after its end, so that what the far end said and came late is on it. The far
+//! end's audio is laid down where RTP time says, a packet behind its predecessor unless the line moved by 20 ms or
+//! more; ours at departure. What nobody filled is silence.
+
+use crate::timeline::SAMPLE;
+
+/// Samples in a stretch.
+const STRETCH: usize = 4000;
+const LAG: i64 = 500_000_000;
+/// A stretch, the lag, and one more for what lies ahead of the clock.
+const SPAN: usize = 3 * STRETCH;
+/// Where contiguous audio may stand off the line before it is laid down anew, samples.
+const SLIP: i64 = 160;
+
+/// A running tape.
+#[derive(Debug)]
+pub struct Tape {
+    /// When the first sample of the buffers is.
+    begun: i64,
+    far: Vec<i16>,
+    ours: Vec<i16>,
+    /// Where the far end's last piece ended.
+    far_ends: Option<i64>,
+}
+
+impl Tape {
+    #[must_use]
+    pub fn new(now: i64) -> Self {
+        Self { begun: now, far: Vec::new(), ours: Vec::new(), far_ends: None }
+    }
+
+    /// Lay down the far end's audio.
+    pub fn put_far(&mut self, at: i64, pcm: &[i16]) {
+        let mut from = (at - self.begun).div_euclid(SAMPLE);
+        if let Some(end) = self.far_ends.filter(|end| (from - end).abs() < SLIP) {
+            from = end;
+        }
+        lay(&mut self.far, from, pcm);
+        self.far_ends = Some(from + i64::try_from(pcm.len()).unwrap_or(0));
+    }
+
+    /// Lay down ours.
+    pub fn put_ours(&mut self, at: i64, pcm: &[i16]) {
+        lay(&mut self.ours, (at - self.begun + SAMPLE / 2).div_euclid(SAMPLE), pcm);
+    }
+
+    /// When the next stretch is complete.
+    #[must_use]
+    pub fn due(&self) -> i64 {
+        self.begun + STRETCH as i64 * SAMPLE + LAG
+    }
+
+    /// Take the next stretch: when it began, and its interleaved samples.
+    pub fn take(&mut self) -> (i64, Vec<i16>) {
+        self.take_samples(STRETCH)
+    }
+
+    /// Take all that was before `now`, at the end of the tape.
+    pub fn finish(mut self, now: i64) -> Option<(i64, Vec<i16>)> {
+        let samples = usize::try_from((now - self.begun) / SAMPLE).unwrap_or(0).min(SPAN);
+        (samples > 0).then(|| self.take_samples(samples))
+    }
+
+    fn take_samples(&mut self, samples: usize) -> (i64, Vec<i16>) {
+        let at = self.begun;
+        let mut pcm = Vec::with_capacity(2 * samples);
+        for n in 0..samples {
+            pcm.push(self.far.get(n).copied().unwrap_or(0));
+            pcm.push(self.ours.get(n).copied().unwrap_or(0));
+        }
+        for side in [&mut self.far, &mut self.ours] {
+            side.drain(..samples.min(side.len()));
+        }
+        let samples = i64::try_from(samples).unwrap_or(0);
+        self.begun += samples * SAMPLE;
+        self.far_ends = self.far_ends.map(|end| end - samples);
+        (at, pcm)
+    }
+}
+
+fn lay(side: &mut Vec<i16>, from: i64, pcm: &[i16]) {
+    // What is before the tape is told already; what is beyond the span is a clock gone wrong.
+    let skip = usize::try_from(-from).unwrap_or(0).min(pcm.len());
+    let Ok(from) = usize::try_from(from.max(0)) else {
+        return;
+    };
+    let pcm = &pcm[skip..];
+    let end = from + pcm.len();
+    if end > SPAN {
+        return;
+    }
+    if side.len() < end {
+        side.resize(end, 0);
+    }
+    side[from..end].copy_from_slice(pcm);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: i64 = 1_000_000;
+
+    #[test]
+    fn both_sides_lie_where_they_were() {
+        let mut tape = Tape::new(1000 * MS);
+        tape.put_far(1100 * MS, &[1; 160]);
+        tape.put_ours(1200 * MS, &[2; 160]);
+        assert_eq!(tape.due(), 2000 * MS);
+        let (at, pcm) = tape.take();
+        assert_eq!((at, pcm.len()), (1000 * MS, 8000));
+        let place = |side: usize, value| pcm.iter().skip(side).step_by(2).position(|&sample| sample == value);
+        assert_eq!((place(0, 1), place(1, 2)), (Some(800), Some(1600)));
+        assert_eq!(pcm.iter().filter(|&&sample| sample != 0).count(), 320);
+    }
+
+    #[test]
+    fn a_small_slip_leaves_no_gap() {
+        let mut tape = Tape::new(0);
+        tape.put_far(0, &[1; 160]);
+        tape.put_far(25 * MS, &[1; 160]);
+        let (_, pcm) = tape.take();
+        assert!(pcm.iter().step_by(2).take(320).all(|&sample| sample == 1));
+    }
+
+    #[test]
+    fn the_end_comes_at_once() {
+        let mut tape = Tape::new(0);
+        tape.put_ours(0, &[5; 160]);
+        let (at, pcm) = tape.finish(20 * MS).expect("a stretch");
+        assert_eq!((at, pcm.len()), (0, 320));
+        assert_eq!(pcm[1], 5);
+        assert!(Tape::new(0).finish(0).is_none());
+    }
+
+    #[test]
+    fn what_lies_outside_is_not_kept() {
+        let mut tape = Tape::new(1000 * MS);
+        tape.put_far(0, &[1; 160]);
+        tape.put_far(100_000 * MS, &[1; 160]);
+        assert!(tape.take().1.iter().all(|&sample| sample == 0));
+    }
+}
