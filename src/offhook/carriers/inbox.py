@@ -2,8 +2,8 @@
 
     leg ── put ─►  [ Heard │ Digit │ Heard │ … ]  ─► async for event in inbox
 
-Laws: order is kept; nothing follows `HungUp`; what must not be lost (edges, digits, cuts, the end) never is: only pieces
-of audio are dropped when the reader sleeps on, and they are counted.
+Laws: order is kept; nothing follows `HungUp`; what must not be lost (edges, digits, cuts, the end) never is: only
+pieces of audio are dropped when the reader sleeps on, and they are counted.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from offhook.core.media import MediaPlan
 class Engine(Protocol):
     """The verbs of `offhook._native.Engine`, whose docstrings say what they do."""
 
+    # ruff: noqa: D102
     def fileno(self) -> int: ...
     def open(self, *, ssrc: int, sequence: int, timestamp: int, cname: str = "") -> tuple[int, int]: ...
     def configure(

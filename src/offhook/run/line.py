@@ -5,8 +5,8 @@
     legs' orders ─────────►                     └─► incoming (the host decides)
 
 Laws: the only clock is the loop's, and it never runs backwards here; everything that waits to be read is read before a
-deadline fires, so that a process that slept ends no call that went on; an outcome that is dealt out may give orders, whose
-outcomes are dealt out behind it.
+deadline fires, so that a process that slept ends no call that went on; an outcome that is dealt out may give orders,
+whose outcomes are dealt out behind it.
 """
 
 from __future__ import annotations
@@ -125,7 +125,11 @@ class SipLine:
         uri = self.parse_target(target)
         if uri.params and any(name.lower() not in ("transport", "user") for name, _ in uri.params):
             raise NotAllowed(f"{target} has parameters that a target may not have")
-        if number_of(uri.user or "") is not None and allows_number(self._dial, uri.user or "") and uri.host == peer.host:
+        if (
+            number_of(uri.user or "") is not None
+            and allows_number(self._dial, uri.user or "")
+            and uri.host == peer.host
+        ):
             return uri
         if uri.headers or not allows_address(self._dial, uri.user or "", uri.host, uri.port):
             raise NotAllowed(f"{target} is not among the addresses that dial.allow lists")
@@ -151,7 +155,9 @@ class SipLine:
         try:
             return await self.transports.listen(transport, address)
         except OSError as error:
-            raise ConfigError(f"can't listen on {transport}://{address[0]}:{address[1]}: {error.strerror or error}") from error
+            raise ConfigError(
+                f"can't listen on {transport}://{address[0]}:{address[1]}: {error.strerror or error}"
+            ) from error
 
     def add(self, leg: SipLeg) -> None:
         """Serve a leg from now on."""
@@ -167,7 +173,7 @@ class SipLine:
             raise NotAllowed(f"transport {transport} is none that this version speaks: udp or tcp")
         try:
             found = await self._loop.getaddrinfo(uri.host, uri.port or 5060, family=2)  # AF_INET
-            return self.transports.flow(transport, found[0][4][:2])
+            return self.transports.flow(transport, (str(found[0][4][0]), uri.port or 5060))
         except OSError as error:
             raise Unreachable(f"{uri.host} is not known: {error.strerror or error}") from error
         except LookupError as error:

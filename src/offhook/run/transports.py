@@ -4,9 +4,9 @@
     stream ─► StreamParser ─► receive(message, flow)         send(flow, data) ─► the flow's socket
                                                              or the connection that it asks for
 
-Laws: what a source outside the allow-list sends is counted and dropped unread; a stream that can't be cut into messages,
-stays silent before its first message, or is not read by the far end is closed; every buffer has a bound. A `Flow` names
-our *advertised* address, so that Via, Contact and SDP can be made from it without asking anyone.
+Laws: what a source outside the allow-list sends is counted and dropped unread; a stream that can't be cut into
+messages, stays silent before its first message, or is not read by the far end is closed; every buffer has a bound. A
+`Flow` names our *advertised* address, so that Via, Contact and SDP can be made from it without asking anyone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
@@ -45,10 +44,21 @@ RECEIVE_BUFFER: Final = 4 << 20
 class Signals(Protocol):
     """Whom the transports tell."""
 
-    def received(self, data: bytes, flow: Flow) -> None: ...
-    def flow_closed(self, flow: Flow) -> None: ...
-    def permits(self, ip: str) -> bool: ...
-    def carries_calls(self, connection: int) -> bool: ...
+    def received(self, data: bytes, flow: Flow) -> None:
+        """A whole message came."""
+        ...
+
+    def flow_closed(self, flow: Flow) -> None:
+        """A connection is gone, or could not be opened."""
+        ...
+
+    def permits(self, ip: str) -> bool:
+        """Whether a source may speak to us."""
+        ...
+
+    def carries_calls(self, connection: int) -> bool:
+        """Whether a call lives on a connection, which is then kept however quiet it is."""
+        ...
 
 
 @dataclass(slots=True)
@@ -169,6 +179,7 @@ class Transports:
     # What the sockets call
 
     def datagram(self, data: bytes, remote: Address, bound: Address) -> None:
+        """Take a datagram."""
         if not self._signals.permits(remote[0]):
             self.counts.screened += 1
             return
@@ -189,15 +200,18 @@ class Transports:
         return True
 
     def message(self, stream: _Stream, data: bytes) -> None:
+        """Take a message of a stream."""
         assert stream.flow is not None
         self._signals.received(data, stream.flow)
 
     def lost(self, stream: _Stream) -> None:
+        """Forget a connection that is gone."""
         if self._streams.pop(stream.number, None) is not None and not self._closed:
             assert stream.flow is not None
             self._signals.flow_closed(stream.flow)
 
     def busy(self, stream: _Stream) -> bool:
+        """Say whether a connection carries calls."""
         return self._signals.carries_calls(stream.number)
 
     # Connections that we open
@@ -227,10 +241,10 @@ class Transports:
             pass
         finally:
             del self._opening[key]
-        for flow, data in waiting:
-            if stream.number:
+        if stream.number:
+            for _, data in waiting:
                 stream.write(data)
-        if not stream.number:
+        else:
             for flow in dict.fromkeys(flow for flow, _ in waiting):
                 self._signals.flow_closed(flow)
 

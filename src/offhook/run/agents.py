@@ -1,0 +1,60 @@
+"""Finding the agent that someone named: `package.module:attribute`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+from offhook.call import Agent
+from offhook.core.errors import ConfigError
+from offhook.run.host import AgentLike
+
+RECEPTIONIST = "offhook.examples:receptionist"
+"""Who answers where nobody is named."""
+
+
+def load_agent(name: str) -> AgentLike:
+    """Import `module:attribute` (`agent` where none is given). ConfigError where that is no agent.
+
+    Modules of the current folder are found first, as `python -m` finds them.
+    """
+    module_name, _, attribute = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module_name + ".").startswith(error.name + "."):
+            raise ConfigError(f"{name}: there is no module {error.name} here or among the installed packages") from None
+        raise ConfigError(f"{name}: {error}") from error
+    found: Any = module
+    for part in (attribute or "agent").split("."):
+        found = getattr(found, part, None)
+    if isinstance(found, ModuleType):
+        # The attribute is a file of the package: its agent, or the function that it is named for.
+        found = getattr(found, "agent", None) or getattr(found, attribute.rpartition(".")[2], None)
+    if isinstance(found, Agent) or callable(found):
+        return cast("AgentLike", found)
+    if found is None:
+        raise ConfigError(f"{name}: {module_name} has no {attribute or 'agent'}")
+    raise ConfigError(f"{name} is neither an offhook.Agent nor an async function that takes a call")
+
+
+def router(routes: Mapping[str, AgentLike]) -> Callable[[str], AgentLike | None]:
+    """Give the function that finds who answers a called number; `*` answers what no other route does."""
+    anyone = routes.get("*")
+
+    def route(called: str) -> AgentLike | None:
+        return routes.get(called, anyone)
+
+    return route
+
+
+def needs_models(agent: AgentLike) -> bool:
+    """Say whether an agent listens, thinks and speaks, so that models must be there before it takes a call."""
+    return isinstance(agent, Agent) or bool(getattr(agent, "needs_models", True))

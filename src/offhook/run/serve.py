@@ -1,0 +1,202 @@
+"""What `offhook serve` does: read the configuration, load agents and models, answer calls, drain on SIGTERM.
+
+    config ─► agents ─► models, checked and measured ─► engine ─► host ─► ready … SIGTERM ─► drain ─► exit 0
+
+Laws: nothing is bound before the models are there, so a call that is answered can be served; the first signal drains,
+the second one stops at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import random
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, TextIO, TypeVar
+
+import structlog
+
+from offhook import _native as native
+from offhook.call import Agent, Call, Models
+from offhook.call.events import CallEvent
+from offhook.core.errors import ConfigError
+from offhook.run.agents import RECEPTIONIST, load_agent, needs_models, router
+from offhook.run.config import Config, host_rules
+from offhook.run.events import EventLines
+from offhook.run.host import AgentLike, Host
+from offhook.run.models import load_models
+
+_T = TypeVar("_T")
+
+PLENTY: Final = 1000
+"""Calls at a time where no model of ours on this machine bounds them."""
+
+
+def run_live(main: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+    """Run a coroutine function on the live loop: uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        factory = None
+    else:
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(main())
+
+
+def log_to_stderr() -> None:
+    """Write the log for people, to stderr; nothing that a far end sent is written unescaped."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+@dataclass(slots=True)
+class Station:
+    """A host with all that it needs, being built. `say` prints progress for a person."""
+
+    config: Config
+    say: Callable[[str], None]
+    events: Callable[[CallEvent], None] | None = None
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    host: Host | None = None
+
+    async def open(
+        self,
+        routes: dict[str, AgentLike],
+        *,
+        also: tuple[AgentLike, ...] = (),
+        dial_also: tuple[str, ...] = (),
+        **rules: Any,
+    ) -> Host:
+        """Load what the agents need, then bind. ConfigError, ModelError or ProviderError say what is wrong."""
+        config = self.config
+        # First what costs nothing to check.
+        made = replace(host_rules(config, max_calls=config.max_calls or PLENTY, dial_also=dial_also), **rules)
+        models: Models | None = None
+        hungry = [agent for agent in (*routes.values(), *also) if needs_models(agent)]
+        if hungry:
+            models, carried = await self.stack.enter_async_context(load_models(config.models, hungry, self.say))
+            if config.max_calls is None and carried is not None:
+                made = replace(made, max_calls=carried)
+        engine = native.Engine(
+            ip=made.listen[0][1][0] if made.listen else "127.0.0.1",
+            first_port=config.sip.rtp_ports[0],
+            last_port=config.sip.rtp_ports[1],
+            threads=config.media_threads,
+        )
+        rng = random.SystemRandom()
+        host = Host(engine=engine, rng=rng, rules=made, route=router(routes), models=models, events=self.events)
+        self.host = await self.stack.enter_async_context(host)
+        return self.host
+
+    async def equip(self, agent: AgentLike) -> None:
+        """Make sure that the host has models for an agent that it was not opened with."""
+        assert self.host is not None
+        if self.host.models is None:
+            models, _ = await self.stack.enter_async_context(load_models(self.config.models, [agent], self.say))
+            self.host.models = models
+        elif isinstance(agent, Agent):
+            self.host.models = await self.host.models.prepared(agent)
+
+
+def load_routes(config: Config, module: str | None) -> dict[str, AgentLike]:
+    """Give the agent of each called number: the one that the command line names, else the file's, else ours."""
+    names = {"*": module} if module is not None else dict(config.routes) or {"*": RECEPTIONIST}
+    loaded = {name: load_agent(name) for name in dict.fromkeys(names.values())}
+    return {number: loaded[name] for number, name in names.items()}
+
+
+async def serve(config: Config, module: str | None, *, events: Path | None, say: Callable[[str], None]) -> None:
+    """Answer calls until SIGTERM or SIGINT, then drain. Raises OffhookError where it can't begin."""
+    who = module or ", ".join([f"{number} → {name}" for number, name in config.routes.items()]) or RECEPTIONIST
+    await serve_routes(config, load_routes(config, module), who, events=events, say=say)
+
+
+async def serve_routes(
+    config: Config, routes: dict[str, AgentLike], who: str, *, events: Path | None, say: Callable[[str], None]
+) -> None:
+    """Do as `serve` does with agents that are there already; `who` names them for a person."""
+    loop = asyncio.get_running_loop()
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def told() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    async with AsyncExitStack() as stack:
+        out = stack.enter_context(_open(events)) if events is not None else None
+        station = Station(config, say, EventLines(out) if out is not None else None)
+        await stack.enter_async_context(station.stack)
+        host = await station.open(routes)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, told)
+        # What was loaded so far lives as long as the process: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        where = " ".join([f"{transport}://{ip}:{port}" for transport, (ip, port) in host.listening])
+        say(f"ready: {where} · {who} · at most {host.rules.max_calls} calls")
+        await stop.wait()
+        await _drain(host, hurry, config.drain_s, say)
+
+
+async def _drain(host: Host, hurry: asyncio.Event, patience_s: float, say: Callable[[str], None]) -> None:
+    if host.live:
+        say(f"draining: new calls are refused, {host.live} live ones may take {patience_s:.0f} s; again to hang up now")
+    draining = asyncio.create_task(host.drain(patience_s))
+    hurried = asyncio.create_task(hurry.wait())
+    await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (draining, hurried):
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _open(path: Path) -> TextIO:
+    try:
+        return path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--events {path}: {error.strerror or error}") from None
+
+
+async def dial(
+    config: Config,
+    to: str,
+    agent: AgentLike,
+    *,
+    events: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Call:
+    """Place one call, see it to its end and give it. DialFailed, NotAllowed, … where it can't be."""
+    async with AsyncExitStack() as stack:
+        out = stack.enter_context(_open(events)) if events is not None else None
+        station = Station(config, say, EventLines(out) if out is not None else None)
+        await stack.enter_async_context(station.stack)
+        host = await station.open({}, also=(agent,), dial_also=(to,), **outward(config))
+        say(f"calling {to}")
+        call = await host.dial(to, agent)
+        say("answered")
+        await host.finished(call)
+        await host.drain(2.0)
+        return call
+
+
+def outward(config: Config) -> dict[str, Any]:
+    """Give the rules of a phone that only calls out: any free port, and only those are heard whom it calls."""
+    if "listen" in config.sip.model_fields_set:
+        return {}
+    anywhere = ("0.0.0.0", 0)  # noqa: S104 (nobody is heard there but whom we call)
+    return {"listen": (("udp", anywhere), ("tcp", anywhere)), "allow": ()}
