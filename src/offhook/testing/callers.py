@@ -60,7 +60,8 @@ class CallerPhone:
             dial=("sip:*@*", "+"),
             settings=Settings(user=self.name),
         )
-        await self.line.listen("udp", (self.ip, SIP_PORT))
+        for transport in ("udp", "tcp"):
+            await self.line.listen(transport, (self.ip, SIP_PORT))
         world.lines[self.ip] = self.line.agent.counters
         return self
 

@@ -164,7 +164,7 @@ class VirtualEngine:
         line = self._lines.get(port)
         if line is not None:
             line.machine.configure(self._loop.now, generation, **plan)
-            self._after(line, "configure", (generation,))
+            self._after(line, "configure", (generation, plan))
 
     def listen(self, port: int, mode: str) -> None:
         """Say which audio becomes `Heard`."""

@@ -25,7 +25,7 @@ class Watcher(Protocol):
         ...
 
     def arrived(self, now: Instant, source: Address, destination: Address, data: bytes) -> None:
-        """A datagram (or a piece of a stream) came: `source` is what the socket sees, `destination` the socket."""
+        """A datagram came: `source` is what the socket sees, `destination` the socket."""
         ...
 
 
@@ -49,6 +49,10 @@ class Journal:
         self._wire(now, b"a", source, destination, data)
         for watcher in self.watchers:
             watcher.arrived(now, source, destination, data)
+
+    def piece(self, now: Instant, source: Address, destination: Address, data: bytes) -> None:
+        """Take down that a piece of a stream arrived; it may be any part of any message, so nobody is shown it."""
+        self._wire(now, b"p", source, destination, data)
 
     def event(self, now: Instant, text: str) -> None:
         """Take down an event. `text` must be a function of the seed: no addresses of objects, no sets."""

@@ -243,6 +243,7 @@ class SimulatedNetwork:
         near = Stream(loop, self._journal, local, destination, protocol, self._stream_delay(flows[0]))
         far = Stream(loop, self._journal, destination, local, server.accept(), self._stream_delay(flows[1]))
         near.join(far)
+        await asyncio.sleep(0)  # both protocols know of it before anyone writes
         return near
 
     def _stream_delay(self, flow: _Flow) -> Callable[[], tuple[Duration, float]]:

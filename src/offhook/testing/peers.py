@@ -45,6 +45,8 @@ class _Call:
 class Peer:
     """A bare SIP socket with a memory for one call at a time."""
 
+    transport = "UDP"
+
     def __init__(self, world: World, ip: str, agent: Address, rng: Random) -> None:
         self.world = world
         self.address: Address = (ip, SIP_PORT)
@@ -76,7 +78,7 @@ class Peer:
         ip, port = self.address
         data = _message(
             f"{method} sip:{user}@{self.agent[0]} SIP/2.0",
-            f"Via: SIP/2.0/UDP {ip}:{port};branch={call.branch};rport",
+            f"Via: SIP/2.0/{self.transport} {ip}:{port};branch={call.branch};rport",
             "Max-Forwards: 70",
             f"From: <sip:peer@{ip}>;tag={call.tag}",
             f"To: <sip:{user}@{self.agent[0]}>{call.to}",

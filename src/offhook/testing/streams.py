@@ -166,6 +166,9 @@ class Stream(asyncio.Transport):
         """Give 0: the network takes everything at once."""
         return 0
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Do nothing: nothing is ever kept back."""
+
     def is_reading(self) -> bool:
         """Tell that it reads until it is closed."""
         return not self._closing
@@ -178,7 +181,7 @@ class Stream(asyncio.Transport):
 
     def _arrive(self, data: bytes) -> None:
         if not self._closing:
-            self._journal.arrived(self._loop.now, self._remote, self._local, data)
+            self._journal.piece(self._loop.now, self._remote, self._local, data)
             self._loop.call_soon(self._give, data)
 
     def _give(self, data: bytes) -> None:

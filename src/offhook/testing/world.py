@@ -127,4 +127,4 @@ class World:
 
     def _unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        self.told("loop", "", "raised", {"error": f"{context.get('message')}: {error!r}"})
+        self.told("loop", "", "raised", {"error": repr(error) if error is not None else context.get("message")})

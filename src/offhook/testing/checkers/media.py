@@ -50,6 +50,12 @@ class Cadence(Checker):
     def __init__(self) -> None:
         super().__init__()
         self._streams: dict[tuple[str, int], _Pace] = {}
+        self._held: dict[Address, None] = {}
+
+    def verb(self, now: Instant, engine: VirtualEngine, port: int, name: str, arguments: tuple[Any, ...]) -> None:
+        """Note a hold: when it ends the cadence begins anew."""
+        if name == "configure" and not arguments[1]["sending"]:
+            self._held[engine.local(port)] = None
 
     def rtp_left(self, now: Instant, source: Address, destination: Address, packet: Rtp) -> None:
         """Compare a packet with the one before it."""
@@ -64,7 +70,13 @@ class Cadence(Checker):
         pace.sequence = packet.sequence
         if not audio:
             return
-        if pace.at >= 0:
+        if source in self._held:
+            del self._held[source]
+            passed = (now - pace.at) * 8 // MILLISECOND
+            advance = (packet.timestamp - pace.timestamp) & 0xFFFFFFFF
+            if pace.at >= 0 and abs(advance - passed) > SAMPLES:
+                self.broken(now, f"{source[0]}: the timestamp went on by {advance} in a hold of {passed} samples")
+        elif pace.at >= 0:
             steps, off = divmod(now - pace.at + PTIME // 2, PTIME)
             if off != PTIME // 2:
                 self.broken(now, f"{source[0]}: {(now - pace.at) / MILLISECOND:.3f} ms after the last packet")
