@@ -343,7 +343,7 @@ def test_a_call_is_rejected_with_a_code_and_headers(far):
 )
 def test_a_refusal_that_would_break_the_message_is_our_error(far, code, reason, headers):
     call = far.rings()
-    with pytest.raises(ValueError, match="break|refuses|name"):
+    with pytest.raises(ValueError, match=r"break|refuses|name"):
         far.agent.reject(far.now, call.call, code, reason, headers)
     assert far.gather() == []
     assert [message.code for message in far.order(far.agent.reject, call.call, 486)] == [486]

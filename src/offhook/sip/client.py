@@ -40,7 +40,7 @@ class Client:
         self, now: Instant, target: Uri, flow: Flow, body: Session | None, sender: Uri | None, headers: Fields
     ) -> SipCall:
         """Call someone; without a body the offer is left to them (delayed)."""
-        for name, value in headers:
+        for name, value in (*headers, ("Target", str(target)), ("Sender", str(sender or ""))):
             refuse_breaks(name, value)
         calls = self.calls
         call = Call(calls.number(), flow, "inviting", calls.tag())
@@ -103,6 +103,7 @@ class Client:
 
         Where the call is not up, or a transfer is under way, `TransferProgress` says 491 at once.
         """
+        refuse_breaks("Refer-To", str(target))
         if call.phase != "up" or call.dialog is None or call.referring:
             self.calls.out.append(TransferProgress(call.number, 491, "Request Pending", True))
             return
