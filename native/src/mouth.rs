@@ -47,9 +47,12 @@ pub struct Mouth {
     marker: bool,
 }
 
-/// What left.
-pub struct Departed {
-    pub payload_bytes: usize,
+/// A place on the grid: when it is taken, how much later the far end hears it, and where it goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    pub now: i64,
+    pub lag: i64,
+    pub to: SocketAddr,
 }
 
 impl Mouth {
@@ -91,22 +94,22 @@ impl Mouth {
         self.wanted_gain = gain;
     }
 
-    /// Send the packet that is due. `pcm` is scratch, and holds what was sent afterwards (nothing for silence).
+    /// Send the packet that is due; give its payload's size. `pcm` is scratch, and holds what was sent afterwards
+    /// (nothing for silence).
     pub fn depart(
         &mut self,
-        now: i64,
-        lag: i64,
+        slot: Slot,
         plan: &Plan,
-        to: SocketAddr,
         counters: &Counters,
         pcm: &mut Vec<i16>,
         sink: &mut Sink,
-    ) -> Departed {
+    ) -> usize {
+        let to = slot.to;
         pcm.clear();
         let frame = plan.frame();
         let mut sounding = false;
         if self.pressing.is_none() {
-            let pulled = self.queue.pull(now, lag, frame, pcm);
+            let pulled = self.queue.pull(slot.now, slot.lag, frame, pcm);
             if pulled.underrun {
                 counters.add(Count::Underruns);
             }
@@ -132,7 +135,7 @@ impl Mouth {
         self.pressing = Some(Pressing { key, timestamp: self.timestamp, elapsed: 0, ends: 0, gap: 0 });
     }
 
-    fn send_key(&mut self, pressing: Pressing, number: u8, frame: usize, to: SocketAddr, sink: &mut Sink) -> Departed {
+    fn send_key(&mut self, pressing: Pressing, number: u8, frame: usize, to: SocketAddr, sink: &mut Sink) -> usize {
         let mut next = pressing;
         let samples = u32::try_from(frame).unwrap_or(0);
         next.elapsed += samples;
@@ -150,7 +153,7 @@ impl Mouth {
         self.send(marker, number, pressing.timestamp, &payload, to, sink);
         self.timestamp = self.timestamp.wrapping_add(samples);
         self.sounding = false;
-        Departed { payload_bytes: payload.len() }
+        payload.len()
     }
 
     /// The key is over when its ends are sent and its gap went by.
@@ -166,9 +169,9 @@ impl Mouth {
         (number, law): (u8, Law),
         frame: usize,
         to: SocketAddr,
-        pcm: &mut Vec<i16>,
+        pcm: &mut [i16],
         sink: &mut Sink,
-    ) -> Departed {
+    ) -> usize {
         let samples = u32::try_from(frame).unwrap_or(0);
         if let Some(pressing) = &mut self.pressing {
             pressing.gap += samples;
@@ -188,7 +191,7 @@ impl Mouth {
         });
         self.sequence = self.sequence.wrapping_add(1);
         self.timestamp = self.timestamp.wrapping_add(samples);
-        Departed { payload_bytes: frame }
+        frame
     }
 
     fn send(&mut self, marker: bool, number: u8, timestamp: u32, payload: &[u8], to: SocketAddr, sink: &mut Sink) {

@@ -21,7 +21,7 @@ use crate::event::{Event, Kind, Sink};
 use crate::feed::Feed;
 use crate::latch::{Latch, Verdict as Source};
 use crate::listening::{Listening, Mode};
-use crate::mouth::Mouth;
+use crate::mouth::{Mouth, Slot};
 use crate::plan::{Content, Plan, SAMPLES_PER_MS};
 use crate::queue::Key;
 use crate::reports::Reports;
@@ -335,7 +335,7 @@ impl Port {
         let (Some(plan), Some(to)) = (self.plan.as_ref(), self.latch.destination()) else {
             return;
         };
-        let lag = self.lag();
+        let slot = Slot { now: self.clock, lag: self.lag(), to };
         let ptime = plan.ptime();
         let Some(mut due) = self.next_departure else {
             return;
@@ -351,9 +351,9 @@ impl Port {
             if self.clock - due >= ptime {
                 self.counters.add(Count::LateTicks);
             }
-            let left = self.mouth.depart(self.clock, lag, plan, to, &self.counters, &mut self.scratch, sink);
+            let left = self.mouth.depart(slot, plan, &self.counters, &mut self.scratch, sink);
             self.counters.add(Count::Sent);
-            self.reports.sent(left.payload_bytes);
+            self.reports.sent(left);
             if let Some(tape) = self.tape.as_mut().filter(|_| !self.scratch.is_empty()) {
                 tape.put_ours(due, &self.scratch);
             }

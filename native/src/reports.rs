@@ -189,7 +189,7 @@ impl Reports {
     fn interval(&mut self) -> i64 {
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let share = i64::try_from(self.random >> 44).unwrap_or(0);
-        INTERVAL / 2 + (INTERVAL * share >> 20)
+        INTERVAL / 2 + ((INTERVAL * share) >> 20)
     }
 }
 

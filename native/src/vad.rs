@@ -123,7 +123,7 @@ impl Gate {
         let levels = self.levels(pcm);
         let mut score = 0.0;
         let window = (self.steps / WINDOW_STEPS) as usize % WINDOWS;
-        let fresh = self.steps % WINDOW_STEPS == 0;
+        let fresh = self.steps.is_multiple_of(WINDOW_STEPS);
         for band in 0..BANDS {
             let level = levels[band];
             self.smoothed[band] += 0.4 * (level - self.smoothed[band]);

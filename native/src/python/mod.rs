@@ -115,7 +115,7 @@ fn keys(keys: &str, duration_ms: u32, gap_ms: u32) -> PyResult<Vec<u8>> {
 
 /// 16-bit little-endian samples.
 fn samples(pcm: &[u8]) -> PyResult<Vec<i16>> {
-    if pcm.len() % 2 != 0 {
+    if !pcm.len().is_multiple_of(2) {
         return Err(wrong("PCM has two bytes a sample"));
     }
     Ok(pcm.chunks_exact(2).map(|two| i16::from_le_bytes([two[0], two[1]])).collect())
