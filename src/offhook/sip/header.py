@@ -40,10 +40,11 @@ class Via:
     host: str
     port: int | None
     params: Params
+    version: str = "2.0"
 
     def __str__(self) -> str:
         """Write the element."""
-        return f"SIP/2.0/{self.transport} {write_host_port(self.host, self.port)}{write_params(self.params)}"
+        return f"SIP/{self.version}/{self.transport} {write_host_port(self.host, self.port)}{write_params(self.params)}"
 
     def param(self, name: str) -> str | None:
         """Give a parameter: "" where it stands without a value, None where it is not there."""
@@ -57,12 +58,16 @@ class Via:
 
 def parse_via(text: str) -> Via:
     """Read one Via element. White space may stand around every separator (RFC 4475 section 3.1.1.1)."""
+    version = "2.0"
     if text.startswith("SIP/2.0/"):
         transport, _, rest = text[8:].partition(" ")
     else:
         protocol, slash, rest = text.partition("/")
         version, slash2, rest = rest.partition("/")
-        if not slash or not slash2 or protocol.strip().upper() != "SIP" or version.strip() != "2.0":
+        version = version.strip()
+        # A request of another version is answered with 505, and its Via is all there is to answer by.
+        digits = version.replace(".", "", 1)
+        if not slash or not slash2 or protocol.strip().upper() != "SIP" or not (digits.isdigit() and digits.isascii()):
             raise Malformed("via", "a Via of another protocol")
         transport, _, rest = rest.lstrip().partition(" ")
     if not is_token(transport):
@@ -70,7 +75,7 @@ def parse_via(text: str) -> Via:
     sent_by, semicolon, params = rest.partition(";")
     try:
         host, port = parse_host_port(sent_by.strip())
-        return Via(transport.upper(), host, port, parse_params(semicolon + params))
+        return Via(transport.upper(), host, port, parse_params(semicolon + params), version)
     except Malformed as fault:
         raise Malformed("via", str(fault)) from None
 

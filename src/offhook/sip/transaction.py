@@ -104,7 +104,7 @@ def answered_via(text: str, via: Via, source: Address) -> str:
     params.append(("received", source[0]))
     if asked:
         params.append(("rport", str(source[1])))
-    return str(Via(via.transport, via.host, via.port, tuple(params)))
+    return str(Via(via.transport, via.host, via.port, tuple(params), via.version))
 
 
 def response_flow(via: Via, flow: Flow) -> Flow:
@@ -123,14 +123,17 @@ def response_flow(via: Via, flow: Flow) -> Flow:
 def echo(request: Request, via: Via, source: Address, to: str) -> str:
     """Give the header lines that every response repeats (section 8.2.6.2), with our tag in `to`."""
     index = request.index
-    top = index["Via"]
-    if len(index) == len(request.headers) and "," not in top:
-        vias = f"Via: {answered_via(top, via, source)}\r\n"
-    else:
-        # Only the top element is ours to mark; all others go back as they came.
-        first, *others = request.values("Via")
-        vias = block((("Via", answered_via(first, via, source)), *[("Via", other) for other in others]))
+    vias = echoed_vias(request, via, source)
     return f"{vias}From: {index['From']}\r\nTo: {to}\r\nCall-ID: {index['Call-ID']}\r\nCSeq: {index['CSeq']}\r\n"
+
+
+def echoed_vias(request: Request, via: Via, source: Address) -> str:
+    """Give the Via lines of a response. Only the top element is ours to mark; all others go back as they came."""
+    top = request.index["Via"]
+    if len(request.index) == len(request.headers) and "," not in top:
+        return f"Via: {answered_via(top, via, source)}\r\n"
+    first, *others = request.values("Via")
+    return block((("Via", answered_via(first, via, source)), *[("Via", other) for other in others]))
 
 
 class Transactions:

@@ -26,7 +26,7 @@ from offhook.sip.outcomes import Flow, Outcome, SipCall
 from offhook.sip.sdp import Session
 from offhook.sip.server import KNOWN, Server
 from offhook.sip.tables import Row
-from offhook.sip.transaction import ClientTransaction, ServerTransaction, echo, response_flow, server_key
+from offhook.sip.transaction import ClientTransaction, ServerTransaction, echo, echoed_vias, response_flow, server_key
 from offhook.sip.uri import Uri
 
 if TYPE_CHECKING:
@@ -275,7 +275,7 @@ class UserAgent:
         """Answer a request that can't be read, where its headers allow (section 8.2: 400, 505, 513)."""
         request = Request(fault.fields, b"", "", "")
         start = data[:64].lstrip(b"\r\n")[:4].upper()
-        if start.startswith((b"SIP/", b"ACK ")) or not request.index.keys() >= _ECHOED:
+        if start.startswith((b"SIP/", b"ACK ")) or "Via" not in request.index:
             return
         try:
             via = parse_via(_top(request))
@@ -285,17 +285,18 @@ class UserAgent:
 
     def _stateless(self, request: Request, via: Via, flow: Flow, code: int, extra: Fields) -> None:
         """Answer without keeping anything (section 8.2.7): the tag must come out the same for every repeat."""
-        index = request.index
-        to = index["To"]
-        if ";tag=" not in to.replace(" ", "").lower():
-            seed = f"{index['Call-ID']}|{index['From']}|{via.branch}"
-            to = f"{to};tag={crc32(seed.encode('utf-8', 'surrogateescape'), self._seed):08x}"
+        fields = [(name, request.index[name]) for name in ("From", "Call-ID", "CSeq") if name in request.index]
+        to = request.index.get("To")
+        if to is not None:
+            tagged = ";tag=" in to.replace(" ", "").lower()
+            seed = crc32(repr(fields).encode("utf-8", "surrogateescape"), self._seed)
+            fields.append(("To", to if tagged else f"{to};tag={seed:08x}"))
         try:
-            fields = echo(request, via, flow.remote, to) + block(extra)
+            text = echoed_vias(request, via, flow.remote) + block((*fields, *extra))
         except Malformed:
             return  # a Via list that can't be taken apart can't be given back
-        if len(fields) <= _STATELESS_LIMIT:
-            self._calls.transactions.send(response_flow(via, flow), write(status_line(code), fields, b""))
+        if len(text) <= _STATELESS_LIMIT:
+            self._calls.transactions.send(response_flow(via, flow), write(status_line(code), text, b""))
 
 
 def _top(message: Request | Response) -> str:
