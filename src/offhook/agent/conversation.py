@@ -114,6 +114,9 @@ class Conversation:
         if not self._over:
             self._take(now, given)
             self._follow(now)
+        elif isinstance(given, inputs.ToolDone):
+            self._tool_done(given)  # it went on after the call; nobody acts on it any more
+            self._out.clear()
         return self._given()
 
     def expire(self, now: Instant) -> list[Order]:
@@ -288,7 +291,9 @@ class Conversation:
         if known is None or known.result is not None:
             return
         done = ToolUse(known.turn, known.call_id, known.name, known.arguments, given.result, given.failed)
-        self.history = self.history.with_result(given.call_id, given.result, given.failed)
+        if in_history is not None:
+            self.history = self.history.with_result(given.call_id, given.result, given.failed)
+            self._out.append(orders.Note(done))
         self._mouth.done(done)
         self._news = self._news or waiting is None or waiting[0].stopped
 

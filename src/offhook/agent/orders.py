@@ -95,7 +95,7 @@ class Restore:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """The history has a new entry."""
+    """The history has a new entry, or the result of a tool that is in it."""
 
     entry: Entry
 

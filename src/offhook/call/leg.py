@@ -18,7 +18,24 @@ from offhook import _native as native
 from offhook.core.ids import CallId
 from offhook.core.signals import Connected, HungUp
 
-LegEvent = native.Event | Connected | HungUp
+LegEvent = (
+    native.Heard
+    | native.SpeechBegan
+    | native.SpeechEnded
+    | native.Digit
+    | native.Played
+    | native.Marked
+    | native.Cut
+    | native.Room
+    | native.Flowing
+    | native.Stalled
+    | native.Ducked
+    | native.Taped
+    | native.Quality
+    | Connected
+    | HungUp
+)
+"""What a leg tells: the events of the media plane and the two signals."""
 
 
 @dataclass(frozen=True, slots=True)

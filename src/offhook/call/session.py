@@ -26,7 +26,7 @@ from offhook.agent.conversation import Conversation
 from offhook.agent.history import Entry, Heard, Keys, Said, ToolUse
 from offhook.agent.manners import Manners
 from offhook.call import events
-from offhook.call.agents import Agent, AgentFunction, AgentLike
+from offhook.call.agents import NOT_DONE, Agent, AgentFunction, AgentLike
 from offhook.call.feed import Feed
 from offhook.call.leg import AudioLeg, LegEvent
 from offhook.call.listening import Listening
@@ -239,6 +239,7 @@ class Session:
     def tell(self, given: inputs.Input) -> None:
         """Give the conversation an input and carry out what it orders."""
         if self.ended is not None:
+            self.conversation.feed(self.now, given)  # what a tool still did belongs to the history
             return
         for order in self.conversation.feed(self.now, given):
             self._carry_out(order)
@@ -401,7 +402,7 @@ class Session:
             case Said():
                 self._report(events.Said(t, call, entry.text, entry.turn, entry.whole))
             case ToolUse():
-                if entry.result is not None:
+                if entry.result is not None and not entry.result.startswith(NOT_DONE):
                     self._report(events.Tool(t, call, entry.name, entry.arguments, entry.result, entry.failed))
             case Keys():
                 pass  # each key was told as it was pressed
@@ -484,7 +485,8 @@ class Session:
     def no_audio(self, feed: Feed[bytes]) -> None:
         """Close a reader of the caller's audio."""
         feed.close()
-        self._audio.remove(feed)
+        if feed in self._audio:  # a call that ended first has let go of it
+            self._audio.remove(feed)
         if not self._audio and self.ended is None:
             self.leg.listen("speech" if self.models.stt is not None else "none")
 
@@ -551,6 +553,9 @@ def _failure(task: asyncio.Task[None], stage: str) -> BaseException | None:
 def as_text(value: object) -> str:
     """Give a tool's result, or its error, as a model reads it."""
     if isinstance(value, BaseException):
+        told = getattr(value, "message", None)  # errors that are made to be read by a model
+        if isinstance(told, str) and told:
+            return told
         text = str(value) or type(value).__name__
         return text if isinstance(value, OffhookError) else f"{type(value).__name__}: {text}"
     if value is None:
