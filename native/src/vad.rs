@@ -19,10 +19,18 @@ const WINDOW_STEPS: u32 = 12;
 /// Score at which a step is speech while the gate is shut, and while it is open.
 const OPEN_SCORE: f32 = 10.0;
 const HOLD_SCORE: f32 = 6.0;
+/// The caller's own loudness raises both, so that others who talk in the background do not hold the gate.
+const OPEN_SHARE: f32 = 0.38;
+const HOLD_SHARE: f32 = 0.27;
+/// How fast that loudness is learnt, and forgotten (a half in 8 s).
+const LEARN: f32 = 0.1;
+const FORGET: f32 = 0.999_13;
 /// Steps of speech that open the gate, out of the last eight.
 const OPEN_STEPS: u32 = 4;
 /// The floor of the floor: 16-bit power per sample, about -62 dBov, so that the law's idle noise is silence.
 const QUIETEST: f32 = 700.0;
+/// What a call begins with is noise up to this, about -46 dBov, and speech above.
+const LOUDEST_START: f32 = 27_000.0;
 /// How much each band says, low to high, and how many decibels it may say.
 const WEIGHTS: [f32; BANDS] = [0.6, 0.6, 0.5, 0.4];
 const CAP_DB: f32 = 24.0;
@@ -44,6 +52,8 @@ pub struct Gate {
     smoothed: [f32; BANDS],
     minima: [[f32; BANDS]; WINDOWS],
     floor: [f32; BANDS],
+    /// The score of the caller's louder steps of late.
+    loudness: f32,
     steps: u32,
     open: bool,
     /// The last steps, newest in the lowest bit: speech or not.
@@ -58,8 +68,9 @@ impl Default for Gate {
             filters: [Split::default(); 3],
             high_pass: (0.0, 0.0),
             smoothed: [QUIETEST; BANDS],
-            minima: [[QUIETEST; BANDS]; WINDOWS],
+            minima: [[f32::MAX; BANDS]; WINDOWS],
             floor: [QUIETEST; BANDS],
+            loudness: 0.0,
             steps: 0,
             open: false,
             recent: 0,
@@ -94,7 +105,16 @@ impl Gate {
     }
 
     fn decide(&mut self, score: f32, length: u32) -> Option<Edge> {
-        let speech = score >= if self.open { HOLD_SCORE } else { OPEN_SCORE };
+        let needed = if self.open {
+            HOLD_SCORE.max(HOLD_SHARE * self.loudness)
+        } else {
+            OPEN_SCORE.max(OPEN_SHARE * self.loudness)
+        };
+        let speech = score >= needed;
+        self.loudness *= FORGET;
+        if score > self.loudness {
+            self.loudness += LEARN * (score - self.loudness);
+        }
         self.recent = (self.recent << 1 | u32::from(speech)) & 0xFF;
         if !self.open {
             if speech && self.recent.count_ones() >= OPEN_STEPS {
@@ -126,13 +146,15 @@ impl Gate {
         let fresh = self.steps.is_multiple_of(WINDOW_STEPS);
         for band in 0..BANDS {
             let level = levels[band];
-            self.smoothed[band] += 0.4 * (level - self.smoothed[band]);
+            let pace = if self.steps == 0 { 1.0 } else { 0.4 };
+            self.smoothed[band] += pace * (level - self.smoothed[band]);
             let smoothed = self.smoothed[band];
             let least = &mut self.minima[window][band];
             *least = if fresh { smoothed } else { least.min(smoothed) };
             // The minimum lies below the mean of a noise: 1.6 is the share by which it does.
             let floor = self.minima.iter().map(|minima| minima[band]).fold(f32::MAX, f32::min) * 1.6;
-            self.floor[band] = floor.max(QUIETEST);
+            let most = if self.steps < WINDOW_STEPS * 8 { LOUDEST_START } else { f32::MAX };
+            self.floor[band] = floor.clamp(QUIETEST, most);
             let over = decibels(level / self.floor[band]).clamp(0.0, CAP_DB);
             score += WEIGHTS[band] * over;
         }
