@@ -9,7 +9,8 @@ out. `Engine` is OS threads that own the RTP sockets and drive many Ports on abs
 
 PCM is 16-bit signed little-endian mono `bytes`. Instants (`now`, `at`) are monotonic nanoseconds (CLOCK_MONOTONIC).
 Every event carries its `port` (the number that `Engine.open` gave; 0 in a bare Port), a `seq` that orders all events of
-one port, and `at`, the media time at which it was true.
+one port, and `at`, the media time at which it was true. What the caller did lies on the caller's timeline: the last
+sample of the fastest packet was spoken as it arrived. Events are values: frozen, equal by their fields, hashable.
 """
 
 from typing import Final, final
@@ -46,7 +47,7 @@ class SpeechEnded:
 
 @final
 class Digit:
-    """A key was pressed, told once (RFC 4733)."""
+    """A key was pressed, told once and at its first packet (RFC 4733). `duration_ms`: as long as it had lasted by then."""
 
     def __init__(self, port: int, seq: int, at: int, key: str, duration_ms: int = 0) -> None: ...
     port: Final[int]
@@ -57,7 +58,7 @@ class Digit:
 
 @final
 class Played:
-    """An utterance that was ended has been heard in full: its last sample left `heard lag` ago."""
+    """An utterance that was ended has been heard in full: its last packet left half the round trip + 60 ms ago."""
 
     def __init__(self, port: int, seq: int, at: int, utterance: int, sent_ms: int) -> None: ...
     port: Final[int]
@@ -68,7 +69,7 @@ class Played:
 
 @final
 class Marked:
-    """The play-out clock passed a mark that was queued behind audio."""
+    """A mark that was queued behind audio was heard, by the same clock as `Played`."""
 
     def __init__(self, port: int, seq: int, at: int, utterance: int, mark: int) -> None: ...
     port: Final[int]
@@ -199,18 +200,31 @@ class Port:
         """Begin or end `Taped` events (a stretch every 500 ms, 500 ms behind the clock)."""
 
     def datagram(self, now: int, data: bytes, source: tuple[str, int], rtcp: bool = False) -> None:
-        """Take one datagram from the RTP socket (or, with `rtcp`, from the RTCP socket)."""
+        """Take one datagram from the RTP socket (or, with `rtcp`, from the RTCP socket).
+
+        The latch takes the agreed address at its first packet, any other source at its second in sequence (the first
+        is counted `dropped_probation`), and then nobody else.
+        """
 
     def tick(self, now: int) -> None:
         """Do what is due at `now`: send a packet, close a hole, build a report. Late ticks catch up on the grid."""
 
     def play(self, now: int, utterance: int, pcm: bytes, rate_hz: int) -> int:
-        """Queue audio behind what is queued; give how many bytes of `pcm` were taken (the queue holds 2 s)."""
+        """Queue audio behind what is queued; give how many bytes of `pcm` were taken (the queue holds 2 s).
+
+        `rate_hz` is 8000, 16000, 22050 or 24000. Numbers of utterances increase. Audio for an utterance that was cut
+        or is over is taken and forgotten (`stale_audio`). The queue stands still while we do not send.
+        """
 
     def end(self, now: int, utterance: int) -> None:
-        """Say that an utterance is complete; `Played` follows when its last sample was heard."""
+        """Say that an utterance is complete; `Played` follows when its last sample was heard.
 
-    def mark(self, now: int, utterance: int, mark: int) -> None: ...
+        Each utterance ends in exactly one `Played` or `Cut`.
+        """
+
+    def mark(self, now: int, utterance: int, mark: int) -> None:
+        """Queue a mark behind what is queued: `Marked` follows when the audio before it was heard."""
+
     def hush(self, now: int) -> None:
         """Drop what is queued, fade out within one packet, and tell a `Cut` for each utterance not yet heard."""
 
@@ -221,7 +235,10 @@ class Port:
         """Bring a ducked voice back to full level over 20 ms."""
 
     def press(self, now: int, keys: str, duration_ms: int = 100, gap_ms: int = 100) -> None:
-        """Send keys `0-9*#A-D` as RFC 4733 events behind what is queued. ValueError for any other key."""
+        """Send keys `0-9*#A-D` as RFC 4733 events behind what is queued, 64 at most, each 20 to 8000 ms long.
+
+        ValueError for any other key. Where `dtmf_send` was not agreed they are counted (`keys_refused`), not sent.
+        """
 
     def deadline(self) -> int | None:
         """When `tick` must be called next; None while there is nothing to do."""
@@ -231,16 +248,18 @@ class Port:
 
     def events(self) -> list[Event]: ...
     def counters(self) -> dict[str, int]:
-        """Counts by reason: `received`, `sent`, `concealed`, `dropped_*` for every reason, `underruns` …
+        """Counts by reason: `sent`, `lost`, `concealed`, `underruns`, `dropped_*` for every reason …
 
-        The `dropped_*` and the accepted counts sum to what was given to `datagram`.
+        `given` is what was given to `datagram`: the sum of all `received_*` and `dropped_*`. `received` is the sum of
+        the `received_*`.
         """
 
 @final
 class Engine:
     """Threads that own sockets and drive Ports. All methods are cheap, never block, and may be called from one thread.
 
-    OSError where no RTP port is free or can't be bound. A number that was closed is ignored by every verb but `open`.
+    OSError where no RTP port is free or can't be bound, and BlockingIOError where a thread is thousands of commands
+    behind. A number that was closed is ignored by every verb but `open`. The verbs are those of `Port`.
     """
 
     def __init__(
@@ -284,7 +303,11 @@ class Engine:
 
     def counters(self, port: int) -> dict[str, int]: ...
     def totals(self) -> dict[str, int]:
-        """Counters of the engine and of all ports, closed ones too; `events_lost` counts ring overflows."""
+        """Counters of the engine and of all ports, closed ones too.
+
+        `events_lost` counts ring overflows (audio goes first), `ports` those that are open, `latest_us` is how late
+        a thread was for a deadline at worst.
+        """
 
     def drain(self) -> list[Event]:
         """Take all waiting events, oldest first per port, and re-arm the eventfd."""
@@ -297,6 +320,8 @@ class Resampler:
 
     def __init__(self, from_hz: int, to_hz: int) -> None: ...
     def push(self, pcm: bytes) -> bytes: ...
+    def finish(self) -> bytes:
+        """Give the tail that the filter still holds: n samples in make n·to/from out. What follows is a new stream."""
 
 def encode(codec: str, pcm: bytes) -> bytes:
     """Encode 8 kHz PCM as "PCMU" or "PCMA" (ITU-T G.711)."""

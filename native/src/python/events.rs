@@ -113,21 +113,30 @@ event!(
     }
 );
 
-/// Add the classes to the module.
+/// Add the classes to the module, and their union as `Event`.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add_class::<Heard>()?;
-    m.add_class::<SpeechBegan>()?;
-    m.add_class::<SpeechEnded>()?;
-    m.add_class::<Digit>()?;
-    m.add_class::<Played>()?;
-    m.add_class::<Marked>()?;
-    m.add_class::<Cut>()?;
-    m.add_class::<Room>()?;
-    m.add_class::<Flowing>()?;
-    m.add_class::<Stalled>()?;
-    m.add_class::<Ducked>()?;
-    m.add_class::<Taped>()?;
-    m.add_class::<Quality>()
+    let py = m.py();
+    let classes = [
+        py.get_type::<Heard>(),
+        py.get_type::<SpeechBegan>(),
+        py.get_type::<SpeechEnded>(),
+        py.get_type::<Digit>(),
+        py.get_type::<Played>(),
+        py.get_type::<Marked>(),
+        py.get_type::<Cut>(),
+        py.get_type::<Room>(),
+        py.get_type::<Flowing>(),
+        py.get_type::<Stalled>(),
+        py.get_type::<Ducked>(),
+        py.get_type::<Taped>(),
+        py.get_type::<Quality>(),
+    ];
+    let mut union = classes[0].clone().into_any();
+    for class in &classes {
+        m.add(class.name()?, class)?;
+        union = union.bitor(class)?;
+    }
+    m.add("Event", union)
 }
 
 /// Append an event to `list` as its Python value.
