@@ -103,15 +103,16 @@ class Line(Protocol):
 class SipLeg:
     """One far end over SIP. Made by `incoming` or `outgoing`; the host passes it its outcomes through `tell`."""
 
-    def __init__(self, line: Line, info: CallInfo, flow: Flow, peer: Uri) -> None:
+    def __init__(self, line: Line, info: CallInfo, flow: Flow) -> None:
         self.call = SipCall(0)
         self.flow = flow
         self._line = line
         self._info = info
-        self._peer = peer
         self._inbox = Inbox()
         self._number, self._rtp_port = line.media.open(self._heard)
         self._engine = line.media.engine
+        # RTP may come before the ACK does (RFC 3264 section 5.1): what is said first must not be lost.
+        self._engine.listen(self._number, "all")
         self._session_id = line.rng.getrandbits(62)
         self._version = 0
         self._generation = 0
@@ -130,9 +131,9 @@ class SipLeg:
     # Making one
 
     @classmethod
-    def incoming(cls, line: Line, outcome: IncomingCall, info: CallInfo, peer: Uri) -> SipLeg:
+    def incoming(cls, line: Line, outcome: IncomingCall, info: CallInfo) -> SipLeg:
         """Make the leg of an INVITE. ProtocolError where its offer can't be taken, OSError where no port is free."""
-        leg = cls(line, info, outcome.flow, peer)
+        leg = cls(line, info, outcome.flow)
         leg.call = outcome.call
         try:
             if outcome.offer is None:
@@ -147,7 +148,7 @@ class SipLeg:
     @classmethod
     def outgoing(cls, line: Line, info: CallInfo, flow: Flow, target: Uri, sender: Uri | None = None) -> SipLeg:
         """Make a leg and invite `target`; the order still has to settle. OSError where no port is free."""
-        leg = cls(line, info, flow, target)
+        leg = cls(line, info, flow)
         leg._offered = leg._make_offer()
         leg._state = "answering"
         leg.call = line.agent.invite(line.now(), target, flow, leg._offered, sender=sender)
@@ -211,7 +212,8 @@ class SipLeg:
 
         NotAllowed outside the rules, TransferFailed if the target does not take it, CallEnded if the call is over.
         """
-        uri = self._line.screen(target, self._peer)
+        far = self._info.caller if self._info.direction == "inbound" else self._info.called
+        uri = self._line.screen(target, _readable(far, self.flow.remote[0]))
         if self._state != "up" or self._hanging:
             raise CallEnded("there is no call to transfer")
         if self._transfer is not None:
@@ -453,8 +455,8 @@ class SipLeg:
             self._change = None
 
 
-def peer_of(text: str, fallback: str) -> Uri:
-    """Read the URI of the far end out of a header value that the user agent has already accepted."""
+def _readable(text: str, fallback: str) -> Uri:
+    """Read the URI of the far end; where it is a bare number or broken, the host that it came from."""
     try:
         return parse_uri(text)
     except ProtocolError:

@@ -23,7 +23,7 @@ from offhook.call import Agent, Call, Models
 from offhook.call.events import CallEvent
 from offhook.call.leg import CallInfo
 from offhook.carriers.plane import Engine
-from offhook.carriers.sip import AudioRules, SipLeg, peer_of
+from offhook.carriers.sip import AudioRules, SipLeg
 from offhook.core.errors import ConfigError, DialFailed, NotAllowed, OffhookError, ProtocolError
 from offhook.core.ids import CallId
 from offhook.core.media import Address
@@ -163,14 +163,13 @@ class Host:
         line = self.line
         invite = outcome.invite
         sender = parse_name_addr(invite.first("From") or "")
-        called = peer_of(invite.uri, outcome.flow.local[0])
-        agent = self._route(unescape(called.user or ""))
+        agent = self._route(_user_of(invite.uri))
         if agent is None:
             line.agent.reject(line.now(), outcome.call, 404)
             return
         info = CallInfo(CallId(self._name()), "inbound", sender.uri, invite.uri, dict(invite.headers))
         try:
-            leg = SipLeg.incoming(line, outcome, info, peer_of(sender.uri, outcome.flow.remote[0]))
+            leg = SipLeg.incoming(line, outcome, info)
         except ProtocolError as error:
             line.agent.reject(line.now(), outcome.call, error.code)
             return
@@ -327,3 +326,10 @@ class Host:
         line, self._line = self._line, None
         await line.close()
         self._media.stop()
+
+
+def _user_of(uri: str) -> str:
+    """Give the user part of a request's URI, unescaped; "" where there is none (RFC 3261 section 19.1.1)."""
+    _, _, rest = uri.partition(":")
+    user, at, _ = rest.rpartition("@")
+    return unescape(user.partition(":")[0].partition(";")[0]) if at else ""

@@ -37,6 +37,9 @@ CONNECT_S: Final = 10.0
 WRITE_LIMIT: Final = 1 << 20
 """Bytes that may wait for a far end that does not read."""
 
+FLOWS_LIMIT: Final = 4096
+"""Flows that are kept ready for the next datagram from the same source."""
+
 RECEIVE_BUFFER: Final = 4 << 20
 """What is asked of the kernel for a UDP socket: about a second of signalling at 500 calls a second."""
 
@@ -93,6 +96,7 @@ class Transports:
         self._opening: dict[tuple[Address, Address], tuple[asyncio.Task[None], list[tuple[Flow, bytes]]]] = {}
         self._numbers = 0
         self._local: dict[str, str] = {}
+        self._flows: dict[tuple[Address, Address], Flow] = {}
         self._closed = False
 
     async def listen(self, transport: str, address: Address) -> Address:
@@ -183,7 +187,13 @@ class Transports:
         if not self._signals.permits(remote[0]):
             self.counts.screened += 1
             return
-        self._signals.received(data, Flow("udp", self.advertised(bound, remote[0]), remote))
+        key = (remote, bound)
+        flow = self._flows.get(key)
+        if flow is None:
+            if len(self._flows) >= FLOWS_LIMIT:
+                self._flows.clear()
+            flow = self._flows[key] = Flow("udp", self.advertised(bound, remote[0]), remote)
+        self._signals.received(data, flow)
 
     def made(self, stream: _Stream) -> bool:
         """Take a new connection; False where it is not wanted."""
