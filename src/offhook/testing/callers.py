@@ -15,12 +15,13 @@ from typing import Final
 
 from offhook import _native as native
 from offhook.call.leg import CallInfo
-from offhook.carriers.sip import SipLeg
+from offhook.carriers.sip import AudioRules, SipLeg
 from offhook.core.errors import CallEnded
 from offhook.core.ids import CallId
 from offhook.core.signals import Connected, HungUp
 from offhook.run.line import SipLine
 from offhook.run.media import EngineMedia
+from offhook.sip.header import parse_name_addr
 from offhook.sip.outcomes import IncomingCall
 from offhook.sip.useragent import Settings
 from offhook.testing.spelled import Reader, fold, spell
@@ -37,14 +38,15 @@ class NotHeard(AssertionError):
 class CallerPhone:
     """A machine with one SIP line, from which callers call. Use as an async context manager."""
 
-    def __init__(self, world: World, ip: str, *, name: str = "caller") -> None:
+    def __init__(self, world: World, ip: str, *, name: str = "caller", audio: AudioRules | None = None) -> None:
         self.world = world
         self.ip = ip
         self.name = name
+        self.audio = audio
         self.line: SipLine
         self._media: EngineMedia
         self._calls = 0
-        self._incoming: list[IncomingCall] = []
+        self._rung: asyncio.Queue[IncomingCall] = asyncio.Queue()
 
     async def __aenter__(self) -> CallerPhone:
         """Bind the sockets."""
@@ -55,9 +57,10 @@ class CallerPhone:
         self.line = SipLine(
             media=self._media,
             rng=rng,
-            incoming=self._incoming.append,
+            incoming=self._rung.put_nowait,
             allow=("10.0.0.0/8",),
             dial=("sip:*@*", "+"),
+            audio=self.audio,
             settings=Settings(user=self.name),
         )
         for transport in ("udp", "tcp"):
@@ -76,6 +79,21 @@ class CallerPhone:
         """Call an address and wait for the answer. DialFailed if there is none."""
         caller = await self.rings(target)
         await caller.answered()
+        return caller
+
+    async def answers(self, *, within_s: float = 30.0) -> Caller:
+        """Wait to be called and take the call. TimeoutError if nobody calls, CallEnded if it went away."""
+        async with asyncio.timeout(within_s):
+            outcome = await self._rung.get()
+        self._calls += 1
+        name = CallId(f"{self.ip}-{self._calls}")
+        sender = parse_name_addr(outcome.invite.first("From") or "").uri
+        info = CallInfo(name, "inbound", sender, outcome.invite.uri)
+        leg = SipLeg.incoming(self.line, outcome, info)
+        self.line.add(leg)
+        self.world.told(self.ip, name, "rung", {})
+        caller = Caller(self, leg)
+        await leg.answer()
         return caller
 
     async def rings(self, target: str) -> Caller:
@@ -160,6 +178,13 @@ class Caller:
             raise NotHeard(unheard) from None
         before, self._taken = self._taken, at + len(wanted)
         return self.heard[before : self._taken].strip()
+
+    async def hears_more(self, *, within_s: float = 15.0) -> None:
+        """Wait until the far end says anything at all, or the call ends, or it is too late."""
+        before = len(self.heard)
+        deadline = self._loop.time() + within_s
+        while not self.over and len(self.heard) == before and (left := deadline - self._loop.time()) > 1e-9:
+            await self._change(left)
 
     async def hears_out(self, *, quiet_s: float = QUIET_S, within_s: float = 30.0) -> str:
         """Wait until the far end has said something and fallen silent (or hung up); give what it said."""

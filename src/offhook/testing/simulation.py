@@ -1,0 +1,268 @@
+"""One simulated call, whole: an agent's host as `serve` runs it, a caller's phone, and often somebody rude beside them.
+
+      simulate(seed, number, profile) ─► Outcome(digest, violations, what was done)
+
+Each call is a world of its own, from a seed of its own; so a run of a thousand is the same on one core or eight, and a
+call that went wrong is played again alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final
+
+from offhook import _native as native
+from offhook.agent.history import History
+from offhook.call import Agent, Call, Models
+from offhook.call.events import Answered, CallEvent, Cut, Digit, Ended, Heard, Said, as_json
+from offhook.carriers.sip import AudioRules
+from offhook.core.codecs import PCMA, PCMU
+from offhook.core.errors import DialFailed, OffhookError
+from offhook.core.instants import SECOND
+from offhook.run.host import Host, HostRules
+from offhook.testing import peers, stream_peers
+from offhook.testing.callers import Caller, CallerPhone
+from offhook.testing.moods import Mood, MoodyBrain, MoodyStt, MoodyTts
+from offhook.testing.network import PROFILES, Profile
+from offhook.testing.scripted import ScriptedStt, ScriptedTts
+from offhook.testing.story import GREETING, Clerk, said, visits
+from offhook.testing.world import SIP_PORT, World
+
+AGENT, CALLER, PEER, NONSENSE = "10.1.0.1", "10.2.0.1", "10.3.0.1", "10.4.0.1"
+
+MIX: Final = (("lan", 2), ("wan", 3), ("wifi", 2), ("lte", 2), ("hostile", 1))
+"""Which paths are drawn where none is asked for, and how often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one simulated call. `counts` are faults of the network and facts of the talk, by name."""
+
+    number: int
+    profile: str
+    digest: str
+    violations: tuple[str, ...]
+    rows: frozenset[str]
+    counts: Mapping[str, int]
+    seconds: float
+    talk_s: float
+    cpu_s: float
+
+
+@dataclass(slots=True)
+class _Facts:
+    """What is noted of the main call."""
+
+    began: float = 0.0
+    talk_s: float = 0.0
+    counts: Counter[str] = field(default_factory=Counter[str])
+    calls: dict[str, Call] = field(default_factory=dict[str, Call])
+
+
+def simulate(
+    seed: int, number: int, profile: str | None = None, *, plant: Callable[[World], None] | None = None
+) -> Outcome:
+    """Live one call of a run. `plant` puts a fault into the world before anything is made in it."""
+    name = f"{seed}/{number}"
+    rng = Random(f"{name}/plot")
+    chosen = profile or rng.choices([one for one, _ in MIX], [weight for _, weight in MIX])[0]
+    gc.disable()  # what is collected when must not be a matter of how much other memory there is
+    began = time.process_time()
+    try:
+        world = World(name, PROFILES[chosen])
+        if plant is not None:
+            plant(world)
+        plot = _Plot(world, rng, PROFILES[chosen])
+        error = ""
+        try:
+            world.run(plot.live())
+        except Exception as raised:  # noqa: BLE001 (whatever breaks a world is a finding of the simulator)
+            error = f"{world.seconds:.6f} s  the world broke: {raised!r}"
+    finally:
+        gc.enable()
+    violations = [str(violation) for violation in world.violations]
+    if error:
+        violations.append(error)
+    counts = plot.facts.counts + world.journal.counters
+    return Outcome(
+        number, chosen, world.journal.digest(), tuple(violations), frozenset(plot.rows), dict(counts), world.seconds,
+        plot.facts.talk_s, time.process_time() - began,
+    )  # fmt: skip
+
+
+class _Plot:
+    """One world's cast and course."""
+
+    def __init__(self, world: World, rng: Random, profile: Profile) -> None:
+        self.world = world
+        self.rng = rng
+        self.profile = profile
+        self.facts = _Facts()
+        self.rows: set[str] = set()
+        self._main = ""
+
+    async def live(self) -> None:
+        world, rng = self.world, self.rng
+        codecs = (PCMU, PCMA) if rng.random() < 0.6 else (PCMA, PCMU)
+        agent = await self._agent()
+        host = self._host(agent)
+        phone = CallerPhone(world, CALLER, audio=AudioRules(codecs=codecs))
+        async with host, phone:
+            world.lines[AGENT] = host.counters
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._main_call(host, phone, agent))
+                if rng.random() < 0.4:
+                    group.create_task(self._rude_caller())
+                if rng.random() < 0.15:
+                    group.create_task(self._rude_callee(host, agent))
+                if rng.random() < 0.04:
+                    group.create_task(self._drain(host))
+            await world.settle()
+            self.rows.update(str(row) for line in (host.line, phone.line) for row in line.agent.taken)
+            counters = host.counters()
+            if counters["guard"] or counters["failures"]:
+                world.told(
+                    AGENT, "", "raised", {"error": f"guard {counters['guard']}, failures {counters['failures']}"}
+                )
+
+    # The cast
+
+    async def _agent(self) -> Agent:
+        agent = Agent("You take bookings.", greeting=GREETING)
+        rng = self.world.rng
+        slow, quick = Mood(0.15, 0.9, stall=0.02, stall_s=6.0, fail=0.01), Mood(0.02, 0.25, stall=0.01, stall_s=4.0)
+        clerk = Clerk(rng("clerk"), self._seen)
+        self._models = await Models(
+            brain=lambda _: MoodyBrain(clerk, slow, rng("mind")),
+            stt=MoodyStt(ScriptedStt(delay_s=0.0), quick, rng("ear")),
+            tts=MoodyTts(ScriptedTts(delay_s=0.0), quick, rng("voice")),
+        ).prepared(agent)
+        return agent
+
+    def _host(self, agent: Agent) -> Host:
+        listen = tuple((transport, (AGENT, SIP_PORT)) for transport in ("udp", "tcp"))
+        dial = ("sip:*@10.2.0.1", "sip:*@10.3.0.*")
+        return Host(
+            engine=self.world.engine(AGENT),
+            rng=self.world.rng("host"),
+            rules=HostRules(listen=listen, allow=("10.0.0.0/8",), dial=dial, ring_s=12.0),
+            route=lambda called: agent if called in ("agent", "desk") else None,
+            models=self._models,
+            events=self._event,
+        )
+
+    # The course
+
+    async def _main_call(self, host: Host, phone: CallerPhone, agent: Agent) -> None:
+        rng, loop = self.rng, self.world.loop
+        self.facts.began = loop.time()
+        try:
+            if rng.random() < 0.2:
+                ringing = loop.create_task(phone.answers())
+                await host.dial(f"sip:caller@{CALLER}", agent)
+                caller = await ringing
+            else:
+                caller = await phone.calls(f"sip:agent@{AGENT}")
+        except (DialFailed, TimeoutError) as failed:
+            self.facts.counts["not_connected"] += 1
+            self.world.journal.event(loop.now, f"not connected: {failed}")
+            return
+        self._plan_rebinds(phone, caller)
+        await visits(caller, rng)
+        await caller.gone()
+        self.facts.talk_s = loop.time() - self.facts.began
+
+    def _plan_rebinds(self, phone: CallerPhone, caller: Caller) -> None:
+        """Let the caller's NAT move the media port as often as the path's profile says."""
+        rng = self.world.rng("rebinds")
+        rate = self.profile.rebinds_a_minute
+        engine = next(engine for engine in self.world.engines if engine.ip == phone.ip)
+
+        def rebind() -> None:
+            if not caller.over:
+                for port in engine.open_ports:
+                    self.world.network.rebind(engine.local(port))
+
+        if rate:
+            first = rng.expovariate(rate / 60)
+            if first < 120:
+                self.world.loop.at(self.world.loop.now + round(first * SECOND), rebind)
+
+    async def _rude_caller(self) -> None:
+        manner = self.rng.choice((*peers.CALLS_US, *stream_peers.CALLS_US_BY_TCP * 2))
+        await asyncio.sleep(self.rng.uniform(0, 8))
+        kind = stream_peers.StreamPeer if manner in stream_peers.CALLS_US_BY_TCP else peers.Peer
+        ip = NONSENSE if manner is peers.talks_nonsense else PEER
+        peer = kind(self.world, ip, (AGENT, SIP_PORT), self.world.rng("rude"))
+        self.facts.counts[f"rude: {manner.__name__}"] += 1
+        try:
+            await manner(peer)
+        finally:
+            peer.close()
+
+    async def _rude_callee(self, host: Host, agent: Agent) -> None:
+        manner = self.rng.choice((*peers.IS_CALLED, *stream_peers.IS_CALLED_BY_TCP * 2))
+        await asyncio.sleep(self.rng.uniform(0, 8))
+        by_tcp = manner in stream_peers.IS_CALLED_BY_TCP
+        kind = stream_peers.StreamPeer if by_tcp else peers.Peer
+        peer = kind(self.world, "10.3.0.2", (AGENT, SIP_PORT), self.world.rng("rude callee"))
+        self.facts.counts[f"rude: {manner.__name__}"] += 1
+        rudeness = self.world.loop.create_task(_await(manner, peer), name="rude callee")
+        try:
+            await asyncio.sleep(0.001)
+            call = await host.dial("sip:x@10.3.0.2" + (";transport=tcp" if by_tcp else ""), agent)
+            await asyncio.sleep(self.rng.uniform(0.5, 8))
+            await call.hangup()
+        except OffhookError as error:
+            self.world.journal.event(self.world.loop.now, f"rude callee: {error}")
+        await rudeness
+        peer.close()
+
+    async def _drain(self, host: Host) -> None:
+        await asyncio.sleep(self.rng.uniform(0.5, 40))
+        self.facts.counts["drained"] += 1
+        await host.drain(self.rng.uniform(1, 90))
+
+    # What is noted
+
+    def _seen(self, history: History, call: Call) -> None:
+        self._history(history, call)
+
+    def _history(self, history: History, call: Call) -> None:
+        name = call.headers.get("Call-ID", "")
+        self.world.told(AGENT, call.id, "history", {"said": self.world.rewrite(said(history)), "sip_call": name})
+
+    def _event(self, event: CallEvent) -> None:
+        world, counts = self.world, self.facts.counts
+        fields: dict[str, Any] = as_json(event)
+        name, kind = fields.pop("call"), fields.pop("event")
+        fields.pop("t")
+        match event:
+            case Answered():
+                counts["answered"] += 1
+            case Heard():
+                counts["turns"] += 1
+            case Said():
+                counts["said"] += 1
+            case Cut():
+                counts["cuts"] += 1
+            case Digit():
+                counts["keys"] += 1
+            case Ended(reason=reason):
+                counts[f"ended: {reason}"] += 1
+            case _:
+                pass
+        world.told(AGENT, name, kind, fields)
+
+
+async def _await(manner: peers.Manner, peer: peers.Peer) -> None:
+    await manner(peer)
+
+
+__all__ = ["AGENT", "CALLER", "Outcome", "native", "simulate"]
