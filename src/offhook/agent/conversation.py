@@ -15,23 +15,28 @@ without an end.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import assert_never
 
 from offhook import _native as native
 from offhook.agent import inputs, orders
 from offhook.agent.bargein import interrupts
 from offhook.agent.ear import Ear
-from offhook.agent.history import Entry, Heard, History, Keys, ToolUse
+from offhook.agent.history import Entry, Heard, History, Keys
 from offhook.agent.inputs import Input
 from offhook.agent.manners import Manners
 from offhook.agent.mouth import Mouth, Run
 from offhook.agent.orders import Order
+from offhook.agent.patience import Patience
 from offhook.agent.turn import Hearing, expects_digits, hold
-from offhook.agent.waits import Asking, Gathering, after
+from offhook.agent.waits import Waits, after
 from offhook.agent.words import lexicon
 from offhook.core.ids import Turn
 from offhook.core.instants import MILLISECOND, Instant
 from offhook.core.signals import Connected, HungUp
+
+EARLY = 16
+"""Results of tools that are kept though nobody told of the tool: only an error of a brain brings any."""
 
 
 class Conversation:
@@ -61,22 +66,15 @@ class Conversation:
         self._ear = Ear()
         self._mouth = Mouth()
         self._hearing: Hearing | None = None
-        self._asking: Asking | None = None
-        self._gathering: Gathering | None = None
+        self._waits = Waits()
+        self._patience = Patience()
         self._keys = ""
-        self._wishes: list[inputs.Speak | inputs.Ask | inputs.Gather] = []
-        self._awaited: list[int] = []
         self._leaving: inputs.Leave | None = None
         self._early: dict[str, inputs.ToolDone] = {}
-        self._prompts = 0
-        self._fillers = 0
         self._resume = False
         self._news = False
         self._ended_by_us = False
         self._open_at: Instant | None = None
-        self._idle_at: Instant | None = None
-        self._owed_at: Instant | None = None
-        self._owed_since: Instant = 0
         self._keys_at: Instant | None = None
         self._cut_at: Instant | None = None
         self._leave_at: Instant | None = None
@@ -89,16 +87,16 @@ class Conversation:
     @property
     def listening(self) -> bool:
         """Whether the caller's words are wanted now."""
-        return self._hears and (self._replies or self._asking is not None) and not (self._leaving or self._held)
+        return self._hears and (self._replies or self._waits.asking is not None) and not (self._leaving or self._held)
 
     def deadline(self) -> Instant | None:
         """Give when `expire` is due, None while nothing is waited for."""
         if self._over:
             return None
-        hearing, asking, gathering = self._hearing, self._asking, self._gathering
-        times = [self._open_at, self._owed_at, self._keys_at, self._cut_at, self._leave_at]
+        hearing, asking, gathering = self._hearing, self._waits.asking, self._waits.gathering
+        times = [self._open_at, self._patience.owed_at, self._keys_at, self._cut_at, self._leave_at]
         if self._ear.flowing or not self._open:
-            times.append(self._idle_at)
+            times.append(self._patience.idle_at)
             if hearing is not None:
                 times.append(hearing.hold_at)
         if hearing is not None:
@@ -164,9 +162,9 @@ class Conversation:
             case inputs.Failed():
                 self._failed(now, given)
             case inputs.Speak() | inputs.Ask() | inputs.Gather():
-                self._wishes.append(given)
+                self._waits.wishes.append(given)
             case inputs.Await():
-                self._awaited.append(given.ticket)
+                self._waits.awaited.append(given.ticket)
             case inputs.Leave():
                 self._leave(now, given)
             case inputs.Hold():
@@ -177,12 +175,11 @@ class Conversation:
                 self._flowing(now)
             case native.Stalled():
                 self._ear.flowing = False
-                self._idle_at = None
             case native.Ducked():
                 pass  # the verdict runs from the onset of speech; that we are ducked meanwhile needs no answer
             case Connected():
                 self._connected = True
-                self._open_at = now if self._ear.flowing else after(now, self.manners.greeting_wait_ms)
+                self._open_at = after(now, self.manners.greeting_wait_ms)
             case HungUp():
                 self._hung_up(now)
             case _:
@@ -191,8 +188,6 @@ class Conversation:
     def _flowing(self, now: Instant) -> None:
         stalled = not self._ear.flowing
         self._ear.flowing = True
-        if self._connected and not self._open:
-            self._open_at = now
         hearing = self._hearing
         if stalled and hearing is not None and hearing.hold_at is not None:
             # What was lost may have been speech: the whole silence has to be received once more.
@@ -200,26 +195,29 @@ class Conversation:
 
     def _began(self, at: Instant) -> None:
         self._ear.began(at)
-        self._idle_at = None
-        if not self.listening or not self._open:
-            return
+        self._patience.idle_at = None
         hearing = self._hearing
-        over = any(not self._blocked(run) for run in self._mouth.busy)
-        if hearing is None:
-            self._turn = Turn(self._turn + 1)
-            hearing = self._hearing = Hearing(self._turn, at, over)
-            self._out.append(orders.Listen(self._turn))
-        else:
+        if hearing is not None:
             self._drop_speculation(hearing)
             hearing.goes_on()
-            hearing.over = hearing.over or over
+            self._talk_over(hearing, at)
+
+    def _hear(self) -> None:
+        """A turn of the caller begins, where their speech began."""
+        self._turn = Turn(self._turn + 1)
+        self._hearing = Hearing(self._turn, self._ear.changed_at)
+        self._out.append(orders.Listen(self._turn))
+        self._talk_over(self._hearing, self._ear.changed_at)
+
+    def _talk_over(self, hearing: Hearing, at: Instant) -> None:
+        if any(not self._blocked(run) for run in self._mouth.busy):
+            hearing.over = True
         if hearing.over and not hearing.cut:
             hearing.verdict_at = at + self.manners.cut_after_ms * MILLISECOND
 
     def _blocked(self, run: Run) -> bool:
         """Whether a run waits in a tool that waits for the caller: then the caller's words are no interruption."""
-        waits = self._asking is not None or self._gathering is not None
-        return waits and bool(run.tools) and not run.sounding
+        return self._waits.pending and bool(run.tools) and not run.sounding
 
     def _ended(self, now: Instant, at: Instant) -> None:
         self._ear.ended(at)
@@ -253,16 +251,15 @@ class Conversation:
         hearing.hold_at = hearing.paused_at + hold(text, self.manners, self._words, digits_expected=digits)
 
     def _pressed(self, now: Instant, key: str) -> None:
-        self._prompts = 0
-        self._idle_at = None
-        gathering = self._gathering
+        self._patience.stirred()
+        gathering = self._waits.gathering
         if gathering is not None:
             if gathering.run in self._mouth.runs:
                 self._hush(now, [self._mouth.runs[gathering.run]])
             if gathering.press(now, key):
                 self._gathered(whole=True)
             return
-        if not self.listening or not self._open or not self._replies:
+        if not self.listening or not self._open:
             return
         self._hush(now, [run for run in self._mouth.busy if not self._blocked(run)])
         self._mouth.unheard.clear()
@@ -271,40 +268,36 @@ class Conversation:
         self._keys_at = now if key == "#" else after(now, self.manners.keys_wait_ms)
 
     def _tool_done(self, given: inputs.ToolDone) -> None:
-        in_history = next(
-            (one for one in self.history.entries if isinstance(one, ToolUse) and one.call_id == given.call_id), None
-        )
-        waiting = next(
-            (
-                (run, one)
-                for run in self._mouth.runs.values()
-                for one in run.pieces
-                if isinstance(one, ToolUse) and one.call_id == given.call_id
-            ),
-            None,
-        )
-        if in_history is None and waiting is None:
-            if len(self._early) < 16:  # a tool is told of before it can be done but by an error of the brain
+        noted = self.history.tool(given.call_id)
+        run, waiting = self._mouth.tool(given.call_id)
+        known = noted or waiting
+        if known is None:
+            if len(self._early) < EARLY:
                 self._early[given.call_id] = given
             return
-        known = in_history or (waiting[1] if waiting else None)
-        if known is None or known.result is not None:
+        if known.result is not None:
             return
-        done = ToolUse(known.turn, known.call_id, known.name, known.arguments, given.result, given.failed)
-        if in_history is not None:
-            self.history = self.history.with_result(given.call_id, given.result, given.failed)
+        done = replace(known, result=given.result, failed=given.failed)
+        if noted is not None:
+            self.history = self.history.with_result(done)
             self._out.append(orders.Note(done))
         self._mouth.done(done)
-        self._news = self._news or waiting is None or waiting[0].stopped
+        self._news = self._news or run is None or run.stopped
 
     def _failed(self, now: Instant, given: inputs.Failed) -> None:
         hearing = self._hearing
         run = self._mouth.runs.get(given.run)
         if run is None and not (given.stage == "ear" and hearing is not None and hearing.turn == given.turn):
             return
+        if run is not None and not run.committed:
+            # A speculation: the reply is tried once more when the turn is really over.
+            self._out.append(orders.Stop(run.turn, run.number))
+            self._mouth.drop(run.number)
+            if hearing is not None and hearing.run == run.number:
+                hearing.run, hearing.gave_up = 0, hearing.pauses
+            return
         if run is not None:
             self._hush(now, [run])
-            run.committed = True
             if run.ticket:
                 return  # the author's own words: the verb raises, and the author decides
         if self._leaving is None:
@@ -330,7 +323,6 @@ class Conversation:
 
     def _hold(self, on: bool) -> None:
         self._held = on
-        self._idle_at = None
         if on and self._hearing is not None:
             self._close(self._hearing)
 
@@ -338,7 +330,6 @@ class Conversation:
         self.manners = given.manners
         self._words = lexicon(given.language)
         self._replies = given.replies
-        self._prompts = 0
         if given.greeting:
             self._say(given.greeting)
 
@@ -359,10 +350,7 @@ class Conversation:
     def _due(self, now: Instant) -> None:
         hearing = self._hearing
         if self._open_at is not None and now >= self._open_at:
-            self._open_at = None
-            self._open = True
-            if self._greeting:
-                self._say(self._greeting)
+            self._open_up()
         if hearing is not None and hearing.verdict_at is not None and now >= hearing.verdict_at:
             self._cut(now, hearing)
         if self._cut_at is not None and now >= self._cut_at:
@@ -372,14 +360,14 @@ class Conversation:
             self._failed(now, inputs.Failed(hearing.turn, 0, "ear"))
         if self._keys_at is not None and now >= self._keys_at:
             self._keys_end(now)
-        if self._owed_at is not None and now >= self._owed_at:
+        patience = self._patience
+        if patience.owed_at is not None and now >= patience.owed_at:
             self._owed(now)
-        if self._idle_at is not None and now >= self._idle_at and self._ear.flowing:
+        if patience.idle_at is not None and now >= patience.idle_at and self._ear.flowing:
             self._idle(now)
-        asking, gathering = self._asking, self._gathering
+        asking, gathering = self._waits.asking, self._waits.gathering
         if asking is not None and hearing is None and asking.until is not None and now >= asking.until:
-            self._asking = None
-            self._out.append(orders.Settled(asking.ticket, "", whole=False))
+            self._answer("", whole=False)
         if gathering is not None and gathering.until is not None and now >= gathering.until:
             self._gathered(whole=False)
         if self._leave_at is not None and now >= self._leave_at:
@@ -387,21 +375,26 @@ class Conversation:
             for run in self._mouth.busy:
                 self._mouth.stop(run)
 
+    def _open_up(self) -> None:
+        """Media can flow: what waited may be said."""
+        self._open_at = None
+        self._open = True
+        if self._greeting:
+            self._say(self._greeting)
+
     def _owed(self, now: Instant) -> None:
-        self._owed_at = None
         patient = any(run.tools for run in self._mouth.busy)
-        if not patient and now - self._owed_since >= self.manners.give_up_ms * MILLISECOND:
+        if not patient and self._patience.exhausted(now, self.manners):
             self._apologise(now)
             return
-        if self.manners.fillers:
-            self._say(self.manners.fillers[self._fillers % len(self.manners.fillers)])
-            self._fillers += 1
+        filler = self._patience.filler(self.manners)
+        if filler:
+            self._say(filler)
 
     def _idle(self, now: Instant) -> None:
-        self._idle_at = None
-        if self._prompts < len(self.manners.prompts):
-            self._say(self.manners.prompts[self._prompts])
-            self._prompts += 1
+        prompt = self._patience.prompt(self.manners)
+        if prompt is not None:
+            self._say(prompt)
         else:
             self._leave(now, inputs.Leave(self.manners.farewell, "silence"))
 
@@ -409,12 +402,15 @@ class Conversation:
         keys, self._keys, self._keys_at = self._keys, "", None
         if not keys:
             return
-        if self._hearing is None:
-            self._turn = Turn(self._turn + 1)
-            self._note(Keys(self._turn, keys))
-            self._think(now)
-        else:
+        if self._hearing is not None:
             self._note(Keys(self._hearing.turn, keys))  # they speak as well: one answer to both
+            return
+        self._turn = Turn(self._turn + 1)
+        self._note(Keys(self._turn, keys))
+        if self._waits.asking is not None:
+            self._answer(keys, whole=True)
+        else:
+            self._think(now)
 
     # What follows from where we are
 
@@ -422,66 +418,67 @@ class Conversation:
         self._settle(now)
         if self._over or self._ended_by_us:
             return
-        hearing = self._hearing
-        if self._open and self._wishes and self._leaving is None:
-            wishes, self._wishes = self._wishes, []
+        if self._open_at is not None and self._ear.flowing:
+            self._open_up()
+        if self._open and self._leaving is None:
+            wishes, self._waits.wishes = self._waits.wishes, []
             for wish in wishes:
                 self._wish(now, wish)
-        if hearing is not None and hearing.understood and not self._mouth_owes_word():
-            if not hearing.run and hearing.text and self._replies and self._asking is None:
-                hearing.run = self._reply(self.history.plus(Heard(hearing.turn, hearing.text)), hearing.turn)
-            if hearing.hold_at is not None and now >= hearing.hold_at and self._ear.flowing:
-                self._commit(now, hearing)
-        if self._resume and not self._mouth.busy:
-            self._resume = False
-            rest = " ".join(self._mouth.unheard)
-            self._mouth.unheard.clear()
-            if rest and self._hearing is None and not self._leaving:
-                self._say(rest)
+            if self._ear.speaking and self._hearing is None and self.listening:
+                self._hear()
+        if self._hearing is not None:
+            self._consider(now, self._hearing)
         quiet = self._hearing is None and not self._keys_at and not self._ear.speaking
-        if self._news and quiet and not self._mouth.busy and self._replies and not (self._leaving or self._held):
-            self._think(now)
+        if quiet and not self._mouth.busy and not (self._leaving or self._held):
+            self._go_on(now)
         self._reflex()
         if not self._mouth.speaking:
-            for ticket in self._awaited:
+            for ticket in self._waits.awaited:
                 self._out.append(orders.Settled(ticket, "", whole=True))
-            self._awaited.clear()
+            self._waits.awaited.clear()
         if self._leaving is not None and (not self._mouth.speaking or now == self._leave_at):
             self._end(self._leaving.reason)
             return
-        self._watch(now, quiet)
+        free = self._replies and quiet and not self._waits.pending
+        owing = free and bool(self._mouth.busy) and not self._mouth.sounding
+        idle = free and not self._mouth.busy and self._open and self._ear.flowing
+        self._patience.watch(now, self.manners, owing=owing, idle=idle and not (self._leaving or self._held))
+
+    def _consider(self, now: Instant, hearing: Hearing) -> None:
+        """The caller paused and the words are known: answer on trial, and for good once the pause was long enough."""
+        if not hearing.understood or self._cut_at is not None:  # until a cut is told, the history is not what was heard
+            return
+        answers = self._replies and self._waits.asking is None
+        if answers and not hearing.run and hearing.gave_up != hearing.pauses:
+            hearing.run = self._reply(self.history.plus(Heard(hearing.turn, hearing.text)), hearing.turn)
+        if hearing.hold_at is not None and now >= hearing.hold_at and self._ear.flowing:
+            self._commit(now, hearing)
+
+    def _go_on(self, now: Instant) -> None:
+        """Nobody speaks: say what a false alarm kept from the caller, or what a tool has found since."""
+        rest = " ".join(self._mouth.unheard)
+        if self._resume and rest:
+            self._say(rest)
+        elif self._news and self._replies:
+            self._think(now)
+        if self._resume:
+            self._resume = False
+            self._mouth.unheard.clear()
 
     def _end(self, reason: str) -> None:
         """Hang up. Nothing more is said or awaited; only the end of the call is."""
         if not self._ended_by_us:
             self._ended_by_us = True
             self._out.append(orders.End(reason))
-        self._wishes.clear()
-        self._open_at = self._idle_at = self._owed_at = self._keys_at = self._cut_at = self._leave_at = None
-
-    def _mouth_owes_word(self) -> bool:
-        """Whether a cut is still to be told: the history is not what was heard yet."""
-        return self._cut_at is not None
+        self._waits.wishes.clear()
+        self._patience.watch(0, self.manners, owing=False, idle=False)
+        self._open_at = self._keys_at = self._cut_at = self._leave_at = None
 
     def _reflex(self) -> None:
         armed = bool(self._mouth.busy) and self.listening
         if armed != self._armed:
             self._armed = armed
             self._out.append(orders.Arm(self.manners.duck_db if armed else None))
-
-    def _watch(self, now: Instant, quiet: bool) -> None:
-        """Keep the two clocks of silence: ours, while we owe an answer, and the caller's, while they do."""
-        waits = self._asking is not None or self._gathering is not None
-        owing = quiet and bool(self._mouth.busy) and not self._mouth.sounding and not waits and self._replies
-        if not owing:
-            self._owed_at = None
-        elif self._owed_at is None:
-            self._owed_at = after(now, self.manners.filler_after_ms)
-        idle = self._open and quiet and not self._mouth.busy and self._replies and not waits
-        if not idle or self._leaving or self._held or not self._ear.flowing:
-            self._idle_at = None
-        elif self._idle_at is None:
-            self._idle_at = after(now, self.manners.prompt_after_ms)
 
     def _settle(self, now: Instant) -> None:
         for run, entries, over in self._mouth.settle():
@@ -491,11 +488,7 @@ class Conversation:
                 continue
             if run.ticket:
                 self._out.append(orders.Settled(run.ticket, " ".join(run.said), run.whole))
-            asking, gathering = self._asking, self._gathering
-            if asking is not None and asking.run == run.number:
-                asking.until = now + asking.timeout
-            if gathering is not None and gathering.run == run.number and gathering.until is None:
-                gathering.until = now + gathering.timeout
+            self._waits.heard_out(now, run.number)
         if self._cut_at is not None and not any(run.stopped for run in self._mouth.runs.values()):
             self._cut_at = None
 
@@ -510,14 +503,9 @@ class Conversation:
             case inputs.Speak():
                 self._say(wish.text, wish.ticket)
             case inputs.Ask():
-                run = self._say(wish.text) if wish.text else 0
-                timeout = wish.timeout_ms * MILLISECOND
-                self._asking = Asking(wish.ticket, run, timeout, None if run else now + timeout)
+                self._waits.ask(now, wish, self._say(wish.text) if wish.text else 0)
             case inputs.Gather():
-                run = self._say(wish.text) if wish.text else 0
-                timeout = wish.timeout_ms * MILLISECOND
-                until = None if run else now + timeout
-                self._gathering = Gathering(wish.ticket, run, wish.digits, timeout, wish.finish, until=until)
+                self._waits.gather(now, wish, self._say(wish.text) if wish.text else 0)
             case _:
                 assert_never(wish)
 
@@ -529,31 +517,32 @@ class Conversation:
 
     def _reply(self, history: History, turn: Turn) -> int:
         self._run += 1
+        self._news = False
         self._mouth.open(turn, self._run)
         self._out.append(orders.Reply(turn, self._run, history))
         return self._run
 
     def _think(self, now: Instant) -> None:
         """Ask the brain about what is in the history, for good."""
-        self._owed_since = now
-        self._news = False
+        self._patience.owed_since = now
         self._commit_run(self._reply(self.history, self._turn))
 
     def _commit(self, now: Instant, hearing: Hearing) -> None:
         """The caller's turn is over."""
         self._hearing = None
-        self._prompts = 0
+        self._patience.stirred()
+        self._patience.owed_since = now
         self._mouth.unheard.clear()
-        self._resume = self._news = False
+        self._resume = False
+        if not hearing.run and self._replies and self._waits.asking is None:
+            hearing.run = self._reply(self.history.plus(Heard(hearing.turn, hearing.text)), hearing.turn)
         self._note(Heard(hearing.turn, hearing.text))
-        self._owed_since = now
         if hearing.run:
             self._commit_run(hearing.run)
         else:
             self._out.append(orders.Commit(hearing.turn, 0))
-        if self._asking is not None:
-            self._out.append(orders.Settled(self._asking.ticket, hearing.text, whole=True))
-            self._asking = None
+        if self._waits.asking is not None:
+            self._answer(hearing.text, whole=True)
 
     def _commit_run(self, number: int) -> None:
         run = self._mouth.runs[number]
@@ -581,9 +570,7 @@ class Conversation:
         self._close(hearing)
         if hearing.cut:
             self._resume = True
-        asking = self._asking
-        if asking is not None and asking.until is not None:
-            asking.until = now + asking.timeout
+        self._waits.again(now)
 
     def _close(self, hearing: Hearing) -> None:
         self._drop_speculation(hearing)
@@ -596,8 +583,13 @@ class Conversation:
             self._mouth.drop(hearing.run)
             hearing.run = 0
 
+    def _answer(self, text: str, *, whole: bool) -> None:
+        asking, self._waits.asking = self._waits.asking, None
+        if asking is not None:
+            self._out.append(orders.Settled(asking.ticket, text, whole))
+
     def _gathered(self, *, whole: bool) -> None:
-        gathering, self._gathering = self._gathering, None
+        gathering, self._waits.gathering = self._waits.gathering, None
         if gathering is None:
             return
         if gathering.keys:

@@ -9,7 +9,7 @@ stays, whatever was heard of the sentences around it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from offhook.core.ids import Turn
@@ -71,13 +71,18 @@ class History:
         """Give a history with more entries at its end."""
         return History(self.entries + entries)
 
-    def with_result(self, call_id: str, result: str, failed: bool) -> History:
-        """Give a history in which the tool with this id is done."""
+    def tool(self, call_id: str) -> ToolUse | None:
+        """Give the use of a tool by its id."""
+        for entry in self.entries:
+            if isinstance(entry, ToolUse) and entry.call_id == call_id:
+                return entry
+        return None
+
+    def with_result(self, done: ToolUse) -> History:
+        """Give a history in which this tool is done."""
         return History(
             tuple(
-                replace(entry, result=result, failed=failed)
-                if isinstance(entry, ToolUse) and entry.call_id == call_id
-                else entry
+                done if isinstance(entry, ToolUse) and entry.call_id == done.call_id else entry
                 for entry in self.entries
             )
         )

@@ -146,6 +146,14 @@ class Mouth:
         run.tools.add(given.call_id)
         return use
 
+    def tool(self, call_id: str) -> tuple[Run | None, ToolUse | None]:
+        """Give the use of a tool by its id, and the run that began it, if that is not over."""
+        for run in self.runs.values():
+            for one in run.pieces:
+                if isinstance(one, ToolUse) and one.call_id == call_id:
+                    return run, one
+        return None, None
+
     def done(self, given: ToolUse) -> None:
         """A tool is done: its piece, if it is not in the history yet, gets the result."""
         for run in self.runs.values():

@@ -21,6 +21,7 @@ class Hearing:
     """A turn of the caller that is being heard.
 
     `over`: it began over our voice. `cut`: it stopped our voice. `run`: the speculative reply to it, 0 if none.
+    `gave_up`: the pause at which a speculation failed.
     """
 
     turn: Turn
@@ -32,6 +33,7 @@ class Hearing:
     text: str = ""
     text_pause: int = 0
     run: int = 0
+    gave_up: int = 0
     verdict_at: Instant | None = None
     hold_at: Instant | None = None
     words_by: Instant | None = None

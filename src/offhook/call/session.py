@@ -16,6 +16,7 @@ import asyncio
 import contextvars
 import json
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, assert_never
@@ -88,6 +89,7 @@ class Session:
         self._ticket = 0
         self._first_sounds: dict[int, Turn] = {}
         self._audio: list[Feed[bytes]] = []
+        self._first: deque[bytes] | None = None if isinstance(agent, Agent) else deque(maxlen=AUDIO_PIECES)
         self._timer: asyncio.TimerHandle | None = None
         self._due: Instant | None = None
         self._caught_up = False
@@ -183,6 +185,8 @@ class Session:
                 self._listening.hear(event)
                 for feed in self._audio:
                     feed.put(event.pcm)
+                if self._first is not None:
+                    self._first.append(event.pcm)
             case native.Room():
                 self.mouthpiece.room()
             case native.Marked():
@@ -475,6 +479,10 @@ class Session:
     def audio(self) -> Feed[bytes]:
         """Open a reader of the caller's audio."""
         feed: Feed[bytes] = Feed(AUDIO_PIECES, newest=True)
+        # A script that wants to hear hears from the first packet on, though it began a little after it.
+        for pcm in self._first or ():
+            feed.put(pcm)
+        self._first = None
         if self.ended is not None:
             feed.close()
         else:

@@ -85,6 +85,8 @@ class PydanticBrain:
 
     def __init__(self, agent: Agent, llm: Model | str | None = None) -> None:
         self._tools = dict(agent.tools)
+        if not isinstance(agent.brain, pydantic_ai.Agent):
+            self._tools.setdefault("hang_up", AgentTool(hang_up, "hang_up"))
         self._language = lexicon(agent.language)
         tools = [_tool(tool) for tool in self._tools.values()]
         capability = _OfACall(self)
@@ -215,6 +217,11 @@ class _OfACall(AbstractCapability[Call]):
         error: Exception,
     ) -> Any:
         raise ToolFailed(as_text(error)) from error
+
+
+async def hang_up(call: Call) -> None:
+    """End the call. Say goodbye first, and only when the caller said goodbye or wants nothing more."""
+    await call.hangup()
 
 
 def ask_first(name: str, arguments: Mapping[str, Any]) -> str:
