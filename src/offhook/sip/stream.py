@@ -23,19 +23,31 @@ class StreamParser:
     `pings` counts the double CRLFs that asked for a single one back (RFC 5626); the reader of the count answers them.
     """
 
-    __slots__ = ("_buffer", "_need", "pings")
+    __slots__ = ("_buffer", "_fault", "_need", "_searched", "pings")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._need = 0
+        self._searched = 0
+        self._fault: Malformed | None = None
         self.pings = 0
 
     def push(self, data: bytes) -> list[bytes]:
-        """Take bytes; give the messages that are whole now, in order. Malformed where the stream makes no sense."""
+        """Take bytes; give the messages that are whole now, in order. Malformed where the stream makes no sense.
+
+        What was whole before the fault is given first: then the next call (with no bytes, if there are none) raises.
+        """
+        if self._fault is not None:
+            raise self._fault
         self._buffer += data
         out: list[bytes] = []
-        while (message := self._cut()) is not None:
-            out.append(message)
+        try:
+            while (message := self._cut()) is not None:
+                out.append(message)
+        except Malformed as fault:
+            self._fault = fault
+            if not out:
+                raise
         return out
 
     def _blank(self) -> None:
@@ -55,8 +67,9 @@ class StreamParser:
         buffer = self._buffer
         if len(buffer) < max(self._need, 5):
             return None
-        end = buffer.find(b"\r\n\r\n")
+        end = buffer.find(b"\r\n\r\n", self._searched)
         if end < 0:
+            self._searched = max(len(buffer) - 3, 0)  # so that a head in single bytes is not searched over and over
             if len(buffer) > HEAD_LIMIT:
                 raise Malformed("size", "a head that does not end", 513)
             return None
@@ -66,7 +79,7 @@ class StreamParser:
         if len(buffer) < total:
             self._need = total
             return None
-        self._need = 0
+        self._need = self._searched = 0
         message = bytes(buffer[:total])
         del buffer[:total]
         return message

@@ -1,0 +1,60 @@
+"""Fuzz the reader of session descriptions, and the answer to what it accepts. See `oracle`."""
+
+from __future__ import annotations
+
+import atheris
+from oracle import fuzz, planted
+
+with atheris.instrument_imports(include=["offhook.sip", "offhook.core"]):
+    from offhook.core.errors import ProtocolError
+    from offhook.sip.offer import accept_answer, answer_offer, make_offer
+    from offhook.sip.sdp import Session, parse_sdp
+
+
+def read(data: bytes) -> Session:
+    session = parse_sdp(data)
+    if planted() and len(session.media) > 1:
+        # The fault: a reader that knows one stream only.
+        return Session(session.lines, session.media[:1])
+    return session
+
+
+def target(data: bytes) -> None:
+    try:
+        session = read(data)
+    except ProtocolError:
+        return
+    written = bytes(session)
+    assert read(written) == session
+    assert bytes(read(written)) == written
+    assert written.count(b"m=") >= len(session.media)
+    assert written.count(b"\nm=") == (b"\n" + data.replace(b"\r", b"\n")).count(b"\nm=")
+    try:
+        answer, plan = answer_offer(session, address="192.0.2.1", port=9000, session_id=1, version=1)
+    except ProtocolError as error:
+        if error.code != 488:
+            raise AssertionError("a refusal with another code") from error
+    else:
+        assert len(answer.media) == len(session.media)
+        assert len([media for media in answer.media if media.port]) == 1
+        assert parse_sdp(bytes(answer)) == answer
+        back = accept_answer(session, answer)
+        assert back.send[1] == plan.send[1]
+        assert plan.ptime_ms in range(10, 61)
+    ours = make_offer(address="192.0.2.1", port=9000, session_id=1, version=1)
+    try:
+        accept_answer(ours, session)
+    except ProtocolError as error:
+        if error.code != 488:
+            raise AssertionError("a refusal with another code") from error
+
+
+SEEDS = (
+    b"v=0\r\no=- 7 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n",
+    b"v=0\r\no=- 7 1 IN IP6 ::1\r\ns=-\r\nt=0 0\r\na=sendonly\r\nm=audio 4000/2 RTP/AVPF 8 96 13\r\nc=IN IP6 ::1\r\n"
+    b"a=rtpmap:96 telephone-event/8000\r\na=fmtp:96 0-15\r\na=ptime:30\r\na=maxptime:40\r\na=rtcp:4009\r\na=mid:0\r\n"
+    b"a=rtcp-mux\r\n",
+)
+
+if __name__ == "__main__":
+    fuzz(target, SEEDS)

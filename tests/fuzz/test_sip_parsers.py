@@ -1,0 +1,35 @@
+"""Every parser of the SIP room under libFuzzer: clean for as long as asked, and a planted fault is found."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+TARGETS = ("sip", "sdp", "stream", "grammar")
+
+pytest.importorskip("atheris", reason="atheris has no wheel for this Python or machine", exc_type=ImportError)
+
+
+def run(target: str, *options: str, within_s: float) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(HERE / f"fuzz_{target}.py"), *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=within_s, check=False)
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("target", TARGETS)
+def test_nothing_is_found(target, fuzz_seconds):
+    done = run(target, f"-max_total_time={round(fuzz_seconds)}", within_s=fuzz_seconds + 90)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "DONE" in done.stderr
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_planted_fault_is_found(target, fuzz_seconds):
+    done = run(target, "--plant", f"-max_total_time={max(60, round(fuzz_seconds))}", within_s=fuzz_seconds + 150)
+    assert done.returncode != 0
+    assert "Uncaught Python exception" in done.stdout + done.stderr
