@@ -13,6 +13,7 @@ import contextlib
 import io
 import wave
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from typing import cast
 
 import openai
 from openai import AsyncOpenAI
@@ -152,11 +153,13 @@ class OpenAiTts:
             async with self._client.audio.speech.with_streaming_response.create(
                 model=self._model, voice=voice, input=sentence, response_format="pcm"
             ) as response:
-                async for piece in response.iter_bytes(SPEECH_RATE_HZ // 5 * 2):
-                    whole = odd + piece
-                    odd = whole[len(whole) // 2 * 2 :]
-                    if len(whole) > 1:
-                        yield whole[: len(whole) // 2 * 2]
+                body = cast("AsyncGenerator[bytes]", response.iter_bytes(SPEECH_RATE_HZ // 5 * 2))
+                async with contextlib.aclosing(body):
+                    async for piece in body:
+                        whole = odd + piece
+                        odd = whole[len(whole) // 2 * 2 :]
+                        if len(whole) > 1:
+                            yield whole[: len(whole) // 2 * 2]
 
 
 @contextlib.contextmanager

@@ -78,6 +78,16 @@ class Worker:
         """The process that runs now, None while there is none."""
         return self._process.pid if self._process is not None and self._up.is_set() else None
 
+    @property
+    def in_flight(self) -> int:
+        """How many requests the process has."""
+        return len(self._open)
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a slot."""
+        return self._waiting
+
     async def start(self) -> None:
         """Start the process and wait until its model is loaded. ModelError, with its last words, if it is not."""
         if self._life is None:

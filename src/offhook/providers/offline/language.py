@@ -73,6 +73,8 @@ def _digits(words: list[str]) -> list[str]:
 def _number_at(words: list[str], at: int) -> tuple[int, int]:
     """Read the number word that begins at `at`: its value and how many words it takes (0: none)."""
     value, used = _below_hundred(words, at)
+    if _word(words, at) == "a" and _word(words, at + 1) == "hundred":
+        value, used = 1, 1
     if not used:
         return 0, 0
     if value < 10 and _word(words, at + used) == "hundred":

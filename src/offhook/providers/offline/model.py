@@ -106,7 +106,8 @@ def _replay(messages: Sequence[ModelMessage], dialogue: Dialogue) -> Act | None:
                         act = dialogue.hear(_text(part))
                     case ToolReturnPart():
                         failed = part.outcome not in ("success", "interrupted")
-                        act = dialogue.done(part.tool_name, part.model_response_str(), failed=failed)
+                        told = part.content if isinstance(part.content, str) else part.model_response_str()
+                        act = dialogue.done(part.tool_name, told, failed=failed)
                     case _:
                         pass
         else:

@@ -70,7 +70,10 @@ _CLOCKS: tuple[tuple[str, bool], ...] = (
     (rf"{_AT} half (?P<halfto>\d{{1,2}}){_PART}", True),
     (rf"{_AT} (?P<hmm>\d{{3,4}}){_NOT_PEOPLE}{_PART}", True),
     (rf"{_AT} {_HOUR}{_NOT_PEOPLE}{_PART}", True),
-    (rf"{_HOUR} (?:in the (?P<part>morning|afternoon|evening)|at (?P<night>night)|(?P<tonight>tonight))", True),
+    (
+        rf"(?<!for )(?<!of ){_HOUR} (?:in the (?P<part>morning|afternoon|evening)|at (?P<night>night)|(?P<tonight>tonight))",
+        True,
+    ),
     (r"(?P<word>noon|midday|midnight)", True),
     (rf"half (?P<halfto>\d{{1,2}}){_PART}", False),
     (rf"(?P<hmm>\d{{3,4}}){_PART}", False),
@@ -190,7 +193,7 @@ def telephone(words: list[str]) -> Found | None:
 _NAME_CUES = re.compile(
     r"\b(?:my name is|my name's|the name is|the name's|name is|name's|under the name of|under the name|in the name of|"
     r"under|this is|i am|i'm|it is|it's|that's|call me|for|by)"
-    r"\s+((?:(?:mister|mr|mrs|ms|miss|doctor|dr)\.?\s+)?[^,.;:!?]+)",
+    r"\s+(?=((?:(?:mister|mr|mrs|ms|miss|doctor|dr)\.?\s+)?[^,.;:!?]+))",
     re.IGNORECASE,
 )
 _ASKING = re.compile(r"\s*(?:what|when|where|who|how|why|which|do|does|are|can|could|is there|never)\b", re.IGNORECASE)
@@ -242,8 +245,7 @@ def _leading_name(text: str, *, capitals: bool) -> str:
     """Take up to three words from the beginning that can be a name."""
     taken: list[str] = []
     for word in re.findall(r"[^\W\d_]+(?:['-][^\W\d_]+)*|\S", text):
-        plain_word = plain(word)
-        usable = len(plain_word) == 1 and plain_word[0].replace("'", "").isalpha()
+        usable = all(part.replace("'", "").isalpha() for part in plain(word) or ["."])
         usable = usable and not {word.lower(), word.lower().split("'")[0]} & _NOT_NAMES
         if not usable or (capitals and not word[0].isupper()) or len(taken) == 3:
             break
