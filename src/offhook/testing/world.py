@@ -59,6 +59,7 @@ class World:
         self.lines: dict[str, Callable[[], Mapping[str, int]]] = {}
         """The counters of each machine's user agent, by address: `calls` and `transactions` must come to nothing."""
         self._remains: dict[str, list[str]] = {}
+        self._broken: Exception | None = None
         self.loop.set_exception_handler(self._unhandled)
 
     def rng(self, name: str) -> Random:
@@ -78,7 +79,11 @@ class World:
     def told(self, host: str, call: str, event: str, data: Mapping[str, Any]) -> None:
         """Take what a host reports of a call."""
         self.journal.event(self.loop.now, f"{host} {call} {event} {sorted(data.items())}")
-        self.watch.told(self.loop.now, host, call, event, data)
+        try:
+            self.watch.told(self.loop.now, host, call, event, data)
+        except Exception as error:
+            self._broken = self._broken or error  # who reports must not swallow what a checker stumbled over
+            raise
         for listener in self.listeners:
             listener(host, call, event, data)
 
@@ -89,6 +94,8 @@ class World:
 
     async def _live(self, main: Coroutine[Any, Any, _T]) -> _T:
         result = await main
+        if self._broken is not None:
+            raise self._broken
         closed = self._found()
         closed["address"] = [f"{ip}:{port}" for ip, port in self.network.bound]
         for kind, names in closed.items():

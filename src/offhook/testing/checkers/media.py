@@ -180,7 +180,7 @@ class PlayedOut(_PlayClock):
 
     def sip_left(self, now: Instant, source: Address, destination: Address, message: Sip, data: bytes) -> None:
         """Learn from our SDP which port a call has; at its first BYE the queue of an agent must be empty."""
-        port = _AUDIO_PORT.search(data)
+        port = AUDIO_PORT.search(data)
         if port is not None:
             self._media[source[0], message.call] = (source[0], int(port[1]))
         key = (source[0], message.call)
@@ -192,7 +192,7 @@ class PlayedOut(_PlayClock):
             self.broken(now, f"{source[0]} hung up with {queue.queued / 8:.0f} ms of its words unheard")
 
 
-_AUDIO_PORT: Final = re.compile(rb"\r\nm=audio (\d+) ")
+AUDIO_PORT: Final = re.compile(rb"\r\nm=audio (\d+) ")
 
 
 class Hushed(Checker):

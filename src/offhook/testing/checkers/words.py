@@ -11,9 +11,9 @@ import numpy.typing as npt
 from offhook.core.instants import Instant
 from offhook.core.media import Address
 from offhook.testing.checkers.base import Checker, is_agent
-from offhook.testing.checkers.media import FIRST_DYNAMIC
+from offhook.testing.checkers.media import AUDIO_PORT, FIRST_DYNAMIC
 from offhook.testing.spelled import Reader, fold
-from offhook.testing.wire import Rtp
+from offhook.testing.wire import Rtp, Sip
 
 
 class HistoryIsHeard(Checker):
@@ -30,6 +30,7 @@ class HistoryIsHeard(Checker):
     def __init__(self) -> None:
         super().__init__()
         self._readers: dict[Address, Reader] = {}
+        self._media: dict[tuple[str, str], int] = {}
 
     def rtp_left(self, now: Instant, source: Address, destination: Address, packet: Rtp) -> None:
         """Read along."""
@@ -45,12 +46,31 @@ class HistoryIsHeard(Checker):
         """Compare a call's history with what its port sent."""
         if event != "history":
             return
-        reader = self._readers.get((host, int(data["rtp_port"])))
-        left = reader.text if reader is not None else ""
+        port = self._media.get((host, data["sip_call"]))
+        if port is not None:
+            self._compare(now, host, data["said"], self._text((host, port)))
+            return
+        # A call that we placed does not know its SIP name: then one of the ports must have said it.
+        spoken = [self._text(address) for address in self._readers if address[0] == host] or [""]
+        self._compare(
+            now, host, data["said"], next((text for text in spoken if _holds(text, data["said"])), spoken[-1])
+        )
+
+    def sip_left(self, now: Instant, source: Address, destination: Address, message: Sip, data: bytes) -> None:
+        """Learn which port a call has."""
+        port = AUDIO_PORT.search(data)
+        if port is not None:
+            self._media[source[0], message.call] = int(port[1])
+
+    def _text(self, address: Address) -> str:
+        reader = self._readers.get(address)
+        return "" if reader is None else reader.text
+
+    def _compare(self, now: Instant, host: str, said: list[tuple[str, bool]], left: str) -> None:
         at = 0
         cuts = 0
         count = 0
-        for text, whole in data["said"]:
+        for text, whole in said:
             words = fold(text)
             found = left.find(words, at)
             if found < 0:
@@ -62,6 +82,17 @@ class HistoryIsHeard(Checker):
         unwritten = len(left.split()) - count
         if unwritten > self.LOST_IN_A_CUT * (cuts + 1):
             self.broken(now, f"{host}: {unwritten} words left that the history lacks, at {cuts} cuts: {left!r}")
+
+
+def _holds(left: str, said: list[tuple[str, bool]]) -> bool:
+    at = 0
+    for text, _ in said:
+        words = fold(text)
+        found = left.find(words, at)
+        if found < 0:
+            return False
+        at = found + len(words)
+    return True
 
 
 def _mu_law() -> npt.NDArray[np.int16]:
