@@ -47,7 +47,7 @@ class Screen:
         if self._status is not None:
             self._status.update(Text(what, style="dim"))
         else:
-            self._console.print(f"… {what}")
+            self._console.print(f"… {what}", soft_wrap=True)
 
     def calling(self) -> None:
         """Begin the clock of the call."""

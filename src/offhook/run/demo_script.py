@@ -5,6 +5,7 @@
     … what time …                          At 7 o'clock, please.
     … name …                               The name is Anna, please.
     … is that right?                       Yes, that is right.
+    Booked: … (over it)                    Sorry, one question. Is there free parking?
     … anything else?                       (a key) No, thank you. Goodbye.
 
 The caller knows its wish and what comes over the line, nothing else. What it does not understand it answers with what
@@ -21,12 +22,22 @@ from typing import Literal
 from offhook.run.words import spelled, words
 
 NAMES = (
-    *("Anna", "Sarah", "Julia", "Peter", "Thomas", "Daniel", "Robert", "Emma", "Martin", "Victoria", "Michael"),
-    *("Rebecca", "Samuel", "David", "Alice", "George", "Charlotte"),
+    *("Anna", "Sarah", "Julia", "Peter", "Thomas", "Daniel", "Robert", "Emma", "Victoria", "Michael", "Rebecca"),
+    *("Samuel", "Alice", "George"),
+)
+"""Names that a telephone line does not turn into others; which names a recogniser knows is its own story."""
+
+QUESTIONS = (
+    "Sorry, one question. Is there free parking?",
+    "Sorry, one question. When are you open?",
+    "Sorry, one question. Do you have vegan dishes?",
 )
 
 Where = Literal["greeting", "readback", "booked"]
 """Which of the agent's utterances is interrupted."""
+
+_AFTER_MS: dict[Where, tuple[int, int]] = {"greeting": (600, 1400), "readback": (1200, 3000), "booked": (1800, 2800)}
+"""How much of an utterance the caller listens to before it speaks over it, in ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,7 @@ class Wish:
     hour: str
     at: str
     key: str
+    question: str
     interrupt: Where
     after_ms: int
 
@@ -61,12 +73,13 @@ def wish(seed: int) -> Wish:
         hour=f"half past {spelled(hour)[0]}" if half else f"{hour} o'clock",
         at=f"{hour + 12}:{30 if half else 0:02d}",
         key=rng.choice("0123456789"),
-        interrupt=rng.choice(("greeting", "readback", "booked")),
-        after_ms=rng.randrange(700, 1500, 50),
+        question=rng.choice(QUESTIONS),
+        interrupt=(where := rng.choice(tuple(_AFTER_MS))),
+        after_ms=rng.randrange(*_AFTER_MS[where], 50),
     )
 
 
-Topic = Literal["opening", "people", "time", "name", "yes", "goodbye"]
+Topic = Literal["opening", "people", "time", "name", "yes", "question", "goodbye"]
 
 
 @dataclass(slots=True)
@@ -89,6 +102,7 @@ class Caller:
             "time": f"At {wish.hour}, please.",
             "name": f"The name is {wish.name}, please.",
             "yes": "Yes, that is right.",
+            "question": wish.question,
             "goodbye": "No, thank you. Goodbye.",
         }
 
@@ -103,7 +117,7 @@ class Caller:
         """Give what to say instead of listening on."""
         self.interrupted = True
         after: dict[Topic | None, Topic] = {None: "opening", "name": "yes"}
-        return self._say(after.get(self.last, "goodbye"))
+        return self._say(after.get(self.last, "question"))
 
     def answer(self, heard: str) -> Topic | None:
         """Give what to say to what the agent said; None after the goodbye, which has no answer."""

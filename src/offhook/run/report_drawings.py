@@ -117,6 +117,9 @@ def _captions(row: int, turns: Sequence[Turn], who: str) -> list[str]:
     for number, turn in enumerate(own):
         x = _x(turn.began_s, row)
         edge = _x(own[number + 1].began_s, row) - 10 if number + 1 < len(own) else WIDTH - RIGHT
+        if edge - x < 110.0:  # too narrow to be read: written back from the edge
+            parts += _flush_right(turn, edge)
+            continue
         width = max(60.0, min(edge - x, max((turn.ended_s - turn.began_s) * SCALE, 240.0)))
         lines = wrapped(turn.text, max(8, int(width / _LETTER)), _LINES)
         top = AXIS - WAVE - 12 - 16 * (len(lines) - 1) if who == "caller" else AXIS + WAVE + 20
@@ -125,6 +128,16 @@ def _captions(row: int, turns: Sequence[Turn], who: str) -> list[str]:
             for line, text in enumerate(lines)
         ]
     return parts
+
+
+def _flush_right(turn: Turn, edge: float) -> list[str]:
+    lines = wrapped(turn.text, 32, _LINES)
+    top = AXIS - WAVE - 12 - 16 * (len(lines) - 1) if turn.who == "caller" else AXIS + WAVE + 20
+    return [
+        f'<text class="words-{turn.who}" font-size="12.5" text-anchor="end" x="{edge:.1f}" y="{top + 16 * line:.1f}">'
+        f"{escape(text)}</text>"
+        for line, text in enumerate(lines)
+    ]
 
 
 def wrapped(text: str, letters: int, lines: int) -> list[str]:
