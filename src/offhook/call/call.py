@@ -104,7 +104,7 @@ class Call:
     @property
     def timeline(self) -> list[TurnTimes]:
         """Where the time of each turn went."""
-        return list(self._session.timeline.values())
+        return list(self._session.reports.timeline.values())
 
     @property
     def quality(self) -> Sequence[native.Quality]:
@@ -186,9 +186,9 @@ class Call:
         try:
             await self.leg.transfer(target)
         except TransferFailed as failed:
-            self._session.report_transfer(target, failed.code)
+            self._session.reports.transfer(target, failed.code)
             raise
-        self._session.report_transfer(target, 200)
+        self._session.reports.transfer(target, 200)
         self._session.tell(inputs.Leave("", "transferred"))
         await self._session.over.wait()
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import json
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -24,19 +23,19 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, assert_never
 from offhook import _native as native
 from offhook.agent import inputs, orders
 from offhook.agent.conversation import Conversation
-from offhook.agent.history import Entry, Heard, Keys, Said, ToolUse
 from offhook.agent.manners import Manners
 from offhook.call import events
-from offhook.call.agents import NOT_DONE, Agent, AgentFunction, AgentLike
+from offhook.call.agents import Agent, AgentFunction, AgentLike
 from offhook.call.feed import Feed
 from offhook.call.leg import AudioLeg, LegEvent
 from offhook.call.listening import Listening
 from offhook.call.models import Models
 from offhook.call.mouthpiece import Mouthpiece
+from offhook.call.outcome import as_text, failure
+from offhook.call.reports import Reports
 from offhook.call.speaking import Speaking
-from offhook.call.timeline import TurnTimes
-from offhook.core.errors import CallEnded, ConfigError, OffhookError
-from offhook.core.ids import Turn, redacted
+from offhook.core.errors import CallEnded, ConfigError
+from offhook.core.ids import Turn
 from offhook.core.instants import MILLISECOND, SECOND, Instant
 from offhook.core.signals import Connected, HungUp
 
@@ -68,9 +67,8 @@ class Session:
     ) -> None:
         self.leg = leg
         self.models = models
-        self.listener = listener
         self.mouthpiece = Mouthpiece(leg)
-        self.timeline: dict[Turn, TurnTimes] = {}
+        self.reports = Reports(leg.info.id, listener)
         self.quality: list[native.Quality] = []
         self.digits = ""
         self.ended: events.Ended | None = None
@@ -87,11 +85,11 @@ class Session:
         self._verbs: dict[int, asyncio.Future[tuple[str, bool]]] = {}
         self._sounds: dict[int, asyncio.Future[Speaking]] = {}
         self._ticket = 0
-        self._first_sounds: dict[int, Turn] = {}
         self._audio: list[Feed[bytes]] = []
         self._first: deque[bytes] | None = None if isinstance(agent, Agent) else deque(maxlen=AUDIO_PIECES)
         self._timer: asyncio.TimerHandle | None = None
         self._due: Instant | None = None
+        self._served: Instant = 0
         self._caught_up = False
         self._reason: str | None = None
         self._cast(agent)
@@ -121,7 +119,7 @@ class Session:
     async def run(self) -> events.Ended:
         """Answer, converse until the end, wind up."""
         info = self.leg.info
-        self._report(events.Incoming(self.time, info.id, info.caller, info.called, info.direction))
+        self.reports.tell(events.Incoming(self.time, info.id, info.caller, info.called, info.direction))
         try:
             if info.direction == "inbound":
                 try:
@@ -144,9 +142,9 @@ class Session:
         return self.ended
 
     async def _wind_up(self) -> None:
-        if self.ended is None:
-            self.tell(HungUp(self.now, 500, self._reason or "cancelled"))
+        if self.ended is None:  # we were cancelled, or broke: the far end must not be left hanging
             await self.leg.hangup(500)
+            self.tell(HungUp(self.now, 500, self._reason or "cancelled"))
         if self._timer is not None:
             self._timer.cancel()
         for task in list(self._tasks):
@@ -190,7 +188,7 @@ class Session:
             case native.Room():
                 self.mouthpiece.room()
             case native.Marked():
-                self._first_sound_sent(event.utterance)
+                self.reports.first_sound_sent(event.utterance)
             case native.Taped():
                 if self._tape is not None:
                     self._tape(event)
@@ -198,18 +196,18 @@ class Session:
                 self.quality.append(event)
             case native.Digit():
                 self.digits += event.key
-                self._report(events.Digit(self.time, self.leg.info.id, event.key))
+                self.reports.tell(events.Digit(self.time, self.leg.info.id, event.key))
                 self.tell(event)
             case native.Cut():
-                self._report(events.Cut(self.time, self.leg.info.id, event.heard_ms))
+                self.reports.tell(events.Cut(self.time, self.leg.info.id, event.heard_ms))
                 self.tell(event)
             case native.SpeechEnded():
                 self.tell(event)
-                times = self.timeline.get(self.conversation.turn)
+                times = self.reports.timeline.get(self.conversation.turn)
                 if times is not None and times.decided is None:
                     times.speech_ended = event.at
             case Connected():
-                self._report(events.Answered(self.time, self.leg.info.id))
+                self.reports.tell(events.Answered(self.time, self.leg.info.id))
                 self.tell(event)
                 if not isinstance(self.agent, Agent):
                     self.start(self.agent)
@@ -235,7 +233,7 @@ class Session:
         return self.models.tts is not None or self.manners.apology in self.models.rendered
 
     def _transcribed(self, given: inputs.Transcribed) -> None:
-        times = self.timeline.get(given.turn)
+        times = self.reports.timeline.get(given.turn)
         if times is not None and given.pause is not None and times.decided is None:
             times.transcribed = self.now
         self.tell(given)
@@ -250,7 +248,7 @@ class Session:
         if isinstance(given, HungUp):
             reason = self._reason if self._reason and given.reason == "hangup" else given.reason
             self.ended = events.Ended(self.time, self.leg.info.id, reason, given.code)
-            self._report(self.ended)
+            self.reports.tell(self.ended)
             self.over.set()
         self._rearm()
 
@@ -263,7 +261,9 @@ class Session:
             self._timer = None
         self._due = due
         if due is not None:
-            self._timer = self._loop.call_at(due / SECOND, self._expire)
+            # A deadline that stays where it is after it was served is a fault of ours: it must not stop the loop.
+            when = due if due > self._served else self.now + MILLISECOND
+            self._timer = self._loop.call_at(when / SECOND, self._expire)
 
     def _expire(self) -> None:
         due, self._timer = self._due, None
@@ -276,6 +276,7 @@ class Session:
             return
         self._caught_up = False
         self._due = None
+        self._served = due
         for order in self.conversation.expire(now):
             self._carry_out(order)
         self._rearm()
@@ -285,19 +286,19 @@ class Session:
     def _carry_out(self, order: orders.Order) -> None:
         match order:
             case orders.Listen(turn=turn):
-                self.timeline[turn] = TurnTimes(turn)
+                self.reports.of(turn)
                 self._listening.begin(turn, self.now)
                 self._watch(self._listening.run(turn), partial(self._ear_done, turn))
             case orders.Transcribe(turn=turn, pause=pause):
                 self._listening.pause(turn, pause)
             case orders.Forget(turn=turn):
                 self._listening.end(turn)
-                self.timeline.pop(turn, None)
+                self.reports.timeline.pop(turn, None)
             case orders.Reply():
                 self._reply(order)
             case orders.Commit(turn=turn, run=run):
                 self._listening.end(turn)
-                times = self.timeline.setdefault(turn, TurnTimes(turn))
+                times = self.reports.of(turn)
                 times.decided = self.now
                 if run in self._runs:
                     self._runs[run].committed.set()
@@ -312,7 +313,7 @@ class Session:
             case orders.Restore():
                 self.leg.restore()
             case orders.Note(entry=entry):
-                self._note(entry)
+                self.reports.note(entry)
             case orders.Settled(ticket=ticket, text=text, whole=whole):
                 verb = self._verbs.pop(ticket, None)
                 if verb is not None and not verb.done():
@@ -325,17 +326,17 @@ class Session:
 
     def _reply(self, order: orders.Reply) -> None:
         assert self._brain is not None
-        run = self._runs[order.run] = Speaking(order.turn, order.run, self)
+        run = self._runs[order.run] = Speaking(order.turn, order.run, self.tell, self.reports)
         context = contextvars.copy_context()
         context.run(_RUN.set, run)
         thoughts = self._brain.reply(order.history, self._call)
-        times = self.timeline.setdefault(order.turn, TurnTimes(order.turn))
+        times = self.reports.of(order.turn)
         times.first_token = None
         run.tasks.append(self._watch(run.think(thoughts), partial(self._run_done, run, "brain"), context))
         self._speak(run)
 
     def _say(self, order: orders.Say) -> None:
-        run = self._runs[order.run] = Speaking(order.turn, order.run, self)
+        run = self._runs[order.run] = Speaking(order.turn, order.run, self.tell, self.reports)
         run.ticket = order.ticket
         waiting = self._sounds.pop(order.ticket, None)
         if waiting is not None:
@@ -375,11 +376,11 @@ class Session:
         self._tasks.pop(task, None)
 
     def _ear_done(self, turn: Turn, task: asyncio.Task[None]) -> None:
-        if _failure(task, "ear") is not None:
+        if failure(task, "ear") is not None:
             self._soon(inputs.Failed(turn, 0, "ear"))
 
     def _run_done(self, run: Speaking, stage: Literal["brain", "voice"], task: asyncio.Task[None]) -> None:
-        error = _failure(task, stage)
+        error = failure(task, stage)
         if error is not None:
             verb = self._verbs.pop(run.ticket, None) if run.ticket else None
             if verb is not None and not verb.done():
@@ -391,63 +392,6 @@ class Session:
     def _soon(self, given: inputs.Input) -> None:
         # From a task's own callback: the orders that follow may cancel that very run.
         self._loop.call_soon(self.tell, given)
-
-    # What listeners hear of
-
-    def _report(self, event: events.CallEvent) -> None:
-        if self.listener is not None:
-            self.listener(event)
-
-    def _note(self, entry: Entry) -> None:
-        call, t = self.leg.info.id, self.time
-        match entry:
-            case Heard():
-                self._report(events.Heard(t, call, entry.text, entry.turn))
-            case Said():
-                self._report(events.Said(t, call, entry.text, entry.turn, entry.whole))
-            case ToolUse():
-                if entry.result is not None and not entry.result.startswith(NOT_DONE):
-                    self._report(events.Tool(t, call, entry.name, entry.arguments, entry.result, entry.failed))
-            case Keys():
-                pass  # each key was told as it was pressed
-            case _:
-                assert_never(entry)
-
-    def report_transfer(self, to: str, code: int) -> None:
-        """Tell the listeners what came of a transfer."""
-        self._report(events.Transfer(self.time, self.leg.info.id, to, code))
-
-    def first_token(self, turn: Turn) -> None:
-        """The brain began to answer."""
-        self.timeline.setdefault(turn, TurnTimes(turn)).first_token = self.now
-
-    def first_audio(self, turn: Turn, utterance: int) -> None:
-        """The first audio of a run is being queued."""
-        times = self.timeline.setdefault(turn, TurnTimes(turn))
-        if times.first_audio_queued is None:
-            times.first_audio_queued = self.now
-            self._first_sounds[utterance] = turn
-
-    def _first_sound_sent(self, utterance: int) -> None:
-        turn = self._first_sounds.pop(utterance, None)
-        if turn is None:
-            return
-        times = self.timeline[turn]
-        times.first_audio_sent = self.now
-        if times.speech_ended is None:
-            return
-        since = times.since_speech_ms
-        self._report(
-            events.Timed(
-                self.time,
-                self.leg.info.id,
-                turn,
-                since(times.transcribed),
-                since(times.decided),
-                since(times.first_token),
-                since(times.first_audio_sent),
-            )
-        )
 
     # What the verbs need
 
@@ -544,28 +488,4 @@ async def _await(work: Awaitable[_T]) -> _T:
 
 
 def _ignore(task: asyncio.Task[None]) -> None:
-    _failure(task, "leg")
-
-
-def _failure(task: asyncio.Task[None], stage: str) -> BaseException | None:
-    if task.cancelled():
-        return None
-    error = task.exception()
-    if isinstance(error, OffhookError):
-        _log.warning("%s failed: %s", stage, redacted(str(error)))
-    elif error is not None:
-        _log.error("%s broke", stage, exc_info=error)
-    return error
-
-
-def as_text(value: object) -> str:
-    """Give a tool's result, or its error, as a model reads it."""
-    if isinstance(value, BaseException):
-        told = getattr(value, "message", None)  # errors that are made to be read by a model
-        if isinstance(told, str) and told:
-            return told
-        text = str(value) or type(value).__name__
-        return text if isinstance(value, OffhookError) else f"{type(value).__name__}: {text}"
-    if value is None:
-        return "Done."
-    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    failure(task, "leg")

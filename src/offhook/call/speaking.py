@@ -12,34 +12,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from offhook.agent import inputs
 from offhook.agent.sentences import Sentences, split
 from offhook.call.feed import Feed, closing
 from offhook.call.mouthpiece import Mouthpiece
 from offhook.call.protocols import Speech, Thought, ToolBegan, ToolDone, Tts
+from offhook.call.reports import Reports
 from offhook.core.errors import ConfigError
 from offhook.core.ids import Turn
 
 SENTENCES = 400
 """Sentences of one run that wait for the voice; no reply is as long."""
-
-
-class Told(Protocol):
-    """What a run tells of itself."""
-
-    def tell(self, given: inputs.Input) -> None:
-        """Give the conversation an input."""
-        ...
-
-    def first_token(self, turn: Turn) -> None:
-        """The brain's first piece of text."""
-        ...
-
-    def first_audio(self, turn: Turn, utterance: int) -> None:
-        """The first audio is being queued."""
-        ...
 
 
 class _Break:
@@ -52,14 +37,15 @@ _BREAK = _Break()
 class Speaking:
     """A run of the conversation, carried out."""
 
-    def __init__(self, turn: Turn, number: int, told: Told) -> None:
+    def __init__(self, turn: Turn, number: int, tell: Callable[[inputs.Input], None], reports: Reports) -> None:
         self.turn = turn
         self.number = number
         self.ticket = 0
         self.committed = asyncio.Event()
         self.stopped = asyncio.Event()
         self.tasks: list[asyncio.Task[None]] = []
-        self._told = told
+        self._tell = tell
+        self._reports = reports
         self._feed: Feed[tuple[int, str] | _Break] = Feed(SENTENCES)
         self._sentence = 0
         self._fresh = True
@@ -76,7 +62,7 @@ class Speaking:
                     case str():
                         if self._fresh:
                             self._fresh = False
-                            self._told.first_token(self.turn)
+                            self._reports.first_token(self.turn)
                         self._phrase(cutter.push(thought))
                     case ToolBegan():
                         self._phrase(cutter.flush())
@@ -85,13 +71,13 @@ class Speaking:
                             self._phrase(split(thought.saying))
                         self._feed.put(_BREAK)
                         self._spoke = False
-                        self._told.tell(
+                        self._tell(
                             inputs.ToolBegan(
                                 self.turn, self.number, thought.call_id, thought.name, dict(thought.arguments)
                             )
                         )
                     case ToolDone():
-                        self._told.tell(inputs.ToolDone(self.turn, thought.call_id, thought.result, thought.failed))
+                        self._tell(inputs.ToolDone(self.turn, thought.call_id, thought.result, thought.failed))
                     case _:
                         assert_never(thought)
         self._phrase(cutter.flush())
@@ -106,7 +92,7 @@ class Speaking:
     def _phrase(self, sentences: list[str]) -> None:
         for text in sentences:
             self._spoke = True
-            self._told.tell(inputs.Phrased(self.turn, self.number, self._sentence, text))
+            self._tell(inputs.Phrased(self.turn, self.number, self._sentence, text))
             self._feed.put((self._sentence, text))
             self._sentence += 1
 
@@ -132,7 +118,7 @@ class Speaking:
                 raise ConfigError("there is no voice: configure one ([models] tts), or play audio yourself")
             else:
                 await self._sound(tts.speak(self._stretch(first, numbers), voice=voice), numbers, mouthpiece)
-        self._told.tell(inputs.Replied(self.turn, self.number))
+        self._tell(inputs.Replied(self.turn, self.number))
 
     async def _stretch(self, first: tuple[int, str], numbers: list[int]) -> AsyncIterator[str]:
         numbers.append(first[0])
@@ -159,11 +145,11 @@ class Speaking:
                     length += len(piece.pcm) * 500 / piece.rate_hz
                     words = piece.words or words
                     number = numbers[min(sentence, len(numbers) - 1)]
-                    self._told.tell(
+                    self._tell(
                         inputs.Voiced(self.turn, self.number, number, utterance, round(length), words, piece.last)
                     )
                     if begins:
-                        self._told.first_audio(self.turn, utterance)
+                        self._reports.first_audio(self.turn, utterance)
                     await mouthpiece.play(utterance, piece.pcm, piece.rate_hz, marked=begins)
         finally:
             if utterance:

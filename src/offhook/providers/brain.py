@@ -42,8 +42,8 @@ from offhook.agent.history import Heard, History, Keys, Said, ToolUse
 from offhook.agent.words import lexicon, says_no
 from offhook.call.agents import NOT_DONE, Agent, AgentTool
 from offhook.call.call import Call
+from offhook.call.outcome import as_text
 from offhook.call.protocols import Thought, ToolBegan, ToolDone
-from offhook.call.session import as_text
 from offhook.core.errors import ConfigError, ProviderError
 
 ON_THE_PHONE = (
@@ -84,21 +84,22 @@ class PydanticBrain:
     """A Pydantic AI agent as a Brain."""
 
     def __init__(self, agent: Agent, llm: Model | str | None = None) -> None:
+        mind = cast(object, agent.brain)
         self._tools = dict(agent.tools)
-        if not isinstance(agent.brain, pydantic_ai.Agent):
+        if not isinstance(mind, pydantic_ai.Agent):
             self._tools.setdefault("hang_up", AgentTool(hang_up, "hang_up"))
         self._language = lexicon(agent.language)
         tools = [_tool(tool) for tool in self._tools.values()]
         capability = _OfACall(self)
-        if isinstance(agent.brain, pydantic_ai.Agent):
-            theirs = cast("pydantic_ai.Agent[Call, Any]", agent.brain)
+        if isinstance(mind, pydantic_ai.Agent):
+            theirs = cast("pydantic_ai.Agent[Call, Any]", mind)
             self.model = _model(theirs.model if theirs.model is not None else llm)
             self._agent = theirs
             self._extras: dict[str, Any] = {"capabilities": [capability], "model": self.model}
             if tools:
                 self._extras["toolsets"] = [FunctionToolset(tools)]
         else:
-            self.model = _model(agent.brain if agent.brain is not None else llm)
+            self.model = _model(mind if mind is not None else llm)
             instructions = [agent.instructions] if agent.instructions else []
             if self.model.system != _OFFLINE:
                 instructions.append(ON_THE_PHONE)

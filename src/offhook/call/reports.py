@@ -1,0 +1,93 @@
+"""What a call's listeners hear, and where the time of each turn went."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import assert_never
+
+from offhook.agent.history import Entry, Heard, Keys, Said, ToolUse
+from offhook.call import events
+from offhook.call.agents import NOT_DONE
+from offhook.call.timeline import TurnTimes
+from offhook.core.ids import CallId, Turn
+from offhook.core.instants import SECOND, Instant
+
+
+class Reports:
+    """Tells one listener of one call, on the loop's clock."""
+
+    def __init__(self, call: CallId, listener: events.CallEvents | None) -> None:
+        self.timeline: dict[Turn, TurnTimes] = {}
+        self._call = call
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self._first_sounds: dict[int, Turn] = {}
+
+    def tell(self, event: events.CallEvent) -> None:
+        """Tell an event."""
+        if self._listener is not None:
+            self._listener(event)
+
+    def note(self, entry: Entry) -> None:
+        """Tell what is new in the history."""
+        call, t = self._call, self._loop.time()
+        match entry:
+            case Heard():
+                self.tell(events.Heard(t, call, entry.text, entry.turn))
+            case Said():
+                self.tell(events.Said(t, call, entry.text, entry.turn, entry.whole))
+            case ToolUse():
+                if entry.result is not None and not entry.result.startswith(NOT_DONE):
+                    self.tell(events.Tool(t, call, entry.name, entry.arguments, entry.result, entry.failed))
+            case Keys():
+                pass  # each key was told as it was pressed
+            case _:
+                assert_never(entry)
+
+    def transfer(self, to: str, code: int) -> None:
+        """Tell what came of a transfer."""
+        self.tell(events.Transfer(self._loop.time(), self._call, to, code))
+
+    # The times of a turn
+
+    def of(self, turn: Turn) -> TurnTimes:
+        """Give the times of a turn."""
+        times = self.timeline.get(turn)
+        if times is None:
+            times = self.timeline[turn] = TurnTimes(turn)
+        return times
+
+    def first_token(self, turn: Turn) -> None:
+        """The brain began to answer."""
+        self.of(turn).first_token = self._now()
+
+    def first_audio(self, turn: Turn, utterance: int) -> None:
+        """The first audio of a run is being queued."""
+        times = self.of(turn)
+        if times.first_audio_queued is None:
+            times.first_audio_queued = self._now()
+            self._first_sounds[utterance] = turn
+
+    def first_sound_sent(self, utterance: int) -> None:
+        """The first packet of an utterance left: where it is the first of its turn, its delays are known."""
+        turn = self._first_sounds.pop(utterance, None)
+        times = self.timeline.get(turn) if turn is not None else None
+        if turn is None or times is None:
+            return
+        times.first_audio_sent = self._now()
+        if times.speech_ended is not None:
+            since = times.since_speech_ms
+            self.tell(
+                events.Timed(
+                    self._loop.time(),
+                    self._call,
+                    turn,
+                    since(times.transcribed),
+                    since(times.decided),
+                    since(times.first_token),
+                    since(times.first_audio_sent),
+                )
+            )
+
+    def _now(self) -> Instant:
+        return round(self._loop.time() * SECOND)
