@@ -126,6 +126,7 @@ class SipLeg:
         self._change: asyncio.Future[None] | None = None
         self._transfer: asyncio.Future[tuple[int, str]] | None = None
         self._silence: asyncio.TimerHandle | None = None
+        self._flowing = False
         self._final_counters: Mapping[str, int] = {}
 
     # Making one
@@ -357,17 +358,21 @@ class SipLeg:
 
     def _heard(self, event: native.Event) -> None:
         if isinstance(event, native.Stalled):
+            self._flowing = False
             self._watch(max(0.0, self._line.audio.silence_s - 1.0))  # Stalled comes a second into the silence
-        elif isinstance(event, native.Flowing) and self._silence is not None:
-            self._silence.cancel()
-            self._silence = None
+        elif isinstance(event, native.Flowing):
+            self._flowing = True
+            if self._silence is not None:
+                self._silence.cancel()
+                self._silence = None
         self._inbox.put(event)
 
     def _watch(self, patience_s: float) -> None:
         if self._silence is not None:
             self._silence.cancel()
         self._silence = None
-        if self._plan is not None and self._plan.receiving and self._state == "up":
+        # Media may flow before the ACK comes, and all through a re-INVITE: then Stalled will say when it stops.
+        if self._plan is not None and self._plan.receiving and self._state == "up" and not self._flowing:
             self._silence = asyncio.get_running_loop().call_later(patience_s, self._stalled)
 
     def _stalled(self) -> None:

@@ -119,6 +119,8 @@ class Caller:
         self.phone = phone
         self.leg = leg
         self.ended: HungUp | None = None
+        self.keys = ""
+        """Every key that the far end pressed."""
         self._loop = asyncio.get_running_loop()
         self._reader = Reader()
         self._taken = 0
@@ -232,6 +234,9 @@ class Caller:
                         self._stir()
                 case native.Played():
                     self._played[event.utterance] = True
+                    self._stir()
+                case native.Digit():
+                    self.keys += event.key
                     self._stir()
                 case native.Room():
                     self._room.set()
