@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import TypeVar
 
 import pytest
 
 from offhook.providers import Pause, Speech, Stt, Transcript, Tts
 
 DEADLINE_S = 60
+T = TypeVar("T")
 
 
 async def check_tts(tts: Tts) -> None:
@@ -68,7 +70,7 @@ async def it_speaks_the_first_before_it_has_the_second(tts: Tts) -> None:
         yield "Goodbye."
 
     numbers: list[int] = []
-    async with contextlib.aclosing(tts.speak(sentences())) as speech:
+    async with closing(tts.speak(sentences())) as speech:
         async for piece in speech:
             numbers.append(piece.sentence)
             heard.set()
@@ -82,7 +84,7 @@ async def it_gives_nothing_but_an_end_for_what_has_no_words(tts: Tts) -> None:
 
 async def it_can_be_closed_in_the_middle_and_used_again(tts: Tts) -> None:
     tasks = own_tasks()
-    async with contextlib.aclosing(tts.speak(_these("This is a sentence that nobody hears to its end."))) as speech:
+    async with closing(tts.speak(_these("This is a sentence that nobody hears to its end."))) as speech:
         await anext(speech)
     await no_more_than(tasks)
     assert (await spoken(tts, "Hello there."))[-1].last
@@ -104,7 +106,7 @@ async def it_hears_all_of_the_turn_at_each_pause(stt: Stt, speech: bytes, words:
 
     event = asyncio.Event()
     finals: list[Transcript] = []
-    async with contextlib.aclosing(stt.listen(audio(event))) as transcripts:
+    async with closing(stt.listen(audio(event))) as transcripts:
         async for transcript in transcripts:
             if transcript.pause is not None:
                 finals.append(transcript)
@@ -144,7 +146,7 @@ async def it_stops_listening_when_closed(stt: Stt, speech: bytes) -> None:
         read.set()
         await asyncio.Event().wait()
 
-    async with contextlib.aclosing(stt.listen(endless())) as transcripts:
+    async with closing(stt.listen(endless())) as transcripts:
         await anext(transcripts)
         await read.wait()
     await no_more_than(tasks)
@@ -153,6 +155,12 @@ async def it_stops_listening_when_closed(stt: Stt, speech: bytes) -> None:
 def own_tasks() -> set[asyncio.Task[object]]:
     """The tasks that are not a fake server's, which serves from the same loop."""
     return {task for task in asyncio.all_tasks() if task.get_name() != "fake server"}
+
+
+def closing(source: AsyncIterator[T]) -> contextlib.aclosing[AsyncGenerator[T]]:
+    """Close a provider's generator at the end; that it is one is part of the protocol."""
+    assert isinstance(source, AsyncGenerator)
+    return contextlib.aclosing(source)
 
 
 async def no_more_than(tasks: set[asyncio.Task[object]]) -> None:

@@ -16,7 +16,8 @@ class Whisper:
     """The embedded `Stt`. English only; audio at 8 or 16 kHz."""
 
     def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+        self.worker = worker
+        """The process, to be asked how it is."""
         self.cpu_ms = 0.0
         """CPU time of the last transcription, in ms, exact while one ran at a time."""
 
@@ -34,16 +35,16 @@ class Whisper:
 
     async def check(self) -> None:
         """Load the model, if it is not. ModelError if it does not load."""
-        await self._worker.start()
+        await self.worker.start()
 
     async def close(self) -> None:
         """End the worker."""
-        await self._worker.close()
+        await self.worker.close()
 
     async def transcribe(self, pcm: bytes, rate_hz: int = 8000) -> str:
         """Transcribe one stretch of audio. ProviderError if the worker fails."""
         text = ""
-        answers = self._worker.ask({"rate_hz": rate_hz}, pcm)
+        answers = self.worker.ask({"rate_hz": rate_hz}, pcm)
         async with contextlib.aclosing(answers):
             async for frame in answers:
                 text = frame.head.get("text", text)
