@@ -44,7 +44,7 @@ const MANY: usize = 24;
 const MODERATION: i64 = MS;
 /// Audio alone wakes Python at most this often.
 const AUDIO_WAKE: i64 = 2 * MS;
-/// Commands that are taken at a time between looks at the clock.
+/// Commands that are obeyed between looks at the deadlines.
 const COMMANDS_AT_ONCE: usize = 64;
 /// The longest sleep while ports are open: commands of audio do not wake the thread.
 const LONGEST_SLEEP: i64 = 20 * MS;
@@ -225,6 +225,8 @@ impl Engine {
                         socket.set_nonblocking(true)?;
                         ask_receive_buffer(socket, RECEIVE_BUFFER);
                         mark_as_voice(socket);
+                        // What came before the pair was ours was meant for somebody else.
+                        while socket.recv_from(&mut [0; 1]).is_ok() {}
                     }
                     return Ok((rtp, rtcp, port));
                 }
@@ -461,6 +463,8 @@ impl Driver {
     fn sockets(&mut self) {
         self.looked = now();
         self.poll.look(&mut self.ready);
+        // What was said before a packet was sent is obeyed before it is taken.
+        self.commands();
         let mut ready = std::mem::replace(&mut self.ready, Ready::new(0));
         for token in ready.tokens() {
             if token == WAKE_TOKEN {
@@ -529,9 +533,13 @@ impl Driver {
     // ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     fn commands(&mut self) {
-        for _ in 0..COMMANDS_AT_ONCE {
+        // No more than were there, so that a busy caller can't keep us from the clock.
+        for n in 0..self.lane.commands.len() {
             let Some(command) = self.lane.commands.pop() else { return };
             self.obey(command);
+            if n % COMMANDS_AT_ONCE == COMMANDS_AT_ONCE - 1 {
+                self.deadlines();
+            }
         }
     }
 
@@ -576,10 +584,6 @@ impl Driver {
             self.seats.push(None);
             self.seats.len() - 1
         });
-        // What came before the port was ours was meant for somebody else.
-        for socket in [&rtp, &rtcp] {
-            while socket.recv_from(&mut self.buffer[..]).is_ok() {}
-        }
         let token = index as u64;
         // Only the kernel's limit of watches can refuse; such a port is deaf, and the call says `Stalled` at once.
         drop(self.poll.add(rtp.as_raw_fd(), token));

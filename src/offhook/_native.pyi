@@ -47,7 +47,7 @@ class SpeechEnded:
 
 @final
 class Digit:
-    """A key was pressed, told once and at its first packet (RFC 4733). `duration_ms`: as long as it had lasted by then."""
+    """A key was pressed, told once, at its first packet (RFC 4733). `duration_ms`: how long it had lasted by then."""
 
     def __init__(self, port: int, seq: int, at: int, key: str, duration_ms: int = 0) -> None: ...
     port: Final[int]
@@ -248,7 +248,7 @@ class Port:
 
     def events(self) -> list[Event]: ...
     def counters(self) -> dict[str, int]:
-        """Counts by reason: `sent`, `lost`, `concealed`, `underruns`, `dropped_*` for every reason …
+        """Counts by reason: `sent`, `lost`, `concealed`, `underruns`, `dropped_*` for every reason, and more.
 
         `given` is what was given to `datagram`: the sum of all `received_*` and `dropped_*`. `received` is the sum of
         the `received_*`.
@@ -330,7 +330,7 @@ def decode(codec: str, payload: bytes) -> bytes:
     """Decode "PCMU" or "PCMA" to 8 kHz PCM."""
 
 class Loss:
-    """The simple concealment as a stage of its own, for benches: push payload frames of 160 samples, None for a hole."""
+    """The simple concealment as a stage of its own: push frames of 160 samples, None for a hole."""
 
     def __init__(self) -> None: ...
     def push(self, pcm: bytes | None) -> bytes: ...

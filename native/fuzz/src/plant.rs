@@ -1,0 +1,51 @@
+//! Faults put round the parsers, to show that the targets find faults. Each is one that a parser could really have.
+
+use std::sync::OnceLock;
+
+use _native::dtmf::Event;
+use _native::event::Kind;
+use _native::rtcp::Compound;
+use _native::rtp::Packet;
+
+/// Whether this run was asked to fail.
+fn planted() -> bool {
+    static PLANTED: OnceLock<bool> = OnceLock::new();
+    *PLANTED.get_or_init(|| std::env::var_os("OFFHOOK_PLANT").is_some_and(|value| value == "1"))
+}
+
+/// Padding behind a header extension is counted one too many.
+#[must_use]
+pub fn in_rtp(mut packet: Packet<'_>) -> Packet<'_> {
+    let padded = packet.extension.is_some_and(|(_, words)| !words.is_empty()) && !packet.padding.is_empty();
+    if planted() && padded && !packet.payload.is_empty() {
+        packet.payload = &packet.payload[..packet.payload.len() - 1];
+    }
+    packet
+}
+
+/// The 24 bits of cumulative loss are read without their sign.
+#[must_use]
+pub fn in_rtcp(mut compound: Compound) -> Compound {
+    if planted() {
+        for block in compound.reports.iter_mut().flat_map(|report| &mut report.blocks) {
+            block.cumulative_lost &= 0xFF_FFFF;
+        }
+    }
+    compound
+}
+
+/// The R bit of a star's last packet is taken for volume.
+#[must_use]
+pub fn in_event(mut event: Event) -> Event {
+    if planted() && event.code == 10 && event.end && event.reserved {
+        event.reserved = false;
+        event.volume |= 0x40;
+    }
+    event
+}
+
+/// A pressed `#` is lost on its way out.
+#[must_use]
+pub fn in_port(kind: &Kind) -> bool {
+    planted() && matches!(kind, Kind::Digit { key: '#', .. })
+}

@@ -1,0 +1,313 @@
+//! A whole Port, fed with the life of a call: what the network sends, what Python asks for, and the clock.
+//!
+//! A life is a list of steps. Packets are mostly well formed and in sequence, or the fuzzer would stay at the latch
+//! for ever; raw bytes come too. The clock moves as an engine would move it, with lateness.
+
+use std::net::SocketAddr;
+
+use _native::codec::Law;
+use _native::dtmf;
+use _native::event::Sink;
+use _native::feed::Feed;
+use _native::listening::Mode;
+use _native::plan::Plan;
+use _native::port::{Port, KEYS_MOST, KEY_MOST_MS};
+use _native::resample::RATES;
+use _native::rtcp::{Compound, Report, ReportBlock, SenderInfo};
+use _native::rtp::Packet;
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+
+use crate::watch::Watch;
+
+const MS: i64 = 1_000_000;
+/// Ours.
+const SSRC: u32 = 0x0FF0_0001;
+/// Steps of a life, and ticks of a step.
+const STEPS_MOST: usize = 300;
+const TICKS_MOST: u8 = 60;
+/// Payload types that the plans agree to, and one that they don't.
+const AUDIO: [u8; 3] = [0, 8, 96];
+const KEY: u8 = 101;
+const NOISE: u8 = 13;
+
+/// Where a datagram comes from.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum From {
+    Agreed,
+    Nat,
+    Stranger,
+    Six,
+}
+
+/// What a packet carries.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Load {
+    Audio { law: u8, level: u8, ms: u8 },
+    Key { code: u8, end: bool, duration: u16, same: bool },
+    Noise { level: u8 },
+    Other { payload_type: u8, length: u8 },
+}
+
+/// Where a packet stands in its sequence.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Order {
+    Next,
+    Skip(u8),
+    Back(u8),
+    Anywhere(u16, u32),
+}
+
+/// One thing that happens.
+#[derive(Arbitrary, Debug)]
+pub enum Step {
+    Packets { from: From, stream: u8, order: Order, load: Load, many: u8 },
+    Raw { from: From, rtcp: bool, data: Vec<u8> },
+    Report { from: From, rtcp: bool, stream: u8, sender: bool, about: u8, lost: (u8, i32), times: (u32, u32), bye: bool },
+    Tick { many: u8, late_ms: u16 },
+    Wait { ms: u16 },
+    Play { utterance: u8, rate: u8, samples: u16, level: u8 },
+    End { utterance: u8 },
+    Mark { utterance: u8 },
+    Hush,
+    Arm { depth: Option<u8> },
+    Restore,
+    Press { code: u8, many: u8, duration_ms: u16, gap_ms: u16 },
+    Configure { remote: Option<From>, rtcp: bool, law: u8, keys: bool, ptime: u8, flags: u8 },
+    Listen { mode: u8 },
+    Tape { on: bool },
+}
+
+/// A call from its first step to its last.
+#[derive(Arbitrary, Debug)]
+pub struct Life {
+    sequence: u16,
+    timestamp: u32,
+    steps: Vec<Step>,
+}
+
+/// A stream of the far end.
+#[derive(Clone, Copy, Default)]
+struct Far {
+    sequence: u16,
+    timestamp: u32,
+}
+
+struct World {
+    now: i64,
+    port: Port,
+    feed: Feed,
+    sink: Sink,
+    watch: Watch,
+    plan: Option<Plan>,
+    generation: u64,
+    mark: u64,
+    far: [Far; 3],
+}
+
+/// Live through `life`, and hold the port against its laws at every step.
+///
+/// # Panics
+/// Where one is broken.
+pub fn check(life: Life) {
+    let mut world = World {
+        now: 1_000_000 * MS,
+        port: Port::new(7, SSRC, life.sequence, life.timestamp, "fuzz"),
+        feed: Feed::default(),
+        sink: Sink::default(),
+        watch: Watch::new(7, SSRC, life.sequence),
+        plan: None,
+        generation: 0,
+        mark: 0,
+        far: [Far { sequence: 65_530, timestamp: u32::MAX - 1000 }; 3],
+    };
+    for step in life.steps.into_iter().take(STEPS_MOST) {
+        world.step(step);
+        world.watch.look(&world.port, world.plan.as_ref(), &mut world.sink);
+    }
+    world.port.close(world.now, &mut world.sink);
+    world.watch.look(&world.port, world.plan.as_ref(), &mut world.sink);
+}
+
+impl World {
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Packets { from, stream, order, load, many } => {
+                for n in 0..=many % 16 {
+                    let order = if n == 0 { order } else { Order::Next };
+                    self.packet(from, usize::from(stream % 3), order, load);
+                }
+            }
+            Step::Raw { from, rtcp, data } => self.datagram(&data, from, rtcp),
+            Step::Report { from, rtcp, stream, sender, about, lost, times, bye } => {
+                let data = report(stream % 3, sender, about, lost, times, bye);
+                self.datagram(&data, from, rtcp);
+            }
+            Step::Tick { many, late_ms } => {
+                for _ in 0..=many % TICKS_MOST {
+                    self.tick(i64::from(late_ms) * MS / 8);
+                }
+            }
+            Step::Wait { ms } => self.now += i64::from(ms) * MS,
+            Step::Play { utterance, rate, samples, level } => self.play(utterance, rate, samples, level),
+            Step::End { utterance } => {
+                let tail = self.feed.finish(u64::from(utterance));
+                self.port.end(self.now, u64::from(utterance), tail);
+            }
+            Step::Mark { utterance } => {
+                self.mark += 1;
+                self.port.mark(self.now, u64::from(utterance), self.mark);
+            }
+            Step::Hush => self.port.hush(self.now, &mut self.sink),
+            Step::Arm { depth } => self.port.arm(depth.map(|depth| f32::from(depth % 101))),
+            Step::Restore => self.port.restore(self.now),
+            Step::Press { code, many, duration_ms, gap_ms } => {
+                let keys = vec![code % 16; 1 + usize::from(many) % KEYS_MOST.min(4)];
+                let duration = u32::from(duration_ms).clamp(20, KEY_MOST_MS);
+                self.port.press(self.now, &keys, duration, u32::from(gap_ms).min(KEY_MOST_MS));
+            }
+            Step::Configure { remote, rtcp, law, keys, ptime, flags } => {
+                self.generation += 1;
+                let plan = plan(remote, rtcp, law, keys, ptime, flags);
+                self.port.configure(self.now, self.generation, plan.clone());
+                self.plan = Some(plan);
+            }
+            Step::Listen { mode } => {
+                self.port.listen([Mode::All, Mode::Speech, Mode::None][usize::from(mode % 3)]);
+            }
+            Step::Tape { on } => self.port.tape(on, &mut self.sink),
+        }
+    }
+
+    /// Do what is due, as late as `late`.
+    fn tick(&mut self, late: i64) {
+        let Some(due) = self.port.deadline() else {
+            return;
+        };
+        self.now = self.now.max(due) + late;
+        self.port.tick(self.now, &mut self.sink);
+        let next = self.port.deadline();
+        assert!(next.is_none_or(|next| next > self.now), "after a tick at {} {next:?} is due", self.now);
+        self.watch.look(&self.port, self.plan.as_ref(), &mut self.sink);
+    }
+
+    fn play(&mut self, utterance: u8, rate: u8, samples: u16, level: u8) {
+        let utterance = u64::from(utterance);
+        let rate_hz = RATES[usize::from(rate) % RATES.len()];
+        let stale = self.port.is_stale(utterance);
+        let pcm = vec![i16::from(level) * 100; usize::from(samples)];
+        let taken = self.port.play_through(&mut self.feed, self.now, utterance, &pcm, rate_hz, &mut self.sink);
+        let taken = taken.expect("the rate is one of ours");
+        assert!(taken <= pcm.len());
+        if !stale {
+            self.watch.give(utterance, taken, rate_hz);
+        }
+    }
+
+    fn packet(&mut self, from: From, stream: usize, order: Order, load: Load) {
+        let far = &mut self.far[stream];
+        let (payload_type, payload, samples) = payload(load);
+        match order {
+            Order::Next => {}
+            Order::Skip(many) => {
+                far.sequence = far.sequence.wrapping_add(u16::from(many));
+                far.timestamp = far.timestamp.wrapping_add(160 * u32::from(many));
+            }
+            Order::Back(many) => far.sequence = far.sequence.wrapping_sub(u16::from(many)),
+            Order::Anywhere(sequence, timestamp) => *far = Far { sequence, timestamp },
+        }
+        let (sequence, timestamp) = (far.sequence, far.timestamp);
+        far.sequence = sequence.wrapping_add(1);
+        far.timestamp = timestamp.wrapping_add(samples);
+        let ssrc = ssrc_of(stream);
+        let mut data = Vec::new();
+        let packet = Packet { payload_type, sequence, timestamp, ssrc, payload: &payload, ..Packet::default() };
+        packet.build(&mut data);
+        self.datagram(&data, from, false);
+        self.now += i64::from(samples) * MS / 8;
+    }
+
+    fn datagram(&mut self, data: &[u8], from: From, rtcp: bool) {
+        let mut source = address(from);
+        source.set_port(source.port() + u16::from(rtcp));
+        self.port.datagram(self.now, data, source, rtcp, &mut self.sink);
+    }
+}
+
+fn ssrc_of(stream: usize) -> u32 {
+    [0xA1, 0xB2, SSRC][stream % 3]
+}
+
+fn address(from: From) -> SocketAddr {
+    match from {
+        From::Agreed => SocketAddr::from(([192, 0, 2, 1], 4000)),
+        From::Nat => SocketAddr::from(([198, 51, 100, 9], 61_000)),
+        From::Stranger => SocketAddr::from(([203, 0, 113, 66], 5004)),
+        From::Six => SocketAddr::from(([0x2001, 0xDB8, 0, 0, 0, 0, 0, 1], 4000)),
+    }
+}
+
+/// The type, the bytes, and how far the timestamp goes on.
+fn payload(load: Load) -> (u8, Vec<u8>, u32) {
+    match load {
+        Load::Audio { law, level, ms } => {
+            let samples = 8 * (1 + usize::from(ms) % 60);
+            // A buzz that a gate may take for a voice.
+            let payload: Vec<u8> = (0..samples).map(|n| if n / 20 % 2 == 0 { level } else { level ^ 0x80 }).collect();
+            let samples = u32::try_from(samples).unwrap_or(0);
+            (AUDIO[usize::from(law) % AUDIO.len()], payload, samples)
+        }
+        Load::Key { code, end, duration, same } => {
+            let event = dtmf::Event { code, end, reserved: false, volume: 10, duration };
+            (KEY, event.bytes().to_vec(), if same { 0 } else { 160 })
+        }
+        Load::Noise { level } => (NOISE, vec![level], 160),
+        Load::Other { payload_type, length } => (payload_type & 0x7F, vec![0x55; usize::from(length)], 160),
+    }
+}
+
+fn report(stream: u8, sender: bool, about: u8, lost: (u8, i32), times: (u32, u32), bye: bool) -> Vec<u8> {
+    let ssrc = ssrc_of(usize::from(stream));
+    let info = SenderInfo { ntp: u64::from(times.0) << 16, rtp_timestamp: times.1, packets: 5, octets: 800 };
+    let block = ReportBlock {
+        ssrc: if about == 0 { SSRC } else { u32::from(about) },
+        fraction_lost: lost.0,
+        cumulative_lost: lost.1,
+        highest_sequence: times.0,
+        jitter: times.1,
+        last_report: times.0,
+        delay_since_last_report: times.1,
+    };
+    let blocks = vec![block; usize::from(about % 3)];
+    let report = Report { ssrc, sender: sender.then_some(info), blocks };
+    let compound = Compound {
+        reports: vec![report],
+        names: vec![(ssrc, b"far".to_vec())],
+        byes: if bye { vec![ssrc] } else { Vec::new() },
+    };
+    let mut data = Vec::new();
+    compound.build(&mut data);
+    data
+}
+
+fn plan(remote: Option<From>, rtcp: bool, law: u8, keys: bool, ptime: u8, flags: u8) -> Plan {
+    let law = if law % 2 == 0 { Law::Mu } else { Law::A };
+    let number = if law == Law::Mu { 0 } else { 8 };
+    let beside = |mut address: SocketAddr| {
+        address.set_port(address.port() + 1);
+        address
+    };
+    let remote = remote.map(address);
+    Plan {
+        remote,
+        remote_rtcp: remote.filter(|_| rtcp).map(beside),
+        send: (number, law),
+        receive: vec![(number, law), (96, Law::Mu)],
+        dtmf_send: keys.then_some(KEY),
+        dtmf_receive: keys.then_some(KEY),
+        noise_receive: Some(NOISE),
+        ptime_ms: [20, 10, 30, 60, 200][usize::from(ptime % 5)],
+        sending: flags & 1 == 0,
+        receiving: flags & 2 == 0,
+        rtcp_mux: flags & 4 != 0,
+    }
+}
