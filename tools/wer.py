@@ -114,9 +114,8 @@ async def run(arguments: argparse.Namespace) -> None:
     began = time.perf_counter()
     rate = await measure(stt, chosen, arguments.loss, arguments.seed, verbose=arguments.verbose)
     each_ms = (time.perf_counter() - began) / len(chosen) * 1000
-    print(
-        f"{arguments.stt}: WER {rate:.1%} over {len(chosen)} prompts, loss {arguments.loss:.0%}, {each_ms:.0f} ms a prompt"
-    )
+    loss = f"loss {arguments.loss:.0%}"
+    print(f"{arguments.stt}: WER {rate:.1%} over {len(chosen)} prompts, {loss}, {each_ms:.0f} ms a prompt")
 
 
 def main() -> None:

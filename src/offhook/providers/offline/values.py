@@ -71,7 +71,8 @@ _CLOCKS: tuple[tuple[str, bool], ...] = (
     (rf"{_AT} (?P<hmm>\d{{3,4}}){_NOT_PEOPLE}{_PART}", True),
     (rf"{_AT} {_HOUR}{_NOT_PEOPLE}{_PART}", True),
     (
-        rf"(?<!for )(?<!of ){_HOUR} (?:in the (?P<part>morning|afternoon|evening)|at (?P<night>night)|(?P<tonight>tonight))",
+        rf"(?<!for )(?<!of ){_HOUR} (?:in the (?P<part>morning|afternoon|evening)"
+        r"|at (?P<night>night)|(?P<tonight>tonight))",
         True,
     ),
     (r"(?P<word>noon|midday|midnight)", True),
