@@ -372,10 +372,10 @@ class Conversation(Floor):
         if self._leaving is not None and (too_late or not self._mouth.speaking):
             self._end(self._leaving.reason)
             return
-        free = self._replies and quiet and not self._waits.pending
-        owing = free and bool(self._mouth.busy) and not self._mouth.sounding
-        idle = free and not self._mouth.busy and self._open and self._ear.flowing
-        self._patience.watch(now, self.manners, owing=owing, idle=idle and not (self._leaving or self._held))
+        busy = bool(self._mouth.busy)
+        free = self._replies and quiet and not (self._waits.pending or self._leaving)
+        idle = free and not busy and self._open and self._ear.flowing and not self._held
+        self._patience.watch(now, self.manners, busy=busy, owing=free and busy and not self._mouth.sounding, idle=idle)
 
     def _consider(self, now: Instant, hearing: Hearing) -> None:
         """The caller paused and the words are known: answer on trial, and for good once the pause was long enough."""

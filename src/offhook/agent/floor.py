@@ -208,7 +208,7 @@ class Floor:
             self._ended_by_us = True
             self._out.append(orders.End(reason))
         self._waits.wishes.clear()
-        self._patience.watch(0, self.manners, owing=False, idle=False)
+        self._patience.watch(0, self.manners, busy=False, owing=False, idle=False)
         self._open_at = self._keys_at = self._cut_at = self._leave_at = None
 
     def _reflex(self) -> None:

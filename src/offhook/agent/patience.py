@@ -19,12 +19,16 @@ class Patience:
     def __init__(self) -> None:
         self.idle_at: Instant | None = None
         self.owed_at: Instant | None = None
-        self.owed_since: Instant = 0
+        self.owed_since: Instant | None = None
         self._prompts = 0
         self._fillers = 0
 
-    def watch(self, now: Instant, manners: Manners, *, owing: bool, idle: bool) -> None:
-        """Start the clock that runs in this state, stop the other."""
+    def watch(self, now: Instant, manners: Manners, *, busy: bool, owing: bool, idle: bool) -> None:
+        """Start the clock that runs in this state, stop the other. `busy`: something is being answered or said."""
+        if not busy:
+            self.owed_since = None
+        elif self.owed_since is None:
+            self.owed_since = now
         if not owing:
             self.owed_at = None
         elif self.owed_at is None:
@@ -41,7 +45,7 @@ class Patience:
 
     def exhausted(self, now: Instant, manners: Manners) -> bool:
         """Say whether an answer has been owed for too long."""
-        return now - self.owed_since >= manners.give_up_ms * MILLISECOND
+        return self.owed_since is not None and now - self.owed_since >= manners.give_up_ms * MILLISECOND
 
     def filler(self, manners: Manners) -> str:
         """Give the next filler, "" if there is none."""
