@@ -5,7 +5,7 @@ from __future__ import annotations
 import atheris
 from oracle import fuzz, planted
 
-with atheris.instrument_imports(include=["offhook.sip", "offhook.core"]):
+with atheris.instrument_imports(include=["offhook.sip", "offhook.core"]):  # pyright: ignore[reportAttributeAccessIssue]
     from offhook.core.errors import ProtocolError
     from offhook.sip.grammar import parse_params, split_list, unquote, write_params
     from offhook.sip.header import media_type, parse_cseq, parse_max_forwards, parse_name_addr, parse_via

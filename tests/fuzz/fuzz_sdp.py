@@ -5,7 +5,7 @@ from __future__ import annotations
 import atheris
 from oracle import fuzz, planted
 
-with atheris.instrument_imports(include=["offhook.sip", "offhook.core"]):
+with atheris.instrument_imports(include=["offhook.sip", "offhook.core"]):  # pyright: ignore[reportAttributeAccessIssue]
     from offhook.core.errors import ProtocolError
     from offhook.sip.offer import accept_answer, answer_offer, make_offer
     from offhook.sip.sdp import Session, parse_sdp

@@ -8,7 +8,7 @@ from collections import Counter
 import atheris
 from oracle import fuzz, planted
 
-with atheris.instrument_imports(include=["offhook.sip", "offhook.core"]):
+with atheris.instrument_imports(include=["offhook.sip", "offhook.core"]):  # pyright: ignore[reportAttributeAccessIssue]
     from offhook.core.errors import ProtocolError
     from offhook.sip.message import Request, Response, parse_message
     from offhook.sip.outcomes import Flow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atheris
 from oracle import fuzz, planted
 
-with atheris.instrument_imports(include=["offhook.sip", "offhook.core"]):
+with atheris.instrument_imports(include=["offhook.sip", "offhook.core"]):  # pyright: ignore[reportAttributeAccessIssue]
     from offhook.core.errors import ProtocolError
     from offhook.sip.stream import StreamParser
 

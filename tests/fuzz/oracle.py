@@ -39,7 +39,7 @@ def planted() -> bool:
 
 
 def fuzz(target: Callable[[bytes], None], seeds: Sequence[bytes]) -> None:
-    """Run a target under libFuzzer with its seeds; a crash is printed in base64 and kept where `-artifact_prefix` says."""
+    """Run a target under libFuzzer with its seeds; a crash is printed, and kept where `-artifact_prefix` says."""
     options = [option for option in sys.argv[1:] if option != "--plant"]
     with tempfile.TemporaryDirectory(prefix="offhook-fuzz-") as folder:
         corpus = Path(folder) / "corpus"

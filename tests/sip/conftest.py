@@ -9,14 +9,15 @@ from dataclasses import replace
 import pytest
 
 from offhook.core.instants import MILLISECOND
+from offhook.core.media import Address
 from offhook.sip.message import Request, Response, parse_message
 from offhook.sip.offer import answer_offer, make_offer
 from offhook.sip.outcomes import Flow, IncomingCall, Outcome, Send
 from offhook.sip.sdp import Session, parse_sdp
 from offhook.sip.useragent import FATES, Settings, UserAgent
 
-US = ("192.0.2.1", 5060)
-THEM = ("192.0.2.9", 5070)
+US: Address = ("192.0.2.1", 5060)
+THEM: Address = ("192.0.2.9", 5070)
 
 SDP = (
     b"v=0\r\no=- 7 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n"
@@ -198,13 +199,13 @@ class Pair:
     """Two user agents and a link between them that delivers at once, or loses what `lose` says."""
 
     def __init__(self) -> None:
-        self.ends = {
+        self.ends: dict[Address, UserAgent] = {
             US: UserAgent(rng=random.Random(1), settings=Settings(user="us")),
             THEM: UserAgent(rng=random.Random(2), settings=Settings(user="them")),
         }
         self.now = 0
-        self.told: dict[tuple[str, int], list[Outcome]] = {US: [], THEM: []}
-        self.wire: list[tuple[tuple[str, int], bytes]] = []
+        self.told: dict[Address, list[Outcome]] = {US: [], THEM: []}
+        self.wire: list[tuple[Address, bytes]] = []
         self.lose: Callable[[int, bytes], bool] = lambda number, data: False
 
     def settle(self) -> None:

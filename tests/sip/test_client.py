@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from offhook.sip.grammar import Malformed
-from offhook.sip.outcomes import Answered, Ended, Flow, Progress, TransferProgress
+from offhook.sip.outcomes import Answered, Ended, Flow, Progress, SipCall, TransferProgress
 from offhook.sip.sdp import parse_sdp
 from offhook.sip.uri import Uri, parse_uri
 from offhook.sip.useragent import Settings
 
+CALL = SipCall(1)
 TARGET = parse_uri("sip:far@192.0.2.9:5070")
 
 
@@ -75,7 +76,7 @@ def test_nobody_there_is_a_timeout(far, bodies):
     dial(far, bodies("offer"))
     assert len(far.wait(31_999)) == 6
     far.wait(1)
-    assert far.ended() == [Ended(1, 408, "timeout")]
+    assert far.ended() == [Ended(CALL, 408, "timeout")]
     assert far.agent.counters()["transactions"] == 0
     assert far.agent.deadline() is None
 
@@ -141,7 +142,7 @@ def test_a_refusal_is_acknowledged_and_ends_the_call(far, bodies, code, reason):
     assert ack.index["Via"] == invite.index["Via"]
     assert ack.index["CSeq"] == "1 ACK"
     assert ack.index["To"].endswith(";tag=far")
-    assert far.ended() == [Ended(1, code, reason)]
+    assert far.ended() == [Ended(CALL, code, reason)]
     (again,) = far.responds(invite, code)
     assert bytes(again) == bytes(ack)
     assert far.wait(32_000) == []
@@ -159,7 +160,7 @@ def test_the_first_of_two_forks_wins(far, bodies):
     assert all(message.index["To"].endswith(";tag=one") for message in late)
     assert [message.method for message in far.answers(invite, tag="one")] == ["ACK"]
     assert far.ended() == []
-    (bye,) = far.order(far.agent.hangup, 1)
+    (bye,) = far.order(far.agent.hangup, CALL)
     assert bye.index["To"].endswith(";tag=two")
 
 
@@ -172,7 +173,7 @@ def test_a_flood_of_forks_is_bounded(far, bodies):
 
 def test_cancel_waits_for_a_provisional_response(far, bodies):
     invite = dial(far, bodies("offer"))
-    assert far.order(far.agent.hangup, 1) == []
+    assert far.order(far.agent.hangup, CALL) == []
     (cancel,) = far.responds(invite, 100, tag="")
     assert (cancel.method, cancel.uri, cancel.index["CSeq"]) == ("CANCEL", invite.uri, "1 CANCEL")
     assert cancel.index["Via"] == invite.index["Via"]
@@ -181,36 +182,36 @@ def test_cancel_waits_for_a_provisional_response(far, bodies):
     assert far.ended() == []
     (ack,) = far.responds(invite, 487)
     assert ack.method == "ACK"
-    assert far.ended() == [Ended(1, 487, "hangup")]
+    assert far.ended() == [Ended(CALL, 487, "hangup")]
 
 
 def test_cancel_goes_out_at_once_where_it_rings(far, bodies):
     invite = dial(far, bodies("offer"))
     far.responds(invite, 180)
-    (cancel,) = far.order(far.agent.hangup, 1)
+    (cancel,) = far.order(far.agent.hangup, CALL)
     assert cancel.method == "CANCEL"
-    assert far.order(far.agent.hangup, 1) == []
+    assert far.order(far.agent.hangup, CALL) == []
     assert far.responds(invite, 183) == []
 
 
 def test_an_answer_that_crosses_the_cancel_is_hung_up(far, bodies):
     invite = dial(far, bodies("offer"))
     far.responds(invite, 180)
-    far.order(far.agent.hangup, 1)
+    far.order(far.agent.hangup, CALL)
     crossing = far.answers(invite)
     assert [message.method for message in crossing] == ["ACK", "BYE"]
-    assert far.ended() == [Ended(1, 487, "hangup")]
+    assert far.ended() == [Ended(CALL, 487, "hangup")]
     assert not [outcome for outcome in far.told if isinstance(outcome, Answered)]
 
 
 def test_a_cancel_that_nobody_heeds_ends_after_a_while(far, bodies):
     invite = dial(far, bodies("offer"))
     far.responds(invite, 180)
-    far.order(far.agent.hangup, 1)
+    far.order(far.agent.hangup, CALL)
     far.wait(31_999)
     assert far.ended() == []
     far.wait(1)
-    assert far.ended() == [Ended(1, 487, "hangup")]
+    assert far.ended() == [Ended(CALL, 487, "hangup")]
     assert far.agent.counters()["transactions"] == 0
     assert far.say(b"") == []
 
@@ -221,7 +222,7 @@ def test_what_rings_too_long_is_cancelled(far, bodies):
     (cancel, *_) = far.wait(180_000)
     assert cancel.method == "CANCEL"
     far.responds(invite, 487)
-    assert far.ended() == [Ended(1, 408, "no_answer")]
+    assert far.ended() == [Ended(CALL, 408, "no_answer")]
 
 
 def test_a_delayed_offer_is_answered_in_our_ack(far, bodies):
@@ -232,9 +233,9 @@ def test_a_delayed_offer_is_answered_in_our_ack(far, bodies):
     assert isinstance(answered, Answered)
     assert answered.answer is not None
     assert far.answers(invite) == []
-    (ack,) = far.order(far.agent.acknowledge, 1, bodies("answer"))
+    (ack,) = far.order(far.agent.acknowledge, CALL, bodies("answer"))
     assert (ack.method, ack.body) == ("ACK", bytes(bodies("answer")))
-    assert far.order(far.agent.acknowledge, 1, bodies("answer")) == []
+    assert far.order(far.agent.acknowledge, CALL, bodies("answer")) == []
     assert [bytes(message) for message in far.answers(invite)] == [bytes(ack)]
 
 
@@ -243,7 +244,7 @@ def test_a_200_without_a_usable_answer_is_hung_up(far, bodies, body):
     invite = dial(far, bodies("offer"))
     sent = far.responds(invite, 200, body=body)
     assert [message.method for message in sent] == ["ACK", "BYE"]
-    assert far.ended() == [Ended(1, 488, "refused")]
+    assert far.ended() == [Ended(CALL, 488, "refused")]
 
 
 def test_a_200_with_a_broken_to_is_counted(far, bodies):
@@ -259,18 +260,18 @@ def test_bye_from_the_called(far, bodies):
     call_id = invite.index["Call-ID"]
     (ok,) = far.say(bytes(far.request("BYE", to_tag=tag, call_id=call_id)))
     assert ok.code == 200
-    assert far.ended() == [Ended(1, 200, "remote_hangup")]
+    assert far.ended() == [Ended(CALL, 200, "remote_hangup")]
 
 
 def test_a_bye_that_nobody_answers_is_repeated_and_dropped(far):
     far.up()
-    (bye,) = far.order(far.agent.hangup, 1)
+    (bye,) = far.order(far.agent.hangup, CALL)
     repeats = far.wait(31_999)
     assert {bytes(message) for message in repeats} == {bytes(bye)}
     assert len(repeats) == 10
     far.wait(1)
     assert far.agent.counters()["transactions"] == 0
-    assert far.ended() == [Ended(1, 200, "hangup")]
+    assert far.ended() == [Ended(CALL, 200, "hangup")]
 
 
 def test_a_stray_response_is_counted_and_dropped(far, bodies):
@@ -284,7 +285,7 @@ def test_a_connection_that_fails_ends_what_waits_for_it(far_with, bodies):
     far = far_with("tcp")
     dial(far, bodies("offer"))
     far.order(far.agent.flow_closed, Flow("tcp", *((far.flow.local, far.flow.remote))))
-    assert far.ended() == [Ended(1, 503, "transport")]
+    assert far.ended() == [Ended(CALL, 503, "transport")]
     assert far.agent.counters()["transactions"] == 0
 
 
@@ -298,57 +299,57 @@ def notify(far, seq, body, state="active;expires=60", event="refer"):
 
 def test_a_transfer_is_followed_to_its_end(far):
     far.up()
-    (refer,) = far.order(far.agent.refer, 1, parse_uri("sip:desk@pbx.example"))
+    (refer,) = far.order(far.agent.refer, CALL, parse_uri("sip:desk@pbx.example"))
     assert refer.index["Refer-To"] == "<sip:desk@pbx.example>"
     assert refer.index["Referred-By"] == "<sip:service@192.0.2.1>"
     far.responds(refer, 202)
     assert [message.code for message in notify(far, 2, b"SIP/2.0 100 Trying\r\n")] == [200]
     notify(far, 3, b"SIP/2.0 200 OK", state="terminated;reason=noresource")
     assert [outcome for outcome in far.told if isinstance(outcome, TransferProgress)] == [
-        TransferProgress(1, 202, "", False),
-        TransferProgress(1, 100, "Trying", False),
-        TransferProgress(1, 200, "OK", True),
+        TransferProgress(CALL, 202, "", False),
+        TransferProgress(CALL, 100, "Trying", False),
+        TransferProgress(CALL, 200, "OK", True),
     ]
     assert [message.code for message in notify(far, 4, b"SIP/2.0 200 OK")] == [481]
 
 
 def test_a_transfer_that_fails_leaves_the_call(far):
     far.up()
-    (refer,) = far.order(far.agent.refer, 1, parse_uri("sip:desk@pbx.example"))
+    (refer,) = far.order(far.agent.refer, CALL, parse_uri("sip:desk@pbx.example"))
     far.responds(refer, 202)
     notify(far, 2, b"SIP/2.0 486 Busy Here\r\n")
-    assert far.told[-1] == TransferProgress(1, 486, "Busy Here", True)
+    assert far.told[-1] == TransferProgress(CALL, 486, "Busy Here", True)
     assert far.ended() == []
 
 
 @pytest.mark.parametrize("code", [405, 603])
 def test_a_refused_transfer_is_told(far, code):
     far.up()
-    (refer,) = far.order(far.agent.refer, 1, parse_uri("sip:desk@pbx.example"))
+    (refer,) = far.order(far.agent.refer, CALL, parse_uri("sip:desk@pbx.example"))
     far.responds(refer, code)
-    assert far.told[-1] == TransferProgress(1, code, "", True)
+    assert far.told[-1] == TransferProgress(CALL, code, "", True)
 
 
 def test_a_transfer_that_nobody_answers_is_told(far):
     far.up()
-    far.order(far.agent.refer, 1, parse_uri("sip:desk@pbx.example"))
+    far.order(far.agent.refer, CALL, parse_uri("sip:desk@pbx.example"))
     far.wait(32_000)
-    assert far.told[-1] == TransferProgress(1, 408, "", True)
+    assert far.told[-1] == TransferProgress(CALL, 408, "", True)
 
 
 def test_one_transfer_at_a_time_and_only_when_up(far):
     far.answered()
-    assert far.order(far.agent.refer, 1, parse_uri("sip:a@b.example")) == []
-    assert far.told[-1] == TransferProgress(1, 491, "Request Pending", True)
+    assert far.order(far.agent.refer, CALL, parse_uri("sip:a@b.example")) == []
+    assert far.told[-1] == TransferProgress(CALL, 491, "Request Pending", True)
     far.acks()
-    far.order(far.agent.refer, 1, parse_uri("sip:a@b.example"))
-    assert far.order(far.agent.refer, 1, parse_uri("sip:a@b.example")) == []
-    assert far.told[-1] == TransferProgress(1, 491, "Request Pending", True)
+    far.order(far.agent.refer, CALL, parse_uri("sip:a@b.example"))
+    assert far.order(far.agent.refer, CALL, parse_uri("sip:a@b.example")) == []
+    assert far.told[-1] == TransferProgress(CALL, 491, "Request Pending", True)
 
 
 def test_news_of_another_kind_is_refused(far):
     far.up()
-    (refer,) = far.order(far.agent.refer, 1, parse_uri("sip:desk@pbx.example"))
+    (refer,) = far.order(far.agent.refer, CALL, parse_uri("sip:desk@pbx.example"))
     far.responds(refer, 202)
     assert [message.code for message in notify(far, 2, b"x", event="message-summary")] == [489]
     assert [message.code for message in notify(far, 3, b"not a status line")] == [400]
@@ -361,9 +362,9 @@ def test_a_target_with_a_line_break_is_refused(far, bodies):
     far.up()
     bad = Uri("sip", "desk", "pbx.example\r\nX: y")
     with pytest.raises(ValueError, match="break"):
-        far.agent.refer(far.now, 1, bad)
+        far.agent.refer(far.now, CALL, bad)
     with pytest.raises(ValueError, match="break"):
         far.agent.invite(far.now, bad, far.flow, bodies("offer"))
     assert far.gather() == []
     assert far.agent.counters()["calls"] == 1
-    assert len(far.order(far.agent.refer, 1, parse_uri("sip:desk@pbx.example"))) == 1
+    assert len(far.order(far.agent.refer, CALL, parse_uri("sip:desk@pbx.example"))) == 1

@@ -6,9 +6,11 @@ import pytest
 
 from offhook.core.instants import SECOND
 from offhook.sip.message import Request, Response
-from offhook.sip.outcomes import Confirmed, Ended, IncomingCall, Reoffered
+from offhook.sip.outcomes import Confirmed, Ended, IncomingCall, Reoffered, SipCall
 from offhook.sip.sdp import parse_sdp
 from offhook.sip.useragent import Settings
+
+CALL = SipCall(1)
 
 SDP = (
     b"v=0\r\no=- 7 2 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n"
@@ -47,7 +49,7 @@ def test_an_answered_call_is_confirmed_by_its_ack(far):
     assert ok.first("Server") is None
     assert parse_sdp(ok.body).media[0].formats == ("0", "101")
     far.acks()
-    assert far.told[-1] == Confirmed(1, None)
+    assert far.told[-1] == Confirmed(CALL, None)
     assert far.wait(60_000) == []
 
 
@@ -72,7 +74,7 @@ def test_the_200_is_repeated_until_the_ack_comes(far):
     assert times == [500, 1000, 2000, 4000, 4000]
     far.acks()
     assert far.wait(60_000) == []
-    assert far.told[-1] == Confirmed(1, None)
+    assert far.told[-1] == Confirmed(CALL, None)
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
@@ -85,7 +87,7 @@ def test_a_200_that_is_never_acknowledged_ends_the_call(far_with, transport):
     assert far.ended() == []
     last = far.wait(1)
     assert [message.method for message in last] == ["BYE"]
-    assert far.ended() == [Ended(1, 408, "no_ack")]
+    assert far.ended() == [Ended(CALL, 408, "no_ack")]
     far.responds(last[0], 200)
     far.wait(40_000)
     assert far.agent.counters()["transactions"] == 0
@@ -97,7 +99,7 @@ def test_bye_ends_the_call_once(far):
     far.up()
     reply = far.asks("BYE", 2)
     assert [message.code for message in reply] == [200]
-    assert far.ended() == [Ended(1, 200, "remote_hangup")]
+    assert far.ended() == [Ended(CALL, 200, "remote_hangup")]
     assert [message.code for message in far.asks("BYE", 3)] == [481]
     assert len(far.ended()) == 1
 
@@ -106,7 +108,7 @@ def test_bye_before_the_answer_ends_the_invite_with_487(far):
     far.rings()
     reply = far.asks("BYE", 2)
     assert [message.code for message in reply] == [200, 487]
-    assert far.ended() == [Ended(1, 487, "cancelled")]
+    assert far.ended() == [Ended(CALL, 487, "cancelled")]
 
 
 def test_cancel_ends_the_ringing(far):
@@ -115,7 +117,7 @@ def test_cancel_ends_the_ringing(far):
     reply = far.say(bytes(far.request("CANCEL", branch="z9hG4bK-c")))
     assert [(message.code, message.index["CSeq"]) for message in reply] == [(200, "1 CANCEL"), (487, "1 INVITE")]
     assert reply[0].index["To"] == reply[1].index["To"]
-    assert far.ended() == [Ended(1, 487, "cancelled")]
+    assert far.ended() == [Ended(CALL, 487, "cancelled")]
     # The 487 is repeated until its ACK, which the transaction eats.
     assert [message.code for message in far.wait(500)] == [487]
     assert far.say(bytes(far.request("ACK", branch="z9hG4bK-c", to_tag=far.tag()))) == []
@@ -132,7 +134,7 @@ def test_cancel_that_crosses_the_200_changes_nothing(far):
     reply = far.say(bytes(far.request("CANCEL", branch="z9hG4bK-c")))
     assert [(message.code, message.index["CSeq"]) for message in reply] == [(200, "1 CANCEL")]
     far.acks()
-    assert far.told[-1] == Confirmed(1, None)
+    assert far.told[-1] == Confirmed(CALL, None)
     assert far.ended() == []
 
 
@@ -153,7 +155,7 @@ def test_a_repeated_invite_gets_the_last_response_again(far):
 def test_a_repeated_invite_after_200_is_absorbed(far):
     invite = bytes(far.request("INVITE", body=SDP))
     far.say(invite)
-    far.order(far.agent.answer, 1, parse_sdp(SDP))
+    far.order(far.agent.answer, CALL, parse_sdp(SDP))
     assert far.say(invite) == []
 
 
@@ -165,7 +167,7 @@ def test_the_same_request_by_another_way_is_merged(far):
 
 def test_a_request_of_ours_that_comes_back_is_a_loop(far):
     far.up()
-    bye = far.order(far.agent.hangup, 1)[0]
+    bye = far.order(far.agent.hangup, CALL)[0]
     invite = far.request("INVITE", body=SDP, call_id="other", headers=(("Via", bye.index["Via"]),))
     invite = Request(
         (("Via", "SIP/2.0/UDP 192.0.2.9:5070;branch=z9hG4bK-l"), *invite.headers), SDP, "INVITE", invite.uri
@@ -290,7 +292,7 @@ def test_a_repeated_ack_is_counted_and_dropped(far):
 def test_an_ack_with_the_branch_of_the_invite_confirms_too(far):
     far.answered(branch="z9hG4bK-same")
     far.acks(branch="z9hG4bK-same")
-    assert far.told[-1] == Confirmed(1, None)
+    assert far.told[-1] == Confirmed(CALL, None)
 
 
 # --- delayed offer
@@ -312,7 +314,7 @@ def test_a_delayed_offer_without_its_answer_ends_the_call(far, body):
     far.answered(body=b"")
     sent = far.acks(body=body)
     assert [message.method for message in sent] == ["BYE"]
-    assert far.ended() == [Ended(1, 488, "refused")]
+    assert far.ended() == [Ended(CALL, 488, "refused")]
 
 
 # --- refusing
@@ -322,7 +324,7 @@ def test_a_call_is_rejected_with_a_code_and_headers(far):
     call = far.rings()
     (reply,) = far.order(far.agent.reject, call.call, 486, "Busy Right Now", (("Retry-After", "5"),))
     assert (reply.code, reply.reason, reply.first("Retry-After")) == (486, "Busy Right Now", "5")
-    assert far.ended() == [Ended(1, 486, "refused")]
+    assert far.ended() == [Ended(CALL, 486, "refused")]
     assert [message.code for message in far.wait(31_999)] == [486] * 10
     assert far.wait(10_000) == []
     assert far.agent.counters()["transactions"] == 0
@@ -352,14 +354,14 @@ def test_a_refusal_that_would_break_the_message_is_our_error(far, code, reason, 
 def test_hanging_up_while_it_rings_is_480(far):
     call = far.rings()
     assert [message.code for message in far.order(far.agent.hangup, call.call)] == [480]
-    assert far.ended() == [Ended(1, 480, "hangup")]
+    assert far.ended() == [Ended(CALL, 480, "hangup")]
 
 
 def test_a_call_that_nobody_answers_is_refused_in_the_end(far):
     far.rings()
     assert far.wait(179_999) == []
     assert [message.code for message in far.wait(1)] == [480]
-    assert far.ended() == [Ended(1, 480, "no_answer")]
+    assert far.ended() == [Ended(CALL, 480, "no_answer")]
 
 
 def test_hanging_up_before_the_ack_waits_for_it(far):
@@ -368,7 +370,7 @@ def test_hanging_up_before_the_ack_waits_for_it(far):
     assert far.ended() == []
     (bye,) = far.acks()
     assert (bye.method, bye.first("Reason")) == ("BYE", "SIP;cause=200")
-    assert far.ended() == [Ended(1, 200, "hangup")]
+    assert far.ended() == [Ended(CALL, 200, "hangup")]
 
 
 def test_hanging_up_without_an_ack_ever_ends_all_the_same(far):
@@ -376,7 +378,7 @@ def test_hanging_up_without_an_ack_ever_ends_all_the_same(far):
     far.order(far.agent.hangup, call.call)
     sent = far.wait(32_000)
     assert sent[-1].method == "BYE"
-    assert far.ended() == [Ended(1, 408, "hangup")]
+    assert far.ended() == [Ended(CALL, 408, "hangup")]
 
 
 def test_hanging_up_sends_bye_to_the_contact(far):
@@ -387,7 +389,7 @@ def test_hanging_up_sends_bye_to_the_contact(far):
     assert far.flows[-1].remote == ("192.0.2.9", 5070)
     assert bye.index["To"].endswith(";tag=far")
     assert bye.index["CSeq"] == "1 BYE"
-    assert far.ended() == [Ended(1, 200, "hangup")]
+    assert far.ended() == [Ended(CALL, 200, "hangup")]
     assert far.responds(bye, 200) == []
     far.wait(60_000)
     assert far.agent.counters()["transactions"] == 0
@@ -396,7 +398,7 @@ def test_hanging_up_sends_bye_to_the_contact(far):
 def test_requests_take_the_route_set(far):
     far.answered(headers=(("Record-Route", "<sip:192.0.2.50;lr>"), ("Record-Route", "<sip:192.0.2.51:5080;lr>")))
     far.acks()
-    (bye,) = far.order(far.agent.hangup, 1)
+    (bye,) = far.order(far.agent.hangup, CALL)
     assert bye.all("Route") == ["<sip:192.0.2.50;lr>", "<sip:192.0.2.51:5080;lr>"]
     assert bye.uri == "sip:far@192.0.2.9:5070"
     assert far.flows[-1].remote == ("192.0.2.50", 5060)
@@ -440,7 +442,7 @@ def test_a_reinvite_is_told_and_answered(far):
     assert (ok.code, ok.body) == (200, SDP)
     assert [message.code for message in far.wait(500)] == [200]
     far.acks(2)
-    assert far.told[-1] == Confirmed(1, None)
+    assert far.told[-1] == Confirmed(CALL, None)
     assert far.wait(60_000) == []
     assert far.ended() == []
 
@@ -448,7 +450,7 @@ def test_a_reinvite_is_told_and_answered(far):
 def test_a_reinvite_without_an_offer_asks_for_ours(far, bodies):
     call = far.up()
     far.asks("INVITE", 2)
-    assert far.told[-1] == Reoffered(1, None)
+    assert far.told[-1] == Reoffered(CALL, None)
     far.order(far.agent.accept_reoffer, call.call, bodies("offer"))
     far.acks(2, body=SDP)
     confirmed = far.told[-1]
@@ -506,7 +508,7 @@ def test_bye_while_a_reinvite_waits_ends_both(far):
     far.up()
     far.asks("INVITE", 2, body=SDP)
     assert [message.code for message in far.asks("BYE", 3)] == [200, 487]
-    assert far.ended() == [Ended(1, 200, "remote_hangup")]
+    assert far.ended() == [Ended(CALL, 200, "remote_hangup")]
 
 
 def test_a_reinvite_that_nobody_answers_is_refused_and_the_call_goes_on(far):
@@ -548,7 +550,7 @@ def test_responses_go_where_the_via_says(far, via, port, expected):
 def test_a_call_from_behind_nat_gets_its_bye_where_it_came_from(far):
     far.answered(via="SIP/2.0/UDP 10.0.0.7:6060;rport", headers=(("Contact", "<sip:far@10.0.0.7:6060>"),))
     far.acks()
-    far.order(far.agent.hangup, 1)
+    far.order(far.agent.hangup, CALL)
     assert far.flows[-1].remote == ("192.0.2.9", 5070)
 
 
@@ -566,7 +568,7 @@ def test_the_server_header_is_sent_only_where_it_is_set(far_with):
     far = far_with(settings=Settings(server="Front Desk"))
     far.answered()
     far.acks()
-    far.order(far.agent.hangup, 1)
+    far.order(far.agent.hangup, CALL)
     assert {message.first("Server") for message in far.sent[:-1]} == {"Front Desk"}
     assert far.sent[-1].first("User-Agent") == "Front Desk"
 

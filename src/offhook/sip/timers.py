@@ -31,6 +31,10 @@ class Timers:
         self._order = 0
         self._dead = 0
 
+    def __len__(self) -> int:
+        """Give how many entries are held, dead ones too."""
+        return len(self._heap)
+
     def start(self, owner: Alarmed, name: str, at: Instant) -> None:
         """Start a timer, or start it anew."""
         if name in owner.alarms:

@@ -1,0 +1,92 @@
+"""What both sides of a user agent share: names, ways out, and the checks at its edge."""
+
+from __future__ import annotations
+
+import random
+from typing import cast
+
+import pytest
+
+from offhook.sip.calls import Calls, Settings, is_address, refuse_breaks
+from offhook.sip.dialog import Dialog
+from offhook.sip.outcomes import Flow
+from offhook.sip.transaction import TransactionUser
+from offhook.sip.uri import Uri
+
+UDP = Flow("udp", ("192.0.2.1", 5060), ("192.0.2.9", 5070))
+
+
+def calls(**settings: object) -> Calls:
+    nobody = cast("TransactionUser", None)
+    return Calls(rng=random.Random(1), settings=Settings(**settings), user=nobody)  # type: ignore[arg-type]
+
+
+def dialog(target: str, *routes: str) -> Dialog:
+    return Dialog("c", "<sip:us>;tag=us", "<sip:far>;tag=far", "us", "far", target, routes)
+
+
+def test_names_are_new_every_time():
+    one = calls()
+    names = [one.tag() for _ in range(100)] + [one.branch() for _ in range(100)]
+    assert len(set(names)) == 200
+    assert all(name.startswith("z9hG4bK") for name in names[100:])
+    assert [one.number(), one.number()] == [1, 2]
+
+
+def test_same_seed_same_names():
+    assert [calls().tag(), calls().branch()] == [calls().tag(), calls().branch()]
+
+
+def test_who_we_are():
+    assert calls().contact(UDP) == "<sip:offhook@192.0.2.1:5060>"
+    assert calls(user="u", host="2001:db8::1").contact(UDP) == "<sip:u@[2001:db8::1]:5060>"
+    tcp = Flow("tcp", ("192.0.2.1", 5060), ("192.0.2.9", 40000), 1)
+    assert calls().contact(tcp) == "<sip:offhook@192.0.2.1:5060;transport=tcp>"
+    assert str(calls(display="Front Desk").sender(UDP, None)) == '"Front Desk" <sip:offhook@192.0.2.1>'
+    assert str(calls().sender(UDP, Uri("sip", "x", "y"))) == "<sip:x@y>"
+
+
+@pytest.mark.parametrize(
+    ("target", "routes", "remote", "transport"),
+    [
+        ("sip:far@192.0.2.77:5099", (), ("192.0.2.77", 5099), "udp"),
+        ("sip:far@192.0.2.77", (), ("192.0.2.77", 5060), "udp"),
+        ("sip:far@[2001:db8::7]:5", (), ("2001:db8::7", 5), "udp"),
+        ("sip:far@192.0.2.77;transport=TCP", (), ("192.0.2.77", 5060), "tcp"),
+        ("sip:far@192.0.2.77;transport=sctp", (), ("192.0.2.9", 5070), "udp"),
+        ("sip:far@far.example", (), ("192.0.2.9", 5070), "udp"),
+        ("tel:+15551234567", (), ("192.0.2.9", 5070), "udp"),
+        ("sip:far@b@c", (), ("192.0.2.9", 5070), "udp"),
+        ("sip:far@192.0.2.77", ("<sip:192.0.2.50:6000;lr>",), ("192.0.2.50", 6000), "udp"),
+        ("sip:far@192.0.2.77", ("<sip:proxy.example;lr>",), ("192.0.2.9", 5070), "udp"),
+    ],
+)
+def test_ways_out(target, routes, remote, transport):
+    flow = calls().route(dialog(target, *routes), UDP)
+    assert (flow.remote, flow.transport, flow.local) == (remote, transport, UDP.local)
+
+
+def test_ways_out_behind_nat_and_on_streams():
+    assert calls().route(dialog("sip:far@10.0.0.7"), UDP, natted=True) is UDP
+    routed = calls().route(dialog("sip:far@10.0.0.7", "<sip:192.0.2.50;lr>"), UDP, natted=True)
+    assert routed.remote == ("192.0.2.50", 5060)
+    stream = Flow("tcp", ("192.0.2.1", 5060), ("192.0.2.9", 40000), 3)
+    assert calls().route(dialog("sip:far@192.0.2.77"), stream) is stream
+
+
+@pytest.mark.parametrize(("host", "yes"), [("192.0.2.1", True), ("::1", True), ("a.b.c.d", False), ("1.2.3", False),
+                                           ("1.2.3.256", False), ("example.com", False), ("x:y", False)])  # fmt: skip
+def test_addresses(host, yes):
+    assert is_address(host) is yes
+
+
+def test_breaks_are_refused():
+    refuse_breaks("X-Fine", 'anything else: ;,"')
+    for name, value in (("X", "a\r\nb"), ("X", "a\nb"), ("X", "a\0b"), ("X Y", "a"), ("", "a"), ("X:", "a")):
+        with pytest.raises(ValueError, match=r"break|name"):
+            refuse_breaks(name, value)
+
+
+def test_a_server_name_with_a_break_is_refused():
+    with pytest.raises(ValueError, match="break"):
+        calls(server="x\r\ny")

@@ -1,0 +1,286 @@
+"""Offer and answer of one stream of audio (RFC 3264, 3551, 4733, 6337)."""
+
+from __future__ import annotations
+
+import pytest
+
+from offhook.core.codecs import PCMA, PCMU
+from offhook.core.errors import ProtocolError
+from offhook.sip.offer import accept_answer, answer_offer, make_offer
+from offhook.sip.sdp import Media, Session, parse_sdp
+
+
+def session(*lines: str, head: str = "c=IN IP4 192.0.2.9") -> Session:
+    return parse_sdp("\r\n".join(["v=0", "o=- 1 1 IN IP4 192.0.2.9", "s=-", head, "t=0 0", *lines]).encode())
+
+
+def answer(offer: Session, **more: object):
+    return answer_offer(offer, address="192.0.2.1", port=10000, session_id=5, version=2, **more)  # type: ignore[arg-type]
+
+
+def test_an_answer_to_the_byte():
+    offer = session(
+        "m=audio 4000 RTP/AVP 9 8 0 101 13",
+        "a=rtpmap:8 PCMA/8000",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=fmtp:101 0-16",
+    )
+    ours, plan = answer(offer)
+    assert bytes(ours) == (
+        b"v=0\r\no=- 5 2 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
+        b"m=audio 10000 RTP/AVP 8 13 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:13 CN/8000\r\n"
+        b"a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
+    )
+    assert plan.send == (8, "PCMA")
+    assert plan.receive == ((8, "PCMA"),)
+    assert (plan.dtmf_send, plan.dtmf_receive, plan.noise_send, plan.noise_receive) == (101, 101, 13, 13)
+    assert (plan.remote, plan.remote_rtcp) == (("192.0.2.9", 4000), ("192.0.2.9", 4001))
+    assert (plan.ptime_ms, plan.sending, plan.receiving, plan.rtcp_mux) == (20, True, True, False)
+
+
+def test_an_offer_to_the_byte():
+    assert bytes(make_offer(address="2001:db8::1", port=10000, session_id=5, version=2)) == (
+        b"v=0\r\no=- 5 2 IN IP6 2001:db8::1\r\ns=-\r\nc=IN IP6 2001:db8::1\r\nt=0 0\r\n"
+        b"m=audio 10000 RTP/AVP 0 8 13 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:13 CN/8000\r\n"
+        b"a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
+    )
+
+
+def test_the_offerer_chooses_the_order_and_we_the_codecs():
+    offer = session("m=audio 4000 RTP/AVP 0 8")
+    assert answer(offer)[1].send == (0, "PCMU")
+    assert answer(session("m=audio 4000 RTP/AVP 8 0"))[1].send == (8, "PCMA")
+    assert answer(offer, codecs=(PCMA,))[1].send == (8, "PCMA")
+    with pytest.raises(ProtocolError) as refused:
+        answer(session("m=audio 4000 RTP/AVP 0"), codecs=(PCMA,))
+    assert refused.value.code == 488
+
+
+def test_dynamic_numbers_are_the_offers():
+    offer = session("m=audio 4000 RTP/AVP 97 98", "a=rtpmap:97 pcmu/8000/1", "a=rtpmap:98 telephone-event/8000")
+    ours, plan = answer(offer)
+    assert ours.media[0].formats == ("97", "98")
+    assert (plan.send, plan.dtmf_send) == ((97, "PCMU"), 98)
+
+
+def test_what_was_not_offered_is_not_answered():
+    ours, plan = answer(session("m=audio 4000 RTP/AVP 0"))
+    assert ours.media[0].formats == ("0",)
+    assert (plan.dtmf_send, plan.noise_send) == (None, None)
+
+
+def test_events_at_another_clock_are_not_ours():
+    offer = session(
+        "m=audio 4000 RTP/AVP 0 96 97", "a=rtpmap:96 telephone-event/48000", "a=rtpmap:97 telephone-event/8000"
+    )
+    assert answer(offer)[1].dtmf_send == 97
+    assert answer(session("m=audio 4000 RTP/AVP 0 96", "a=rtpmap:96 telephone-event/48000"))[1].dtmf_send is None
+
+
+def test_an_rtpmap_wins_over_the_static_number():
+    with pytest.raises(ProtocolError):
+        answer(session("m=audio 4000 RTP/AVP 0", "a=rtpmap:0 opus/48000/2"))
+
+
+@pytest.mark.parametrize("profile", ["RTP/AVP", "RTP/AVPF"])
+def test_the_profile_is_the_offers(profile):
+    ours, _ = answer(session(f"m=audio 4000 {profile} 0"))
+    assert ours.media[0].protocol == profile
+
+
+@pytest.mark.parametrize("profile", ["RTP/SAVP", "RTP/SAVPF"])
+def test_a_secure_profile_needs_srtp(profile):
+    offer = session(f"m=audio 4000 {profile} 0")
+    with pytest.raises(ProtocolError) as refused:
+        answer(offer)
+    assert refused.value.code == 488
+    key = (("a", "crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x"),)
+    ours, _ = answer(offer, secure=True, crypto=key)
+    assert ours.media[0].protocol == profile
+    assert key[0] in ours.media[0].lines
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (),
+        ("m=video 4000 RTP/AVP 31",),
+        ("m=audio 0 RTP/AVP 0",),
+        ("m=audio 4000 RTP/AVP 9 18",),
+        ("m=audio 4000 RTP/AVP 101", "a=rtpmap:101 telephone-event/8000"),
+        ("m=audio 4000 TCP/RTP/AVP 0",),
+        ("m=audio 4000 RTP/AVP x -1 999",),
+    ],
+)
+def test_nothing_fits(lines):
+    with pytest.raises(ProtocolError) as refused:
+        answer(session(*lines))
+    assert refused.value.code == 488
+
+
+def test_other_streams_are_declined_in_their_places():
+    offer = session(
+        "m=video 4002 RTP/AVP 31 34",
+        "a=rtpmap:31 H261/90000",
+        "m=audio 4000 RTP/AVP 9",
+        "m=audio 4004 RTP/AVP 0",
+        "m=audio 4006 RTP/AVP 8",
+        "m=application 9 DTLS/SCTP webrtc",
+    )
+    ours, plan = answer(offer)
+    assert [(media.kind, media.port, media.protocol, media.formats) for media in ours.media] == [
+        ("video", 0, "RTP/AVP", ("31", "34")),
+        ("audio", 0, "RTP/AVP", ("9",)),
+        ("audio", 10000, "RTP/AVP", ("0",)),
+        ("audio", 0, "RTP/AVP", ("8",)),
+        ("application", 0, "DTLS/SCTP", ("webrtc",)),
+    ]
+    assert plan.remote == ("192.0.2.9", 4004)
+
+
+@pytest.mark.parametrize(
+    ("offered", "answered", "sending", "receiving"),
+    [
+        ("sendrecv", "sendrecv", True, True),
+        ("sendonly", "recvonly", False, True),
+        ("recvonly", "sendonly", True, False),
+        ("inactive", "inactive", False, False),
+    ],
+)
+def test_directions_are_mirrored(offered, answered, sending, receiving):
+    for offer in (session("m=audio 4000 RTP/AVP 0", f"a={offered}"), session(f"a={offered}", "m=audio 4000 RTP/AVP 0")):
+        ours, plan = answer(offer)
+        assert ours.direction(ours.media[0]) == answered
+        assert (plan.sending, plan.receiving) == (sending, receiving)
+
+
+def test_we_may_want_less_than_is_offered():
+    ours, plan = answer(session("m=audio 4000 RTP/AVP 0"), direction="sendonly")
+    assert ours.direction(ours.media[0]) == "sendonly"
+    assert (plan.sending, plan.receiving) == (True, False)
+    ours, _ = answer(session("m=audio 4000 RTP/AVP 0", "a=sendonly"), direction="sendonly")
+    assert ours.direction(ours.media[0]) == "inactive"
+
+
+def test_an_old_hold_is_a_hold():
+    offer = session("m=audio 4000 RTP/AVP 0", "c=IN IP4 0.0.0.0")
+    ours, plan = answer(offer)
+    assert ours.direction(ours.media[0]) == "recvonly"
+    assert (plan.remote, plan.remote_rtcp, plan.sending, plan.receiving) == (None, None, False, True)
+
+
+def test_a_name_for_an_address_is_left_to_symmetric_rtp():
+    _, plan = answer(session("m=audio 4000 RTP/AVP 0", head="c=IN IP4 media.example"))
+    assert (plan.remote, plan.sending) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("lines", "ptime"),
+    [
+        ((), 20),
+        (("a=ptime:30",), 30),
+        (("a=ptime:30", "a=maxptime:20"), 20),
+        (("a=ptime:20", "a=maxptime:10"), 10),
+        (("a=ptime:200",), 20),
+        (("a=ptime:0",), 20),
+        (("a=ptime:12.5",), 20),
+        (("a=ptime:-20",), 20),
+        (("a=ptime:",), 20),
+        (("a=maxptime:5",), 10),
+    ],
+)
+def test_packet_times(lines, ptime):
+    ours, plan = answer(session("m=audio 4000 RTP/AVP 0", *lines))
+    assert plan.ptime_ms == ptime
+    assert ours.media[0].attribute("ptime") == str(ptime)
+
+
+@pytest.mark.parametrize(
+    ("lines", "rtcp", "mux"),
+    [
+        (("a=rtcp:4999",), ("192.0.2.9", 4999), False),
+        (("a=rtcp:4999 IN IP4 192.0.2.10",), ("192.0.2.10", 4999), False),
+        (("a=rtcp:x",), ("192.0.2.9", 4001), False),
+        (("a=rtcp:0",), ("192.0.2.9", 4001), False),
+        (("a=rtcp:99999",), ("192.0.2.9", 4001), False),
+        (("a=rtcp-mux",), ("192.0.2.9", 4000), True),
+    ],
+)
+def test_where_rtcp_goes(lines, rtcp, mux):
+    ours, plan = answer(session("m=audio 4000 RTP/AVP 0", *lines))
+    assert (plan.remote_rtcp, plan.rtcp_mux) == (rtcp, mux)
+    assert (ours.media[0].attribute("rtcp-mux") is not None) == mux
+
+
+def test_the_mid_is_given_back():
+    ours, _ = answer(session("a=group:BUNDLE 0", "m=audio 4000 RTP/AVP 0", "a=mid:0"))
+    assert ours.media[0].attribute("mid") == "0"
+    assert ours.attribute("group") is None
+
+
+# --- their answer to our offer
+
+OURS = make_offer(address="192.0.2.1", port=10000, session_id=1, version=1)
+
+
+def test_an_answer_is_taken_with_its_numbers_and_ours():
+    theirs = session("m=audio 4000 RTP/AVP 118 99", "a=rtpmap:118 PCMA/8000", "a=rtpmap:99 telephone-event/8000")
+    plan = accept_answer(OURS, theirs)
+    assert plan.send == (118, "PCMA")
+    assert plan.receive == ((0, "PCMU"), (8, "PCMA"))
+    assert (plan.dtmf_send, plan.dtmf_receive) == (99, 101)
+    assert (plan.noise_send, plan.noise_receive) == (None, None)
+    assert plan.remote == ("192.0.2.9", 4000)
+
+
+@pytest.mark.parametrize(
+    ("direction", "sending", "receiving"),
+    [("sendrecv", True, True), ("recvonly", True, False), ("sendonly", False, True), ("inactive", False, False)],
+)
+def test_the_direction_of_an_answer_is_theirs(direction, sending, receiving):
+    plan = accept_answer(OURS, session("m=audio 4000 RTP/AVP 0", f"a={direction}"))
+    assert (plan.sending, plan.receiving) == (sending, receiving)
+
+
+def test_an_answer_at_hold():
+    plan = accept_answer(OURS, session("m=audio 4000 RTP/AVP 0", head="c=IN IP4 0.0.0.0"))
+    assert (plan.remote, plan.sending) == (None, False)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (),
+        ("m=audio 0 RTP/AVP 0",),
+        ("m=audio 4000 RTP/AVP 18",),
+        ("m=audio 4000 RTP/AVP 101", "a=rtpmap:101 telephone-event/8000"),
+        ("m=audio 4000 RTP/SAVP 0",),
+        ("m=video 4000 RTP/AVP 0",),
+        ("m=audio 4000 RTP/AVP 0", "m=audio 4002 RTP/AVP 0"),
+    ],
+)
+def test_answers_that_break_the_rules(lines):
+    with pytest.raises(ProtocolError) as refused:
+        accept_answer(OURS, session(*lines))
+    assert refused.value.code == 488
+
+
+def test_an_answer_may_not_turn_secure():
+    offer = Session(OURS.lines, (Media("audio", 10000, "RTP/SAVP", ("0",)),))
+    theirs = session("m=audio 4000 RTP/SAVP 0")
+    with pytest.raises(ProtocolError):
+        accept_answer(offer, theirs)
+    assert accept_answer(offer, theirs, secure=True).send == (0, "PCMU")
+
+
+def test_both_ends_agree():
+    for codecs in ((PCMU,), (PCMA,), (PCMU, PCMA), (PCMA, PCMU)):
+        offer = make_offer(address="192.0.2.1", port=10000, codecs=codecs, session_id=1, version=1)
+        theirs, plan = answer_offer(offer, address="192.0.2.2", port=20000, session_id=2, version=1)
+        back = accept_answer(offer, theirs)
+        assert back.send == plan.send
+        assert plan.send in back.receive
+        assert back.remote == ("192.0.2.2", 20000)
+        assert plan.remote == ("192.0.2.1", 10000)
+        assert back.dtmf_send == plan.dtmf_receive == 101
+        assert back.noise_send == plan.noise_receive == 13

@@ -1,0 +1,64 @@
+"""Messages out of a stream (RFC 3261 section 18.3, RFC 5626 section 4.4.1)."""
+
+from __future__ import annotations
+
+import pytest
+
+from offhook.sip.grammar import Malformed
+from offhook.sip.message import SIZE_LIMIT
+from offhook.sip.stream import StreamParser
+
+ONE = b"OPTIONS sip:a SIP/2.0\r\nCall-ID: 1\r\nContent-Length: 3\r\n\r\nabc"
+TWO = b"BYE sip:a SIP/2.0\r\nCall-ID: 2\r\nl : 0\r\n\r\n"
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 50, 1000])
+def test_messages_come_out_whole_however_they_are_divided(step):
+    stream = StreamParser()
+    data = ONE + b"\r\n" + TWO + b"\r\n\r\n" + ONE
+    out: list[bytes] = []
+    for at in range(0, len(data), step):
+        out += stream.push(data[at : at + step])
+    assert out == [ONE, TWO, ONE]
+
+
+def test_a_message_without_a_length_has_no_body():
+    assert StreamParser().push(b"ACK sip:a SIP/2.0\r\nCall-ID: 1\r\n\r\n" + ONE)[1] == ONE
+
+
+@pytest.mark.parametrize(("data", "pings"), [(b"\r\n\r\n", 1), (b"\r\n", 0), (b"\r\n\r\n\r\n\r\n", 2), (b"\r\n\r", 0)])
+def test_keep_alives_are_counted_and_swallowed(data, pings):
+    stream = StreamParser()
+    assert stream.push(data) == []
+    assert stream.pings == pings
+
+
+def test_a_pong_before_a_message_is_no_ping():
+    stream = StreamParser()
+    assert stream.push(b"\r\n" + TWO) == [TWO]
+    assert stream.pings == 0
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        TWO.replace(b"0\r\n\r\n", b"x\r\n\r\n"),
+        TWO.replace(b"l : 0", b"l: 0\r\nContent-Length: 1"),
+        TWO.replace(b"l : 0", b"l: 65536"),
+        ONE.replace(b"Length: 3", b"Length: %d" % (SIZE_LIMIT - 5)),
+        b"A" * (SIZE_LIMIT + 1),
+    ],
+)
+def test_a_stream_that_can_not_be_followed(data):
+    stream = StreamParser()
+    with pytest.raises(Malformed):
+        stream.push(data)
+    with pytest.raises(Malformed):
+        stream.push(ONE)
+
+
+def test_what_was_whole_before_a_fault_is_given_first():
+    stream = StreamParser()
+    assert stream.push(ONE + TWO.replace(b"0", b"x")) == [ONE]
+    with pytest.raises(Malformed):
+        stream.push(b"")
