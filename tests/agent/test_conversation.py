@@ -433,3 +433,11 @@ def test_what_was_heard_when_the_caller_hung_up_is_in_the_history(stage: Stages)
     assert play.transcript == ["agent: We are open from five to —"]
     assert play.conversation.deadline() is None
     assert play.conversation.feed(play.now, inputs.Speak(1, "more")) == []
+
+
+def test_a_greeting_that_is_slow_to_sound_is_no_failure(stage: Stages) -> None:
+    play = stage(greeting=GREETING)
+    play.mute = True
+    play.answered().until(6000)
+    assert play.of(orders.End) == []
+    assert play.said[1] == Manners().fillers[0]
