@@ -72,7 +72,7 @@ def baresip(
         (folder / "accounts").write_text(f"<sip:baresip@127.0.0.1>;regint=0;audio_codecs={codecs}\n")
         (folder / "contacts").write_text("")
         with (folder / "log").open("wb") as log:
-            process = subprocess.Popen([program, "-f", str(folder)], stdout=log, stderr=log, stdin=subprocess.PIPE)
+            process = subprocess.Popen([program, "-f", str(folder)], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
         def connect() -> socket.socket | None:
             try:
