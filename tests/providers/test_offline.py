@@ -136,6 +136,28 @@ def test_a_plain_no_asks_what_to_change() -> None:
     asyncio.run(main())
 
 
+def test_a_key_is_a_number_where_one_was_asked_for() -> None:
+    async def main() -> None:
+        one = caller()
+        await one.says("Book a table.")
+        assert await one.says("[The caller pressed 4 on the keypad.]") == "At what time?"
+        assert await one.says("[The caller pressed 9 on the keypad.]") == ""
+        assert await one.says("[The caller pressed 9 on the keypad.]\nAt seven.") == "Under what name?"
+        assert "4 people, at 7 pm" in await one.says("It's Anna.")
+
+    asyncio.run(main())
+
+
+def test_a_caller_who_says_nothing_is_asked_again() -> None:
+    async def main() -> None:
+        one = caller()
+        assert await one.says("(The caller says nothing.)") == "Are you still there? How can I help you?"
+        await one.says("Book a table.")
+        assert await one.says("(The caller says nothing.)") == "Are you still there? For how many people?"
+
+    asyncio.run(main())
+
+
 def test_what_is_not_understood_is_asked_again() -> None:
     async def main() -> None:
         one = caller()

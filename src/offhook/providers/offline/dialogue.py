@@ -20,7 +20,7 @@ from typing import Any
 
 from offhook.providers.offline.language import plain
 from offhook.providers.offline.meaning import ENOUGH, Meant
-from offhook.providers.offline.slots import Slot, fill, spoken_clock
+from offhook.providers.offline.slots import Kind, Slot, fill, spoken_clock
 from offhook.providers.offline.values import yes_or_no
 
 
@@ -56,6 +56,9 @@ Ranking = Callable[[str], Sequence[Meant]]
 NOT_DONE = "Not done yet"
 """How the result of a tool begins that wants the caller's yes first."""
 
+STILL_RUNNING = "Still running"
+"""How the result of a tool begins that has none yet."""
+
 HANG_UP = ("hang_up", "hangup", "end_call", "end_the_call")
 """Names of the tool that ends a call, if the agent has one."""
 
@@ -88,6 +91,14 @@ class Dialogue:
             self.last = act.text
         return act
 
+    def press(self, keys: str) -> Act | None:
+        """Take the keys that the caller pressed: a number where one was asked for, else nothing to speak of."""
+        slot = next((slot for slot in self.task.slots if slot.name == self.asked), None) if self.task else None
+        if slot is None or not keys.isdigit() or slot.kind not in (Kind.COUNT, Kind.TELEPHONE):
+            return None
+        self.values[slot.name] = slot.number(keys) if slot.kind is Kind.COUNT else keys
+        return self._next()
+
     def said(self, text: str) -> None:
         """Take what the caller heard of us, so that it can be said again."""
         self.last = text or self.last
@@ -102,6 +113,8 @@ class Dialogue:
         if self.task is not None and self.task.name == name and result.startswith(NOT_DONE):
             self.confirming, self.asked = True, None
             return self._speak(self._read_back())
+        if result.startswith(STILL_RUNNING):
+            return None
         self._free()
         if name in HANG_UP:
             return None
@@ -115,7 +128,7 @@ class Dialogue:
     def _answer(self, text: str) -> Act:
         words = plain(text)
         if not words:
-            return self._again("Sorry, I did not hear anything.")
+            return self._again("Are you still there?")
         if self.confirming:
             return self._confirm(text, words)
         if self.task is not None:
@@ -237,7 +250,7 @@ class Dialogue:
         """Say that it was not understood and ask again; the third time, say who could help."""
         self.misses += 1
         if self.task is None:
-            return Say(f"{apology} How can I help you?")
+            return Say(f"{apology} {ELSE if self.last.endswith(ELSE) else 'How can I help you?'}")
         return Say(f"{apology} {self._pending()}".strip())
 
     def _pending(self) -> str:

@@ -8,6 +8,7 @@ It is a model like any other: its agent, its tools and its history are what they
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
@@ -27,6 +28,9 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls
 from offhook.providers.offline.dialogue import Act, Dialogue, Do, Ranking, Say, Tool
 from offhook.providers.offline.meaning import Candidate, Meant, Vectors, candidates, rank, texts_of
 from offhook.providers.offline.slots import slots_of
+
+_KEYS = re.compile(r"\[The caller pressed ([^\]]*)\]")
+_SILENCE = re.compile(r"\(The caller says nothing[^)]*\)")
 
 SILENCE = " "
 """What to say when nothing is to be said: Pydantic AI takes a response without any text for a failure."""
@@ -69,7 +73,16 @@ def offline_model(encoder: Encoder | None) -> FunctionModel:
                 parts.append(ToolCallPart(tool, arguments, tool_call_id=f"offline-{len(messages)}"))
         return ModelResponse(parts=parts)
 
-    return FunctionModel(whole, stream_function=stream, model_name="offline")
+    return OfflineModel(whole, stream_function=stream, model_name="offline")
+
+
+class OfflineModel(FunctionModel):
+    """A model that is a function of the history and the tools; nothing is sent anywhere."""
+
+    @property
+    def system(self) -> str:
+        """`offline`: told apart from a language model by what it need not be told."""
+        return "offline"
 
 
 async def decide(messages: Sequence[ModelMessage], info: AgentInfo, encoder: Encoder | None) -> Act | None:
@@ -100,10 +113,11 @@ def _replay(messages: Sequence[ModelMessage], dialogue: Dialogue) -> Act | None:
     act: Act | None = None
     for message in messages:
         if isinstance(message, ModelRequest):
+            # Neighbours are one turn, as they are when they come last: the same words must always mean the same.
+            if heard := [_text(part) for part in message.parts if isinstance(part, UserPromptPart)]:
+                act = _turn("\n".join(heard), dialogue)
             for part in message.parts:
                 match part:
-                    case UserPromptPart():
-                        act = dialogue.hear(_text(part))
                     case ToolReturnPart():
                         failed = part.outcome not in ("success", "interrupted")
                         told = part.content if isinstance(part.content, str) else part.model_response_str()
@@ -122,8 +136,25 @@ def _replay(messages: Sequence[ModelMessage], dialogue: Dialogue) -> Act | None:
     return act
 
 
+def _turn(text: str, dialogue: Dialogue) -> Act | None:
+    """Hear a turn: keys and silence are told in brackets, as a language model reads them."""
+    keys = "".join(re.findall(r"[\d*#]", " ".join(_KEYS.findall(text))))
+    words = _spoken(text)
+    act = dialogue.press(keys) if keys else None
+    if words or not keys:
+        act = dialogue.hear(words)
+    return act
+
+
+def _spoken(text: str) -> str:
+    """What of a turn was spoken."""
+    return _SILENCE.sub("", _KEYS.sub("", text)).strip()
+
+
 def _caller_words(message: ModelMessage) -> list[str]:
-    return [_text(part) for part in message.parts if isinstance(part, UserPromptPart)]
+    """The caller's turn of a message as `_replay` hears it, [] where it has none."""
+    heard = _spoken("\n".join(_text(part) for part in message.parts if isinstance(part, UserPromptPart)))
+    return [heard] if heard else []
 
 
 def _text(part: UserPromptPart) -> str:
