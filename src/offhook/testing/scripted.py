@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from offhook.call.feed import Feed
 from offhook.call.protocols import Pause, Speech, Thought, Transcript
 from offhook.core.errors import ProviderError
 from offhook.testing import spelled
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 Script = Sequence[Iterable[Thought] | str] | Callable[["History"], Iterable[Thought] | str]
 """What a scripted brain says: one item a reply (the last is repeated), or what a function makes of the history."""
+
+TRANSCRIPTS = 1000
+"""Transcripts that wait to be read; no turn has as many."""
 
 
 class ScriptedStt:
@@ -52,13 +56,33 @@ class ScriptedStt:
         if self.fails:
             self.fails -= 1
             raise ProviderError("the scripted ear was told to fail")
+        found: Feed[Transcript] = Feed(TRANSCRIPTS)
+        reading = asyncio.create_task(self._read(audio, found))
+        try:
+            async for transcript in found:
+                yield transcript
+            await reading
+        finally:
+            reading.cancel()
+            await asyncio.wait((reading,))
+
+    async def _read(self, audio: AsyncIterator[bytes | Pause], found: Feed[Transcript]) -> None:
         reader = spelled.Reader()
-        async for piece in audio:
-            if isinstance(piece, Pause):
-                await asyncio.sleep(self.delay_s)
-                yield Transcript(reader.text, piece.number)
-            elif " " in reader.push(piece) and self.interim:
-                yield Transcript(reader.text, None)
+        since_pause = False
+        try:
+            async for piece in audio:
+                if isinstance(piece, Pause):
+                    since_pause = False
+                    await asyncio.sleep(self.delay_s)
+                    found.put(Transcript(reader.text, piece.number))
+                    continue
+                since_pause = True
+                if " " in reader.push(piece) and self.interim:
+                    found.put(Transcript(reader.text, None))
+            if since_pause:
+                found.put(Transcript(reader.text, None))
+        finally:
+            found.close()
 
 
 class ScriptedTts:
@@ -89,7 +113,8 @@ class ScriptedTts:
             pcm = spelled.spell(sentence)
             words = tuple(spelled.word_times(sentence)) if self.times else ()
             half = len(pcm) // 4 * 2
-            yield Speech(number, pcm[:half], spelled.RATE_HZ, words)
+            if half:
+                yield Speech(number, pcm[:half], spelled.RATE_HZ, words)
             yield Speech(number, pcm[half:], spelled.RATE_HZ, last=True)
             number += 1
 

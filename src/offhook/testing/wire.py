@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
+
+FIRST_DYNAMIC: Final = 96
+"""In our own SDP the only dynamic payload is telephone-event."""
 
 _BRANCH: Final = re.compile(rb"branch=([^;,\s]+)")
 _TAG: Final = re.compile(rb";\s*tag=([^;,\s>]+)")
@@ -31,8 +34,7 @@ class Sip:
     to_tag: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rtp:
+class Rtp(NamedTuple):
     """The header of an RTP packet."""
 
     payload: int

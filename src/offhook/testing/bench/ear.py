@@ -75,7 +75,7 @@ def listen(network: Trace) -> Listening:
 
 
 def fixed_buffer(network: Trace, late: float = 0.01) -> float:
-    """Give the mean delay, in ms, that the smallest fixed buffer adds which makes at most `late` of the packets late."""
+    """Give the mean delay, in ms, that the smallest fixed buffer adds that makes at most `late` of them late."""
     transits = sorted(
         (at - number * PTIME) / MILLISECOND for number, at in enumerate(network.arrivals) if at is not None
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from offhook import _native as native
 from offhook.core.instants import SECOND, Instant
 from offhook.core.media import Address
-from offhook.testing.wire import Rtp, Sip, read_rtp, read_sip
+from offhook.testing.wire import FIRST_DYNAMIC, Rtp, Sip, is_rtp, read_rtp, read_sip
 
 if TYPE_CHECKING:
     from offhook.testing.engine import VirtualEngine
@@ -68,7 +68,7 @@ class Checker:
         """See an RTP packet leave."""
 
     def rtp_arrived(self, now: Instant, source: Address, destination: Address, packet: Rtp) -> None:
-        """See an RTP packet arrive."""
+        """See a packet that is no audio (a dynamic payload: telephone-event) arrive."""
 
     def verb(self, now: Instant, engine: VirtualEngine, port: int, name: str, arguments: tuple[Any, ...]) -> None:
         """See a verb of an engine."""
@@ -116,10 +116,10 @@ class Watch:
 
     def arrived(self, now: Instant, source: Address, destination: Address, data: bytes) -> None:
         """See a datagram arrive."""
-        packet = read_rtp(data)
-        if packet is not None:
-            for call in self._rtp_arrived:
-                call(now, source, destination, packet)
+        if is_rtp(data):
+            if data[1] & 0x7F >= FIRST_DYNAMIC and (packet := read_rtp(data)) is not None:
+                for call in self._rtp_arrived:
+                    call(now, source, destination, packet)
             return
         message = read_sip(data)
         if message is not None:

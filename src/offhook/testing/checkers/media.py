@@ -12,16 +12,13 @@ from offhook import _native as native
 from offhook.core.instants import MILLISECOND, SECOND, Duration, Instant
 from offhook.core.media import Address
 from offhook.testing.checkers.base import Checker, is_agent
-from offhook.testing.wire import Rtp, Sip, read_key
+from offhook.testing.wire import FIRST_DYNAMIC, Rtp, Sip, read_key
 
 if TYPE_CHECKING:
     from offhook.testing.engine import VirtualEngine
 
 PTIME: Final = 20 * MILLISECOND
 SAMPLES: Final = 160
-FIRST_DYNAMIC: Final = 96
-"""In our own SDP the only dynamic payload is telephone-event."""
-
 _MU_LAW_LOUDNESS: Final = bytes((~sign) & 0x7F for sign in range(256))
 _A_LAW_LOUDNESS: Final = bytes((sign ^ 0x55) & 0x7F for sign in range(256))
 AUDIBLE: Final = 0x30

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from offhook.core.instants import Instant
 from offhook.core.media import Address
 from offhook.testing.checkers.base import Checker, is_agent
-from offhook.testing.checkers.media import AUDIO_PORT, FIRST_DYNAMIC
+from offhook.testing.checkers.media import AUDIO_PORT
 from offhook.testing.spelled import Reader, fold
-from offhook.testing.wire import Rtp, Sip
+from offhook.testing.wire import FIRST_DYNAMIC, Rtp, Sip
 
 
 class HistoryIsHeard(Checker):
@@ -30,6 +30,8 @@ class HistoryIsHeard(Checker):
     def __init__(self) -> None:
         super().__init__()
         self._readers: dict[Address, Reader] = {}
+        self._unread: dict[Address, list[bytes]] = {}
+        self._laws: dict[Address, npt.NDArray[np.int16]] = {}
         self._media: dict[tuple[str, str], int] = {}
 
     def rtp_left(self, now: Instant, source: Address, destination: Address, packet: Rtp) -> None:
@@ -39,8 +41,8 @@ class HistoryIsHeard(Checker):
         reader = self._readers.get(source)
         if reader is None:
             reader = self._readers[source] = Reader()
-        table = _A_LAW if packet.payload == 8 else _MU_LAW
-        reader.push(table[np.frombuffer(packet.body, dtype=np.uint8)].tobytes())
+        self._laws[source] = _A_LAW if packet.payload == 8 else _MU_LAW
+        self._unread.setdefault(source, []).append(packet.body)
 
     def told(self, now: Instant, host: str, call: str, event: str, data: Mapping[str, Any]) -> None:
         """Compare a call's history with what its port sent."""
@@ -64,7 +66,12 @@ class HistoryIsHeard(Checker):
 
     def _text(self, address: Address) -> str:
         reader = self._readers.get(address)
-        return "" if reader is None else reader.text
+        if reader is None:
+            return ""
+        unread = self._unread.pop(address, None)
+        if unread:
+            reader.push(self._laws[address][np.frombuffer(b"".join(unread), dtype=np.uint8)].tobytes())
+        return reader.text
 
     def _compare(self, now: Instant, host: str, said: list[tuple[str, bool]], left: str) -> None:
         at = 0
