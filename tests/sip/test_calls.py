@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from offhook.sip.calls import Calls, Settings, is_address, refuse_breaks
+from offhook.sip.calls import Calls, Settings, refuse_breaks
 from offhook.sip.dialog import Dialog
 from offhook.sip.outcomes import Flow
 from offhook.sip.transaction import TransactionUser
@@ -72,12 +72,6 @@ def test_ways_out_behind_nat_and_on_streams():
     assert routed.remote == ("192.0.2.50", 5060)
     stream = Flow("tcp", ("192.0.2.1", 5060), ("192.0.2.9", 40000), 3)
     assert calls().route(dialog("sip:far@192.0.2.77"), stream) is stream
-
-
-@pytest.mark.parametrize(("host", "yes"), [("192.0.2.1", True), ("::1", True), ("a.b.c.d", False), ("1.2.3", False),
-                                           ("1.2.3.256", False), ("example.com", False), ("x:y", False)])  # fmt: skip
-def test_addresses(host, yes):
-    assert is_address(host) is yes
 
 
 def test_breaks_are_refused():

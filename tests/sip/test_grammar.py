@@ -8,6 +8,7 @@ from offhook.sip.grammar import (
     LIST_LIMIT,
     PARAMS_LIMIT,
     Malformed,
+    is_address,
     is_token,
     number,
     param,
@@ -141,3 +142,9 @@ def test_numbers_have_bounds():
         with pytest.raises(Malformed) as broken:
             number(text, 255, "x")
         assert broken.value.kind == "x"
+
+
+@pytest.mark.parametrize(("host", "yes"), [("192.0.2.1", True), ("::1", True), ("a.b.c.d", False), ("1.2.3", False),
+                                           ("1.2.3.256", False), ("example.com", False), ("x:y", False)])  # fmt: skip
+def test_addresses(host, yes):
+    assert is_address(host) is yes

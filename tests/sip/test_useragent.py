@@ -150,6 +150,7 @@ def talk(pair, bodies):
 
 def test_two_user_agents_have_a_call(pair, bodies):
     ours, theirs = talk(pair, bodies)
+    assert theirs is not None
     assert [type(told) for told in pair.told[US]] == [Progress, Answered]
     assert [type(told) for told in pair.told[THEM]] == [IncomingCall, Confirmed]
     pair.ends[THEM].hangup(pair.now, theirs)

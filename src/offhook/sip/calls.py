@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from offhook.core.instants import SECOND, Duration, Instant
 from offhook.sip.dialog import Dialog, DialogKey
-from offhook.sip.grammar import TOKEN, Fields, Malformed, write_host_port
+from offhook.sip.grammar import Fields, Malformed, is_address, is_token, write_host_port
 from offhook.sip.header import COOKIE, NameAddr
 from offhook.sip.outcomes import Ended, Flow, Outcome, SipCall
 from offhook.sip.session import OfferAnswer
@@ -213,17 +213,9 @@ class Calls:
         self.out.append(Ended(call.number, code, reason))
 
 
-def is_address(host: str) -> bool:
-    """Say whether a host is a numeric address."""
-    if ":" in host:
-        return set(host.lower()) <= set("0123456789abcdef:.")
-    parts = host.split(".")
-    return len(parts) == 4 and all(part.isascii() and part.isdigit() and int(part) < 256 for part in parts)
-
-
 def refuse_breaks(name: str, value: str) -> None:
     """Refuse a header that could become two: ValueError where the name is no token or the value has a line break."""
-    if not name or not TOKEN.issuperset(name):
+    if not is_token(name):
         raise ValueError(f"{name!r} is no header name")
     if "\r" in value or "\n" in value or "\0" in value:
         raise ValueError(f"a line break in {name}")

@@ -126,35 +126,43 @@ def split_list(value: str) -> list[str]:
 
 def parse_params(text: str) -> Params:
     """Read `;name=value;flag`. `text` begins with `;` or is empty. Malformed for empty or unreadable parameters."""
-    if not text or text.isspace():
+    if not text:
         return ()
-    odd = '"' in text or "<" in text or " " in text or "\t" in text
-    if odd:
-        text = text.strip()
-    if text[0] != ";" or ("," in text and '"' not in text):
+    if text[0] != ";" or '"' in text or "<" in text or " " in text or "\t" in text or not text.isascii():
+        return _parse_odd_params(text.strip())
+    pieces = text[1:].split(";", PARAMS_LIMIT)
+    if len(pieces) > PARAMS_LIMIT or "," in text:
+        raise Malformed("params", "too many parameters, or a comma among them")
+    out: list[tuple[str, str | None]] = []
+    for piece in pieces:
+        name, equal, value = piece.partition("=")
+        if not name.isalnum() and not is_token(name):
+            raise Malformed("params", "a parameter without a name")
+        out.append((name.lower(), value if equal else None))
+    return tuple(out)
+
+
+def _parse_odd_params(text: str) -> Params:
+    """Read parameters with quotes or white space among them."""
+    if not text:
+        return ()
+    if text[0] != ";":
         raise Malformed("params", "something stands where only parameters may")
-    pieces = _split(text[1:], ";", PARAMS_LIMIT) if odd else text[1:].split(";", PARAMS_LIMIT)
-    if len(pieces) > PARAMS_LIMIT:
-        raise Malformed("too_many", "too many parameters")
-    return tuple([_parse_param(piece, odd=odd) for piece in pieces])
-
-
-def _parse_param(piece: str, *, odd: bool) -> tuple[str, str | None]:
-    name, equal, value = piece.partition("=")
-    if odd:
+    out: list[tuple[str, str | None]] = []
+    for piece in _split(text[1:], ";", PARAMS_LIMIT):
+        name, equal, value = piece.partition("=")
         name, value = name.strip(), value.strip()
-    if not is_token(name):
-        raise Malformed("params", "a parameter without a name")
-    if not equal:
-        return name.lower(), None
-    if not odd:
-        return name.lower(), value
-    if value[:1] == '"':
-        if end_of_quote(value, 0) != len(value):
-            raise Malformed("params", "text behind a quoted parameter")
-    elif " " in value or "\t" in value or "," in value or '"' in value or "<" in value:
-        raise Malformed("params", "a parameter that is no token")
-    return name.lower(), value
+        if not is_token(name):
+            raise Malformed("params", "a parameter without a name")
+        if value[:1] == '"':
+            if end_of_quote(value, 0) != len(value):
+                raise Malformed("params", "text behind a quoted parameter")
+        elif " " in value or "\t" in value or "," in value or '"' in value or "<" in value:
+            raise Malformed("params", "a parameter that is no token")
+        out.append((name.lower(), value if equal else None))
+    if len(out) > PARAMS_LIMIT:
+        raise Malformed("params", "too many parameters")
+    return tuple(out)
 
 
 def write_params(params: Params) -> str:
@@ -184,6 +192,14 @@ def is_host(text: str) -> bool:
     """Say whether `text` can be a host name or an IPv4 address."""
     plain = text.replace(".", "").replace("-", "").replace("_", "")
     return plain.isalnum() and plain.isascii()
+
+
+def is_address(host: str) -> bool:
+    """Say whether a host is a numeric address (an IPv6 one without brackets)."""
+    if ":" in host:
+        return _IPV6.issuperset(host)
+    parts = host.split(".")
+    return len(parts) == 4 and host.isascii() and all(part.isdigit() and int(part[:4]) < 256 for part in parts)
 
 
 def parse_host_port(text: str) -> tuple[str, int | None]:

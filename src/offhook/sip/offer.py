@@ -16,6 +16,7 @@ from typing import Final
 from offhook.core.codecs import AUDIO, COMFORT_NOISE, PCMA, PCMU, TELEPHONE_EVENT, Codec
 from offhook.core.errors import ProtocolError
 from offhook.core.media import Address, MediaPlan
+from offhook.sip.grammar import is_address
 from offhook.sip.sdp import Line, Media, Session
 
 PLAIN: Final = ("RTP/AVP", "RTP/AVPF")
@@ -32,49 +33,48 @@ EVENTS: Final = "0-15"
 
 _MIRROR: Final = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
 _NUMBERED: Final = {str(codec.static_payload): codec for codec in (PCMU, PCMA, COMFORT_NOISE)}
-_KNOWN: Final = {codec.name.lower(): codec for codec in (PCMU, PCMA, COMFORT_NOISE, TELEPHONE_EVENT)}
+_MAPPED: Final = {f"{codec.name}/{codec.clock_hz}": codec for codec in (PCMU, PCMA, COMFORT_NOISE, TELEPHONE_EVENT)}
 
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
-    """What one m= section offers of what we speak: payload numbers by codec, the offerer's order."""
+    """What one m= section says of what we speak: payload numbers by codec in its order, and its other attributes."""
 
     audio: tuple[tuple[int, Codec], ...]
     dtmf: int | None
     noise: int | None
+    facts: dict[str, str]
 
 
-def _payloads(media: Media, codecs: tuple[Codec, ...]) -> _Stream:
-    """Read the formats of a section. An rtpmap wins over the static number; a clock that is not the codec's is none."""
+def _stream(media: Media, codecs: tuple[Codec, ...]) -> _Stream:
+    """Read a section. An rtpmap wins over the static number; a clock that is not the codec's makes it another codec."""
     maps: dict[str, str] = {}
-    for letter, value in media.lines:
-        if letter == "a" and value[:7] == "rtpmap:":
-            payload, _, encoding = value[7:].strip().partition(" ")
-            maps[payload] = encoding.strip()
+    facts: dict[str, str] = {}
+    for letter, attribute in media.lines:
+        if letter == "a":
+            name, _, value = attribute.partition(":")
+            if name == "rtpmap":
+                payload, _, encoding = value.strip().partition(" ")
+                maps[payload] = encoding
+            else:
+                facts.setdefault(name, value)
     audio: list[tuple[int, Codec]] = []
-    dtmf: int | None = None
-    noise: int | None = None
+    numbers: dict[Codec, int] = {}
     for text in media.formats:
-        if not (text.isascii() and text.isdigit()) or len(text) > 3 or int(text) > 127:
-            continue
         encoding = maps.get(text)
-        if encoding is None:
-            codec = _NUMBERED.get(text)
-        else:
-            name, _, clock = encoding.partition("/")
-            codec = _KNOWN.get(name.lower())
-            if codec is not None and clock not in (str(codec.clock_hz), f"{codec.clock_hz}/1"):
-                codec = None
-        if codec is None:
+        codec = _NUMBERED.get(text) if encoding is None else _MAPPED.get(encoding) or _mapped(encoding)
+        if codec is None or not text.isdigit() or len(text) > 3 or int(text) > 127:
             continue
-        payload = int(text)
-        if codec is TELEPHONE_EVENT:
-            dtmf = payload if dtmf is None else dtmf
-        elif codec is COMFORT_NOISE:
-            noise = payload if noise is None else noise
-        elif codec in codecs:
-            audio.append((payload, codec))
-    return _Stream(tuple(audio), dtmf, noise)
+        if codec in codecs:
+            audio.append((int(text), codec))
+        else:
+            numbers.setdefault(codec, int(text))
+    return _Stream(tuple(audio), numbers.get(TELEPHONE_EVENT), numbers.get(COMFORT_NOISE), facts)
+
+
+def _mapped(encoding: str) -> Codec | None:
+    """Give the codec of an rtpmap, however it is spelled: names have no case, and one channel may be said."""
+    return _MAPPED.get(encoding.strip().upper().removesuffix("/1").replace("TELEPHONE-EVENT", "telephone-event"))
 
 
 def make_offer(
@@ -136,30 +136,28 @@ def answer_offer(
     ProtocolError with code 488 where nothing fits.
     """
     profiles = PLAIN + SECURE if secure else PLAIN
-    chosen: Media | None = None
-    stream = _Stream((), None, None)
-    for media in offer.media:
-        if media.kind == "audio" and media.port and media.protocol.upper() in profiles:
-            stream = _payloads(media, codecs)
+    for chosen in offer.media:
+        if chosen.kind == "audio" and chosen.port and chosen.protocol.upper() in profiles:
+            stream = _stream(chosen, codecs)
             if stream.audio:
-                chosen = media
                 break
-    if chosen is None:
+    else:
         raise ProtocolError("no audio that we can take was offered", 488)
-    held = _held(offer.address(chosen))
+    host = offer.address(chosen)
     way = _narrowed(_MIRROR[offer.direction(chosen)], direction)
-    if held:
+    if _held(host):
         way = _narrowed(way, "recvonly")
-    ptime = _ptime(chosen)
+    ptime = _ptime(stream.facts)
     payload, codec = stream.audio[0]
-    mux = chosen.attribute("rtcp-mux") is not None
-    section = _answer_section(chosen, port, payload, codec, stream, ptime, way, mux=mux, crypto=crypto)
+    mux = "rtcp-mux" in stream.facts
+    section = _answer_section(chosen, port, stream, ptime, way, crypto)
     sections = tuple([section if media is chosen else _declined(media) for media in offer.media])
     timing = next((value for letter, value in offer.lines if letter == "t"), "0 0")
     # An answer names what we take and what we send by the same numbers, so both directions are one list.
+    remote = _remote(host, chosen.port)
     plan = MediaPlan(
-        remote=_remote(offer, chosen),
-        remote_rtcp=_remote_rtcp(offer, chosen, mux=mux),
+        remote=remote,
+        remote_rtcp=_remote_rtcp(remote, stream.facts, mux=mux),
         send=(payload, codec.name),
         receive=((payload, codec.name),),
         dtmf_send=stream.dtmf,
@@ -175,17 +173,9 @@ def answer_offer(
 
 
 def _answer_section(
-    offered: Media,
-    port: int,
-    payload: int,
-    codec: Codec,
-    stream: _Stream,
-    ptime: int,
-    way: str,
-    *,
-    mux: bool,
-    crypto: tuple[Line, ...],
+    offered: Media, port: int, stream: _Stream, ptime: int, way: str, crypto: tuple[Line, ...]
 ) -> Media:
+    payload, codec = stream.audio[0]
     formats = [str(payload)]
     lines: list[Line] = [("a", f"rtpmap:{payload} {codec.name}/{codec.clock_hz}")]
     if stream.noise is not None:
@@ -197,9 +187,9 @@ def _answer_section(
         lines.append(("a", f"fmtp:{stream.dtmf} {EVENTS}"))
     lines.append(("a", f"ptime:{ptime}"))
     lines.append(("a", way))
-    if mux:
+    if "rtcp-mux" in stream.facts:
         lines.append(("a", "rtcp-mux"))
-    mid = offered.attribute("mid")
+    mid = stream.facts.get("mid")
     if mid:
         lines.append(("a", f"mid:{mid}"))
     lines += crypto
@@ -230,29 +220,30 @@ def accept_answer(offer: Session, answer: Session, *, secure: bool = False) -> M
 
 
 def _accepted(offer: Session, ours: Media, answer: Session, theirs: Media) -> MediaPlan:
-    known = tuple(_KNOWN.values())
-    mine = _payloads(ours, known)
-    named = _payloads(theirs, tuple([codec for _, codec in mine.audio]))
+    mine = _stream(ours, (PCMU, PCMA))
+    named = _stream(theirs, tuple([codec for _, codec in mine.audio]))
     if not named.audio:
         raise ProtocolError("the answer names no codec that was offered", 488)
+    host = answer.address(theirs)
+    remote = _remote(host, theirs.port)
     payload, codec = named.audio[0]
     way = _narrowed(offer.direction(ours), _MIRROR[answer.direction(theirs)])
-    if _held(answer.address(theirs)):
+    if _held(host):
         way = _narrowed(way, "recvonly")
-    mux = ours.attribute("rtcp-mux") is not None and theirs.attribute("rtcp-mux") is not None
+    mux = "rtcp-mux" in mine.facts and "rtcp-mux" in named.facts
     both_dtmf = mine.dtmf is not None and named.dtmf is not None
     both_noise = mine.noise is not None and named.noise is not None
     # RFC 3264 section 7: we send by the answer's numbers; they may send anything that we offered, by ours.
     return MediaPlan(
-        remote=_remote(answer, theirs),
-        remote_rtcp=_remote_rtcp(answer, theirs, mux=mux),
+        remote=remote,
+        remote_rtcp=_remote_rtcp(remote, named.facts, mux=mux),
         send=(payload, codec.name),
         receive=tuple([(number, offered.name) for number, offered in mine.audio]),
         dtmf_send=named.dtmf if both_dtmf else None,
         dtmf_receive=mine.dtmf if both_dtmf else None,
         noise_send=named.noise if both_noise else None,
         noise_receive=mine.noise if both_noise else None,
-        ptime_ms=_ptime(theirs),
+        ptime_ms=_ptime(named.facts),
         sending=way in ("sendrecv", "sendonly"),
         receiving=way in ("sendrecv", "recvonly"),
         rtcp_mux=mux,
@@ -261,9 +252,11 @@ def _accepted(offer: Session, ours: Media, answer: Session, theirs: Media) -> Me
 
 def _narrowed(way: str, limit: str) -> str:
     """Give what both directions allow."""
-    sending = way in ("sendrecv", "sendonly") and limit in ("sendrecv", "sendonly")
-    receiving = way in ("sendrecv", "recvonly") and limit in ("sendrecv", "recvonly")
-    return "sendrecv" if sending and receiving else "sendonly" if sending else "recvonly" if receiving else "inactive"
+    if way == limit or limit == "sendrecv":
+        return way
+    if way == "sendrecv":
+        return limit
+    return "inactive"
 
 
 def _held(address: str | None) -> bool:
@@ -271,10 +264,10 @@ def _held(address: str | None) -> bool:
     return address in ("0.0.0.0", "::")  # noqa: S104 - compared, never bound
 
 
-def _ptime(media: Media) -> int:
+def _ptime(facts: dict[str, str]) -> int:
     """Give the packet time to send with: what they ask for if we can, never above their maxptime."""
-    wanted = _milliseconds(media.attribute("ptime")) or 20
-    most = _milliseconds(media.attribute("maxptime")) or PTIMES[-1]
+    wanted = _milliseconds(facts.get("ptime")) or 20
+    most = _milliseconds(facts.get("maxptime")) or PTIMES[-1]
     if wanted in PTIMES and wanted <= most:
         return wanted
     fitting = [ptime for ptime in PTIMES if ptime <= min(most, 20)]
@@ -282,34 +275,27 @@ def _ptime(media: Media) -> int:
 
 
 def _milliseconds(text: str | None) -> int | None:
-    digits = (text or "").strip().partition(".")[0]
+    if not text:
+        return None
+    digits = text.strip().partition(".")[0]
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 6 else None
 
 
-def _numeric(host: str) -> bool:
-    """Say whether a host is an address; a name would have to be looked up, so symmetric RTP finds it instead."""
-    if ":" in host:
-        return set(host.lower()) <= set("0123456789abcdef:.")
-    parts = host.split(".")
-    return len(parts) == 4 and all(part.isascii() and part.isdigit() and int(part) < 256 for part in parts)
-
-
-def _remote(session: Session, media: Media) -> Address | None:
-    host = session.address(media)
-    if host is None or _held(host) or not _numeric(host):
+def _remote(host: str | None, port: int) -> Address | None:
+    # A name would have to be looked up; symmetric RTP finds it sooner.
+    if host is None or _held(host) or not is_address(host):
         return None
-    return host, media.port
+    return host, port
 
 
-def _remote_rtcp(session: Session, media: Media, *, mux: bool) -> Address | None:
-    remote = _remote(session, media)
+def _remote_rtcp(remote: Address | None, facts: dict[str, str], *, mux: bool) -> Address | None:
     if remote is None or mux:
         return remote
-    value = media.attribute("rtcp")
-    if value is not None:
+    value = facts.get("rtcp")
+    if value:
         # RFC 3605: port [ "IN" family address ]
         pieces = value.split()
         if pieces and pieces[0].isascii() and pieces[0].isdigit() and 0 < int(pieces[0][:6]) <= 65535:
-            host = pieces[3] if len(pieces) >= 4 and _numeric(pieces[3]) and not _held(pieces[3]) else remote[0]
+            host = pieces[3] if len(pieces) >= 4 and is_address(pieces[3]) and not _held(pieces[3]) else remote[0]
             return host, int(pieces[0])
     return (remote[0], remote[1] + 1) if remote[1] < 65535 else None

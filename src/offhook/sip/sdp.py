@@ -24,6 +24,8 @@ MEDIA_LIMIT: Final = 64
 Line = tuple[str, str]
 """One line: its type letter and its value."""
 
+_LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
 DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
 
 
@@ -138,12 +140,11 @@ def parse_sdp(data: bytes) -> Session:
     current = session
     opened: tuple[str, int, int | None, str, tuple[str, ...]] | None = None
     for line in raw:
-        if not line.strip():
-            continue
-        letter = line[0]
-        if line[1:2] != "=" or not letter.isascii() or not letter.isalpha():
+        letter, equal, value = line.partition("=")
+        if letter not in _LETTERS or not equal:
+            if not line or line.isspace():
+                continue
             raise Malformed("sdp", "a line of SDP without a type")
-        value = line[2:]
         if letter == "m":
             if opened is not None:
                 sections.append(_section(opened, current))

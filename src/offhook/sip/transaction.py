@@ -21,6 +21,9 @@ from offhook.sip.outcomes import Flow, Outcome, Send
 from offhook.sip.tables import Row, Times
 from offhook.sip.timers import Timers
 
+ANSWERED: Final = Request((), b"", "", "")
+"""What stands for the request of a server transaction once its final response is made."""
+
 RELIABLE: Final = frozenset({"tcp", "tls", "ws", "wss"})
 """Transports on which nothing is repeated."""
 
@@ -179,6 +182,9 @@ class Transactions:
         assert (transaction.state, event) in transaction.machine, (transaction.state, code)
         fields = transaction.echo + block(headers) if headers else transaction.echo
         transaction.last = write(status_line(code, reason), fields, body)
+        if code >= 200:
+            # Most of a call's memory is what it asked; for the 32 s that follow, the answer is enough.
+            transaction.request, transaction.echo, transaction.owner = ANSWERED, "", None
         self.server_event(now, transaction, event)
 
     def server_event(self, now: Instant, transaction: ServerTransaction, event: str) -> None:
