@@ -7,7 +7,7 @@
     "PROVIDER:MODEL"               whatever Pydantic AI knows     llm
 
 A name that nobody knows is ConfigError, which says what is known. That a name is known says nothing of whether it
-works: `check` does.
+works: `check` does. Whoever takes a recogniser or a voice closes it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from pydantic_ai.exceptions import UserError
 from pydantic_ai.models import Model, infer_model
 
 from offhook.core.errors import ConfigError
-from offhook.providers import Stt, Tts
 from offhook.providers.flite import Flite
 from offhook.providers.minilm import MiniLm
 from offhook.providers.offline.model import offline_model
@@ -31,7 +30,7 @@ TTS_NAMES = ("local", "flite", "flite:VOICE", "openai:MODEL", "http://HOST:PORT/
 LLM_NAMES = ("local", "openai:MODEL", "http://HOST:PORT/v1#MODEL", "any PROVIDER:MODEL of Pydantic AI")
 
 
-def stt(name: str, key: str | None = None) -> Stt:
+def stt(name: str, key: str | None = None) -> Whisper | OpenAiStt:
     """Give the recogniser of that name. ConfigError for an unknown name, ModelError for missing weights or key."""
     if name == "local":
         return Whisper.from_files()
@@ -41,7 +40,7 @@ def stt(name: str, key: str | None = None) -> Stt:
     raise _unknown("stt", name, STT_NAMES)
 
 
-def tts(name: str, key: str | None = None) -> Tts:
+def tts(name: str, key: str | None = None) -> Piper | Flite | OpenAiTts:
     """Give the voice of that name. ConfigError for an unknown name, ModelError for missing weights or key."""
     if name == "local":
         return Piper.from_files()

@@ -174,8 +174,7 @@ def codecs(names: list[str]) -> Iterator[Finding]:
 
 async def examine_models(names: configuration.Models) -> list[Finding]:
     """Load and time the local models, and ask the others whether they know what is configured."""
-    from offhook.providers import local, registry
-    from offhook.providers.openai import check_chat_model
+    from offhook.providers import local
 
     key = names.key.get_secret_value() if names.key is not None else None
     chosen = {"llm": _first(names.llm), "stt": _first(names.stt), "tts": _first(names.tts)}
@@ -192,18 +191,32 @@ async def examine_models(names: configuration.Models) -> list[Finding]:
             continue
         fix = f"correct models.{role} (and models.key); it can be {', '.join(_known(role))}"
         try:
-            if role == "llm":
-                model: Any = registry.llm(name, key)
-                if hasattr(model, "client") and model.system == "openai":
-                    await check_chat_model(model)
-            else:
-                provider = registry.stt(name, key) if role == "stt" else registry.tts(name, key)
-                await provider.check()
+            await _ask(role, name, key)
         except OffhookError as error:
             findings.append(Finding(role, "fault", str(error), fix))
         else:
             findings.append(Finding(role, "good", name))
     return findings
+
+
+async def _ask(role: str, name: str, key: str | None) -> None:
+    """Make the provider of a role and check it. Raises what is wrong."""
+    from offhook.providers import registry
+    from offhook.providers.openai import check_chat_model
+
+    if role == "llm":
+        model: Any = registry.llm(name, key)
+        if model.system == "openai":
+            try:
+                await check_chat_model(model)
+            finally:
+                await model.client.close()
+        return
+    provider = registry.stt(name, key) if role == "stt" else registry.tts(name, key)
+    try:
+        await provider.check()
+    finally:
+        await provider.close()
 
 
 def _first(choice: configuration.Choice) -> str:
