@@ -1,0 +1,105 @@
+"""`media`: CPU-ms per call-second of the whole endpoint path, beside the native floor.
+
+    load ══ RTP, RTCP ══► engine: ear, conceal, decode, VAD ─► Python: every piece played back ─► encode, pace ══► load
+
+The load sends 20 ms packets of speech to every call and checks that each frame comes back. The floor (one socket a
+call, receive and send, G.711 both ways, a 20 ms clock) takes the same load, in turn with us, three times each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Event
+
+from offhook.testing.bench.budgets import Figure
+from offhook.testing.bench.machine import BenchFailed, Subject, cores, median
+from offhook.testing.bench.result import NOT_RUN, Result
+from offhook.testing.bench.tools import floor, load, tool
+
+SIZES = (200, 500)
+GROWTH = (100, 1000)
+ROUNDS = 3
+SETTLE_S = 1.0
+"""The first and the last second of a run are not measured: latches close, threads start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of ours: CPU-ms per call-second, and the frames that did not come back."""
+
+    cms: float
+    lost: int
+
+
+def subject_run(load_program: str, calls: int, seconds: int, seed: int) -> Run:
+    """Echo `calls` for `seconds`."""
+    ours, theirs = cores()
+    with Subject.module("subject_media", "echo", "--seed", str(seed), core=ours) as subject:
+        subject.report(30)
+        ports = subject.ask(30, open=calls)["ports"]
+        with load(load_program, ports, seconds, theirs, echo=True, seed=seed) as sender:
+            remotes = sender.report(30)["ports"]
+            subject.ask(30, connect=remotes)
+            sender.order(start=True)
+            wait(SETTLE_S)
+            before = subject.cpu_ms()
+            window = seconds - 2 * SETTLE_S
+            wait(window)
+            used = subject.cpu_ms() - before
+            told = sender.report(30)
+        counters = subject.ask(10, counters=True)["counters"]
+    echo = told["echo"]
+    lost = echo["frames"] - echo["returned"] + counters["events_lost"]
+    return Run(used / calls / window, lost)
+
+
+def floor_run(floor_program: str, load_program: str, calls: int, seconds: int, seed: int) -> float:
+    """Give the floor's CPU-ms per call-second under the same load."""
+    ours, theirs = cores()
+    window = round(seconds - 2 * SETTLE_S)
+    with floor(floor_program, calls, window, ours) as base:
+        ports = base.report(30)["ports"]
+        with load(load_program, ports, seconds, theirs, echo=False, seed=seed) as sender:
+            sender.report(30)
+            sender.order(start=True)
+            return float(base.report(seconds + 60)["cpu_ms_per_call_second"])
+
+
+def wait(seconds: float) -> None:
+    """Let time pass in this process, which has nothing to do meanwhile."""
+    Event().wait(seconds)
+
+
+def run(*, seed: int = 1, calls: int | None = None, seconds: float | None = None) -> Result:
+    """Run the bench; `calls` replaces both sizes, `seconds` (10) is the length of each run."""
+    sizes = (calls,) if calls else SIZES
+    length = round(seconds or 10)
+    if length < 4:
+        raise BenchFailed("a run needs 4 seconds or more: its first and last are not measured")
+    floor_program, load_program = tool("floor"), tool("load")
+    figures: dict[str, Figure] = {}
+    floors: dict[str, Figure | str] = {}
+    ratios: dict[str, Figure] = {}
+    for size in sizes:
+        base: list[float] = []
+        ours: list[Run] = []
+        for _ in range(ROUNDS):
+            base.append(floor_run(floor_program, load_program, size, length, seed))
+            ours.append(subject_run(load_program, size, length, seed))
+        figures[f"cms_{size}"] = median([one.cms for one in ours])
+        figures[f"frames_lost_{size}"] = sum(one.lost for one in ours)
+        floors[f"cms_{size}"] = median(base)
+        ratios[f"ratio_{size}"] = median([one.cms for one in ours]) / median(base)
+    if calls is None:
+        for size in GROWTH:
+            figures[f"cms_{size}"] = subject_run(load_program, size, length, seed).cms
+        ratios["growth_100_to_1000"] = float(figures["cms_1000"] or 0) / float(figures["cms_100"] or 1)
+    return Result(
+        bench="media",
+        figures=figures,
+        floor=floors,
+        peers={"rtpengine": NOT_RUN, "pjsua2": NOT_RUN},
+        ratios=ratios,
+        seed=seed,
+        shape={"calls": list(sizes), "seconds": length, "rounds": ROUNDS, "codec": "PCMU", "ptime_ms": 20},
+    )

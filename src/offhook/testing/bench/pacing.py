@@ -1,0 +1,98 @@
+"""`pacing`: how late our packets leave, by the kernel's timestamps, taken in another process.
+
+    Python ── speech, piece by piece, into 2 s queues ──► engine ══ RTP ══► load: SO_TIMESTAMPNS against each 20 ms grid
+       └─ blocked for 200 ms of every second, or not              and, in the same process, a bare sleeper
+
+Three kinds of run, in turn, three times each: 500 calls; 100 calls; 100 calls while Python is held by a busy loop with
+a switch interval of one second. The bare sleeper of the same run says what the machine itself would have cost: what is
+asked is to be no more than 2 ms later than that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from offhook.testing.bench.budgets import Figure
+from offhook.testing.bench.machine import Subject, median
+from offhook.testing.bench.media import wait
+from offhook.testing.bench.result import Result
+from offhook.testing.bench.tools import load, tool
+
+ROUNDS = 3
+MANY, FEW = 500, 100
+BLOCK_MS, EVERY_MS = 200, 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Lateness of departures and of the bare sleeper in one run, ms; and what sounded wrong."""
+
+    p99: float
+    p999: float
+    sleeper_p99: float
+    sleeper_p999: float
+    underruns: int
+    departures: int
+
+
+def stream(load_program: str, calls: int, seconds: int, seed: int, *, blocked: bool) -> Run:
+    """Stream speech on `calls` for `seconds`."""
+    with Subject.module("subject_media", "stream", "--seed", str(seed)) as subject:
+        subject.report(60)
+        ports = subject.ask(30, open=calls)["ports"]
+        with load(load_program, ports, seconds, None, echo=False, seed=seed) as sender:
+            remotes = sender.report(30)["ports"]
+            subject.ask(60, connect=remotes)
+            wait(1.0)  # every queue is full and every stream on its grid
+            before = subject.ask(10, counters=True)["counters"]["underruns"]
+            sender.order(start=True)
+            if blocked:
+                subject.ask(10, block={"ms": BLOCK_MS, "every_ms": EVERY_MS})
+            told = sender.report(seconds + 60)
+        after = subject.ask(30, counters=True)["counters"]["underruns"]
+    late, sleeper = told["lateness_us"], told["sleeper_us"]
+    return Run(
+        late["p99"] / 1000,
+        late["p999"] / 1000,
+        sleeper["p99"] / 1000,
+        sleeper["p999"] / 1000,
+        after - before + told["gaps"]["silent_frames"],
+        late["count"],
+    )
+
+
+def run(*, seed: int = 1, calls: int | None = None, seconds: float | None = None) -> Result:
+    """Run the bench; `calls` replaces the 500, `seconds` (10) is the length of each run."""
+    load_program = tool("load")
+    many, length = calls or MANY, round(seconds or 10)
+    kinds = {"": (many, False), "unblocked_": (FEW, False), "blocked_": (FEW, True)}
+    runs: dict[str, list[Run]] = {kind: [] for kind in kinds}
+    for _ in range(ROUNDS):
+        for kind, (size, blocked) in kinds.items():
+            runs[kind].append(stream(load_program, size, length, seed, blocked=blocked))
+    figures: dict[str, Figure] = {}
+    floors: dict[str, Figure | str] = {}
+    for kind, done in runs.items():
+        figures[f"{kind}p99_ms"] = median([one.p99 for one in done])
+        figures[f"{kind}p999_ms"] = median([one.p999 for one in done])
+        figures[f"{kind}p99_over_sleeper_ms"] = median([one.p99 - one.sleeper_p99 for one in done])
+        figures[f"{kind}p999_over_sleeper_ms"] = median([one.p999 - one.sleeper_p999 for one in done])
+        figures[f"{kind}worst_p999_over_sleeper_ms"] = max(one.p999 - one.sleeper_p999 for one in done)
+        figures[f"{kind}underruns"] = sum(one.underruns for one in done)
+        figures[f"{kind}departures"] = sum(one.departures for one in done)
+        floors[f"{kind}sleeper_p99_ms"] = median([one.sleeper_p99 for one in done])
+        floors[f"{kind}sleeper_p999_ms"] = median([one.sleeper_p999 for one in done])
+    return Result(
+        bench="pacing",
+        figures=figures,
+        floor=floors,
+        seed=seed,
+        shape={
+            "calls": [size for size, _ in kinds.values()],
+            "seconds": length,
+            "rounds": ROUNDS,
+            "blocked_ms": BLOCK_MS,
+            "every_ms": EVERY_MS,
+            "switch_interval_s": 1,
+        },
+    )
