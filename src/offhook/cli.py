@@ -175,13 +175,21 @@ def sim(
         Optional[str],  # noqa: UP045
         typer.Option("--profile", metavar="P", help="How hostile the network is (default: a mix)."),
     ] = None,
+    jobs: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--jobs", metavar="N", min=1, help="How many processes (default: one a core)."),
+    ] = None,
+    only: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--only", metavar="CALL", min=0, help="Replay one call of the run, by its number."),
+    ] = None,
 ) -> None:
     """Run whole calls in virtual time over a hostile seeded network; print violations and what replays them."""
 
     def work() -> int:
         from offhook.testing.sim import main
 
-        return main(seed=seed, calls=calls, profile=profile)
+        return main(seed=seed, calls=calls, profile=profile, jobs=jobs, only=only)
 
     raise typer.Exit(done(work))
 

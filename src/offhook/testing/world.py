@@ -32,6 +32,10 @@ LINGER_S: Final = 70.0
 """How long after the last call everything must be gone: SIP's longest timers (32 s) one after the other, and some."""
 
 
+CLOSING_S: Final = 3.0
+"""How long after a machine was closed its sockets may still swallow what was under way."""
+
+
 class World:
     """A world that runs once. `limit_s` (virtual) ends what should long be over."""
 
@@ -96,6 +100,7 @@ class World:
         result = await main
         if self._broken is not None:
             raise self._broken
+        await asyncio.sleep(CLOSING_S)
         closed = self._found()
         closed["address"] = [f"{ip}:{port}" for ip, port in self.network.bound]
         for kind, names in closed.items():

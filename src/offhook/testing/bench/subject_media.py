@@ -123,8 +123,8 @@ def obey(plane: Plane, order: dict[str, Any]) -> None:
     match order:
         case {"open": int(count)}:
             tell(ports=plane.open(count))
-        case {"connect": list(remotes)}:
-            plane.connect(remotes)
+        case {"connect": remotes}:
+            plane.connect([int(remote) for remote in remotes])
             gc.collect()
             gc.freeze()
             tell(connected=len(plane.numbers))
