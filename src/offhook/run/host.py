@@ -317,8 +317,12 @@ class Host:
             return
         self._draining = True
         self._admit()
-        for leg in list(self._legs.values()):
+        legs = list(self._legs.values())
+        for leg in legs:
             await leg.hangup(503)
+        if any(not leg.over for leg in legs):
+            # A callee may not say goodbye before the ACK (RFC 3261 section 15): give it a moment to come.
+            await self._emptied(LAST_WORDS_S)
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

@@ -1,0 +1,63 @@
+"""A world in virtual time with one host in it, as `serve` runs one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from offhook.call import Call
+from offhook.call.events import CallEvent
+from offhook.run.host import Host, HostRules
+from offhook.testing.callers import CallerPhone
+from offhook.testing.peers import Peer
+from offhook.testing.world import SIP_PORT, World
+
+HOST, PHONE, PEER = "10.1.0.1", "10.2.0.1", "10.3.0.1"
+
+
+class Stage:
+    """What a test plays on: `host()`, `phone()`, `peer()`, and `play(story)` that runs it in virtual time."""
+
+    def __init__(self) -> None:
+        self.world = World("stage")
+        self.events: list[CallEvent] = []
+
+    def host(self, agent: Callable[[Call], Awaitable[object]], *, user: str | None = None, **rules: Any) -> Host:
+        """Make the host; `user`: the only one who is there (anyone, unless told)."""
+        made = {
+            "listen": tuple((transport, (HOST, SIP_PORT)) for transport in ("udp", "tcp")),
+            "allow": ("10.0.0.0/8",),
+            "dial": ("sip:*@10.0.0.0", "sip:*@10.2.0.1", "sip:*@10.3.0.*"),
+        } | rules
+        return Host(
+            engine=self.world.engine(HOST),
+            rng=self.world.rng("host"),
+            rules=HostRules(**made),
+            route=lambda called: agent if user in (None, called) else None,
+            events=self.events.append,
+        )
+
+    def phone(self) -> CallerPhone:
+        """Make the phone of a caller."""
+        return CallerPhone(self.world, PHONE)
+
+    def peer(self) -> Peer:
+        """Make a bare SIP socket."""
+        return Peer(self.world, PEER, (HOST, SIP_PORT), self.world.rng("peer"))
+
+    def reasons(self) -> list[str]:
+        """Give why calls ended, in order."""
+        return [event.reason for event in self.events if event.event == "ended"]
+
+    def play(self, story: Coroutine[Any, Any, Any]) -> None:
+        """Run a story; nothing that the checkers watch may be broken by it."""
+        self.world.run(story)
+        assert self.world.violations == []
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """An empty stage."""
+    return Stage()
