@@ -226,6 +226,9 @@ async def _converse(ear: Ear, mouth: Mouth, caller: Caller, stt: Whisper) -> Non
         else:
             words = await stt.transcribe(heard, RATE_HZ)
             tell("hears", text=words)
+            if caller.waits(words):
+                ear.forget()
+                continue
             answer = caller.answer(words)
             if answer is None:
                 return

@@ -36,6 +36,9 @@ QUESTIONS = (
 Where = Literal["greeting", "readback", "booked"]
 """Which of the agent's utterances is interrupted."""
 
+_PATIENCE = re.compile(r"(?:(?:one moment|just a moment longer|just a moment|still on it|please)\s*)+")
+"""What the agent says while it thinks."""
+
 _AFTER_MS: dict[Where, tuple[int, int]] = {"greeting": (600, 1400), "readback": (1200, 3000), "booked": (1800, 2800)}
 """How much of an utterance the caller listens to before it speaks over it, in ms."""
 
@@ -119,6 +122,10 @@ class Caller:
         after: dict[Topic | None, Topic] = {None: "opening", "name": "yes"}
         return self._say(after.get(self.last, "question"))
 
+    def waits(self, heard: str) -> bool:
+        """Say whether the agent only asked for patience, or made no words at all."""
+        return not words(heard) or bool(_PATIENCE.fullmatch(" ".join(words(heard)))) and bool(self.told)
+
     def answer(self, heard: str) -> Topic | None:
         """Give what to say to what the agent said; None after the goodbye, which has no answer."""
         if "goodbye" in self.told:
@@ -126,6 +133,8 @@ class Caller:
         if not self.told:
             return self._say("opening")
         text = " ".join(words(heard))
+        if re.search(r"\bstill there\b", text) and self.last is not None:
+            return self._say(self.last)
         if re.search(r"\b(anything|something) else\b|\bbooked\b", text) and "yes" in self.told:
             return self._say("goodbye")
         if re.search(r"\b(right|correct)\b", text):

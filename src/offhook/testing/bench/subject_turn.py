@@ -3,9 +3,9 @@
     SpeechEnded put into the leg ─► Session ─► Conversation ─► Stt (answers at once) ─► Conversation ─► Brain.reply
     └──────────────────────────────── what is measured ───────────────────────────────────────────────┘
 
-With `function_model` the mind is a Pydantic AI agent on its FunctionModel, and the clock stops when the first word comes
-out of the brain. While it is measured every call has turns, speech in pieces of 20 ms, and answers that are spoken and
-heard. `alone` runs the same Pydantic AI agent one reply after the other, with nothing of ours around it.
+With `function_model` the mind is a Pydantic AI agent on its FunctionModel, and the clock stops at the first word that
+comes out of the brain. While it is measured every call has turns, speech in pieces of 20 ms, and answers that are
+spoken and heard. `alone` runs the same Pydantic AI agent one reply after the other, with nothing of ours around it.
 """
 
 from __future__ import annotations
