@@ -21,6 +21,7 @@ demo: .venv/.ready
 
 test: .venv/.ready
 	cd native && cargo test --locked --quiet --no-default-features
+	cd bench/load && cargo test --locked --quiet --target-dir ../out/cargo
 	$(BIN)/pytest $(ARGS)
 
 check: .venv/.ready .venv/.check
@@ -29,7 +30,10 @@ check: .venv/.ready .venv/.check
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 	cd native && cargo fmt --check
+	cd native/fuzz && cargo fmt --check
+	cd bench/load && cargo fmt --check
 	cd native && cargo clippy --locked --all-targets -- -D warnings
+	cd bench/load && cargo clippy --locked --all-targets --target-dir ../out/cargo -- -D warnings
 
 bench: .venv/.ready
 	@for name in $(BENCHES); do $(BIN)/offhook bench $$name $(ARGS) || exit; done
@@ -38,6 +42,7 @@ sim: .venv/.ready
 	$(BIN)/offhook sim --seed $(SEED) --calls $(CALLS) $(ARGS)
 
 fuzz: .venv/.ready
+	tools/fuzz-native $(FUZZ_SECONDS)
 	$(BIN)/pytest -m fuzz $(ARGS)
 
 docs: .venv/.ready

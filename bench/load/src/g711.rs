@@ -12,14 +12,18 @@ pub fn linear_of_code() -> [i16; 256] {
     table
 }
 
-/// Code of the upper 14 bits of a sample: the nearest, plus zero for zero.
+/// Code of the upper 14 bits of a sample, with 0xFF for zero.
 #[must_use]
 pub fn code_of_linear() -> Box<[u8]> {
-    let linear = linear_of_code();
     (0..1u16 << 14)
         .map(|index| {
-            let sample = i32::from(i16::from_ne_bytes((index << 2).to_ne_bytes()));
-            (0..=255u8).rev().min_by_key(|&code| (i32::from(linear[usize::from(code)]) - sample).abs()).unwrap_or(0xFF)
+            let sample = i16::from_ne_bytes((index << 2).to_ne_bytes()) >> 2;
+            let magnitude = sample.unsigned_abs().min(8158) + 33;
+            // The segment is where the highest bit stands, from the sixth on; the step is the four bits below it.
+            let segment = magnitude.ilog2() - 5;
+            let step = u32::from(magnitude >> (segment + 1)) & 15;
+            let sign = if sample < 0 { 0x80 } else { 0 };
+            !(sign | u8::try_from(segment << 4 | step).unwrap_or(0x7F))
         })
         .collect()
 }
@@ -41,6 +45,9 @@ mod tests {
             let wanted = if code == 0x7F { 0xFF } else { code };
             assert_eq!(codes[index(linear[usize::from(code)])], wanted, "{code:#x}");
         }
+        // A staircase through every code is off by a step at most.
+        let stairs: Vec<i16> = (i16::MIN..=i16::MAX).map(|sample| linear[usize::from(codes[index(sample)])]).collect();
+        assert!(stairs.is_sorted());
         assert_eq!((linear[0], linear[0x80], linear[0xFE]), (-32124, 32124, 8));
     }
 }

@@ -22,9 +22,14 @@ use crate::watch::Watch;
 const MS: i64 = 1_000_000;
 /// Ours.
 const SSRC: u32 = 0x0FF0_0001;
-/// Steps of a life, and ticks of a step.
-const STEPS_MOST: usize = 300;
-const TICKS_MOST: u8 = 60;
+/// Steps of a life, and what one may do: a short life lets the fuzzer try many.
+const STEPS_MOST: usize = 64;
+const TICKS_MOST: u8 = 20;
+const PACKETS_MOST: u8 = 8;
+const WAIT_MOST_MS: u16 = 4000;
+/// What all waits and latenesses of a life may add up to.
+const IDLE_MOST: i64 = 12_000 * MS;
+const SAMPLES_MOST: u16 = 6000;
 /// Payload types that the plans agree to, and one that they don't.
 const AUDIO: [u8; 3] = [0, 8, 96];
 const KEY: u8 = 101;
@@ -60,26 +65,79 @@ pub enum Order {
 /// One thing that happens.
 #[derive(Arbitrary, Debug)]
 pub enum Step {
-    Packets { from: From, stream: u8, order: Order, load: Load, many: u8 },
-    Raw { from: From, rtcp: bool, data: Vec<u8> },
-    Report { from: From, rtcp: bool, stream: u8, sender: bool, about: u8, lost: (u8, i32), times: (u32, u32), bye: bool },
-    Tick { many: u8, late_ms: u16 },
-    Wait { ms: u16 },
-    Play { utterance: u8, rate: u8, samples: u16, level: u8 },
-    End { utterance: u8 },
-    Mark { utterance: u8 },
+    Packets {
+        from: From,
+        stream: u8,
+        order: Order,
+        load: Load,
+        many: u8,
+    },
+    Raw {
+        from: From,
+        rtcp: bool,
+        data: Vec<u8>,
+    },
+    Report {
+        from: From,
+        rtcp: bool,
+        stream: u8,
+        sender: bool,
+        about: u8,
+        lost: (u8, i32),
+        times: (u32, u32),
+        bye: bool,
+    },
+    Tick {
+        many: u8,
+        late_ms: u16,
+    },
+    Wait {
+        ms: u16,
+    },
+    Play {
+        utterance: u8,
+        rate: u8,
+        samples: u16,
+        level: u8,
+    },
+    End {
+        utterance: u8,
+    },
+    Mark {
+        utterance: u8,
+    },
     Hush,
-    Arm { depth: Option<u8> },
+    Arm {
+        depth: Option<u8>,
+    },
     Restore,
-    Press { code: u8, many: u8, duration_ms: u16, gap_ms: u16 },
-    Configure { remote: Option<From>, rtcp: bool, law: u8, keys: bool, ptime: u8, flags: u8 },
-    Listen { mode: u8 },
-    Tape { on: bool },
+    Press {
+        code: u8,
+        many: u8,
+        duration_ms: u16,
+        gap_ms: u16,
+    },
+    Configure {
+        remote: Option<From>,
+        rtcp: bool,
+        law: u8,
+        keys: bool,
+        ptime: u8,
+        flags: u8,
+    },
+    Listen {
+        mode: u8,
+    },
+    Tape {
+        on: bool,
+    },
 }
 
 /// A call from its first step to its last.
 #[derive(Arbitrary, Debug)]
 pub struct Life {
+    /// The first plan is there from the beginning.
+    agreed: bool,
     sequence: u16,
     timestamp: u32,
     steps: Vec<Step>,
@@ -94,6 +152,7 @@ struct Far {
 
 struct World {
     now: i64,
+    idled: i64,
     port: Port,
     feed: Feed,
     sink: Sink,
@@ -111,6 +170,7 @@ struct World {
 pub fn check(life: Life) {
     let mut world = World {
         now: 1_000_000 * MS,
+        idled: 0,
         port: Port::new(7, SSRC, life.sequence, life.timestamp, "fuzz"),
         feed: Feed::default(),
         sink: Sink::default(),
@@ -120,6 +180,10 @@ pub fn check(life: Life) {
         mark: 0,
         far: [Far { sequence: 65_530, timestamp: u32::MAX - 1000 }; 3],
     };
+    if life.agreed {
+        world.step(Step::Configure { remote: Some(From::Agreed), rtcp: true, law: 0, keys: true, ptime: 0, flags: 0 });
+        world.step(Step::Listen { mode: 0 });
+    }
     for step in life.steps.into_iter().take(STEPS_MOST) {
         world.step(step);
         world.watch.look(&world.port, world.plan.as_ref(), &mut world.sink);
@@ -132,7 +196,7 @@ impl World {
     fn step(&mut self, step: Step) {
         match step {
             Step::Packets { from, stream, order, load, many } => {
-                for n in 0..=many % 16 {
+                for n in 0..=many % PACKETS_MOST {
                     let order = if n == 0 { order } else { Order::Next };
                     self.packet(from, usize::from(stream % 3), order, load);
                 }
@@ -144,10 +208,10 @@ impl World {
             }
             Step::Tick { many, late_ms } => {
                 for _ in 0..=many % TICKS_MOST {
-                    self.tick(i64::from(late_ms) * MS / 8);
+                    self.tick(late_ms);
                 }
             }
-            Step::Wait { ms } => self.now += i64::from(ms) * MS,
+            Step::Wait { ms } => self.now += self.idle(ms),
             Step::Play { utterance, rate, samples, level } => self.play(utterance, rate, samples, level),
             Step::End { utterance } => {
                 let tail = self.feed.finish(u64::from(utterance));
@@ -178,12 +242,20 @@ impl World {
         }
     }
 
-    /// Do what is due, as late as `late`.
-    fn tick(&mut self, late: i64) {
+    /// Some of the time that a life may spend idle.
+    fn idle(&mut self, ms: u16) -> i64 {
+        let wanted = i64::from(ms % WAIT_MOST_MS) * MS;
+        let granted = wanted.min(IDLE_MOST - self.idled);
+        self.idled += granted;
+        granted
+    }
+
+    /// Do what is due, late by that much.
+    fn tick(&mut self, late_ms: u16) {
         let Some(due) = self.port.deadline() else {
             return;
         };
-        self.now = self.now.max(due) + late;
+        self.now = self.now.max(due) + self.idle(late_ms);
         self.port.tick(self.now, &mut self.sink);
         let next = self.port.deadline();
         assert!(next.is_none_or(|next| next > self.now), "after a tick at {} {next:?} is due", self.now);
@@ -194,7 +266,7 @@ impl World {
         let utterance = u64::from(utterance);
         let rate_hz = RATES[usize::from(rate) % RATES.len()];
         let stale = self.port.is_stale(utterance);
-        let pcm = vec![i16::from(level) * 100; usize::from(samples)];
+        let pcm = vec![i16::from(level) * 100; usize::from(samples % SAMPLES_MOST)];
         let taken = self.port.play_through(&mut self.feed, self.now, utterance, &pcm, rate_hz, &mut self.sink);
         let taken = taken.expect("the rate is one of ours");
         assert!(taken <= pcm.len());
@@ -250,14 +322,14 @@ fn address(from: From) -> SocketAddr {
 fn payload(load: Load) -> (u8, Vec<u8>, u32) {
     match load {
         Load::Audio { law, level, ms } => {
-            let samples = 8 * (1 + usize::from(ms) % 60);
+            let samples = 8 * (1 + usize::from(ms) % 40);
             // A buzz that a gate may take for a voice.
             let payload: Vec<u8> = (0..samples).map(|n| if n / 20 % 2 == 0 { level } else { level ^ 0x80 }).collect();
             let samples = u32::try_from(samples).unwrap_or(0);
             (AUDIO[usize::from(law) % AUDIO.len()], payload, samples)
         }
         Load::Key { code, end, duration, same } => {
-            let event = dtmf::Event { code, end, reserved: false, volume: 10, duration };
+            let event = dtmf::Event { code: code % 20, end, reserved: false, volume: 10, duration };
             (KEY, event.bytes().to_vec(), if same { 0 } else { 160 })
         }
         Load::Noise { level } => (NOISE, vec![level], 160),
@@ -290,7 +362,7 @@ fn report(stream: u8, sender: bool, about: u8, lost: (u8, i32), times: (u32, u32
 }
 
 fn plan(remote: Option<From>, rtcp: bool, law: u8, keys: bool, ptime: u8, flags: u8) -> Plan {
-    let law = if law % 2 == 0 { Law::Mu } else { Law::A };
+    let law = if law.is_multiple_of(2) { Law::Mu } else { Law::A };
     let number = if law == Law::Mu { 0 } else { 8 };
     let beside = |mut address: SocketAddr| {
         address.set_port(address.port() + 1);

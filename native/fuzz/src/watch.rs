@@ -105,7 +105,7 @@ impl Watch {
 
     fn hear(&mut self, event: &Event) {
         self.seq += 1;
-        assert_eq!((event.port, event.seq), (self.number, self.seq), "an event is missing before {:?}", event.kind);
+        assert_eq!((event.port, event.seq), (self.number, self.seq), "an event is missing");
         match &event.kind {
             Kind::SpeechBegan => assert!(!std::mem::replace(&mut self.speaking, true), "speech began twice"),
             Kind::SpeechEnded { .. } => assert!(std::mem::take(&mut self.speaking), "speech ended twice"),
@@ -114,7 +114,11 @@ impl Watch {
             Kind::Played { utterance, sent_ms } => {
                 let given = self.end(*utterance);
                 assert!(*sent_ms <= given.samples / 8 + TAIL as u64);
-                assert!(given.converted || *sent_ms == given.samples / 8, "{given:?} of {sent_ms} ms", given = given.samples);
+                assert!(
+                    given.converted || *sent_ms == given.samples / 8,
+                    "{given:?} of {sent_ms} ms",
+                    given = given.samples
+                );
             }
             Kind::Cut { utterance, sent_ms, heard_ms, .. } => {
                 let given = self.end(*utterance);
