@@ -411,6 +411,23 @@ def test_keys_that_nobody_gathers_are_the_callers_words(stage: Stages) -> None:
     assert reply.history.entries[-1] == Keys(Turn(1), "42")
 
 
+@pytest.mark.parametrize("pressed_ms", [2300, 3600], ids=["before the pause", "in the pause"])
+def test_keys_and_words_of_one_turn_have_one_answer(stage: Stages, pressed_ms: int) -> None:
+    play = stage(greeting=GREETING)
+    play.lines["My number is this."] = "Thank you."
+    play.answered().caller_speaks(2000, 3200, "My number is this.").caller_presses(pressed_ms, "42").until(9000)
+    commits = play.of(orders.Commit)
+    assert len(commits) == 1
+    answer = next(reply for reply in play.of(orders.Reply) if reply.run == commits[0].run)
+    assert {type(entry) for entry in answer.history.entries[-2:]} == {Keys, Heard}
+    assert play.transcript == [
+        "agent: Good evening!",
+        "caller: [42]",
+        "caller: My number is this.",
+        "agent: Thank you.",
+    ]
+
+
 def test_on_hold_nobody_listens_and_nobody_asks(stage: Stages) -> None:
     play = stage(Manners(prompt_after_ms=2000), greeting="").answered().tells(500, lambda _: inputs.Hold(on=True))
     play.caller_speaks(1000, 2000, "Hello?").until(20_000)

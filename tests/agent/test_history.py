@@ -18,6 +18,7 @@ def test_a_tool_gets_its_result_in_its_place() -> None:
     history = History().plus(Heard(ONE, "Book it."), use, Said(ONE, "One moment."))
     done = ToolUse(ONE, "c1", "book", {"people": 2}, "Booked.")
     assert history.with_result(done).entries == (Heard(ONE, "Book it."), done, Said(ONE, "One moment."))
+    assert history.with_result(done, late=True).entries[1:] == (Said(ONE, "One moment."), done)
     assert history.tool("c1") is use
     assert history.tool("c2") is None
 

@@ -56,12 +56,13 @@ def test_the_scripted_brain_says_its_lines_in_turn_and_repeats_the_last() -> Non
     brain = ScriptedBrain(["One.", ("Two. ", ToolBegan("find", {}, "c"), ToolDone("find", "c", "found"), "Three.")])
 
     async def main() -> list[list[Thought]]:
-        return [await replied(brain) for _ in range(3)]
+        turns = [History((Heard(Turn(1), "Hello."),) * number) for number in (1, 2, 3)]
+        return [[thought async for thought in brain.reply(turn, CALL)] for turn in turns]
 
     first, second, third = run(main())
     assert first == ["One."]
     assert second == third == ["Two. ", ToolBegan("find", {}, "c"), ToolDone("find", "c", "found"), "Three."]
-    assert brain.asked == [ASKED] * 3
+    assert [len(history) for history in brain.asked] == [1, 2, 3]
 
 
 def test_the_scripted_brain_may_answer_what_it_hears() -> None:

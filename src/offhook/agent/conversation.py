@@ -232,7 +232,8 @@ class Conversation(Floor):
             self.history = self.history.with_result(done)
             self._out.append(orders.Note(done))
         self._mouth.done(done)
-        self._news = self._news or run is None or run.stopped
+        if run is None or run.stopped:
+            self._news.append(done)
 
     def _failed(self, now: Instant, given: inputs.Failed) -> None:
         hearing = self._hearing
@@ -271,6 +272,8 @@ class Conversation(Floor):
             self._out.append(orders.Stop(run.turn, run.number))
             self._mouth.stop(run)
         self._settle(now)
+        # Whoever waits is told that the call is over, not that half of a sentence was heard.
+        self._out = [order for order in self._out if not isinstance(order, orders.Settled)]
         if self._hearing is not None:
             if self._hearing.understood and self._hearing.text:
                 self._note(Heard(self._hearing.turn, self._hearing.text))
@@ -334,8 +337,9 @@ class Conversation(Floor):
         keys, self._keys, self._keys_at = self._keys, "", None
         if not keys:
             return
-        if self._hearing is not None:
-            self._note(Keys(self._hearing.turn, keys))  # they speak as well: one answer to both
+        if self._hearing is not None:  # they speak as well: one answer to both
+            self._drop_speculation(self._hearing)
+            self._note(Keys(self._hearing.turn, keys))
             return
         self._turn = Turn(self._turn + 1)
         self._note(Keys(self._turn, keys))
@@ -393,6 +397,8 @@ class Conversation(Floor):
         if self._resume and rest:
             self._say(rest)
         elif self._news and self._replies:
+            for done in self._news:
+                self.history = self.history.with_result(done, late=True)
             self._think(now)
         if self._resume:
             self._resume = False

@@ -12,7 +12,7 @@ from typing import assert_never
 
 from offhook.agent import inputs, orders
 from offhook.agent.ear import Ear
-from offhook.agent.history import Entry, Heard, History, Keys
+from offhook.agent.history import Entry, Heard, History, Keys, ToolUse
 from offhook.agent.manners import Manners
 from offhook.agent.mouth import Mouth, Run
 from offhook.agent.orders import Order
@@ -53,7 +53,8 @@ class Floor:
         self._leaving: inputs.Leave | None = None
         self._early: dict[str, inputs.ToolDone] = {}
         self._resume = False
-        self._news = False
+        self._news: list[ToolUse] = []
+        """Tools that were done after their reply was stopped: nobody told the caller yet."""
         self._ended_by_us = False
         self._open_at: Instant | None = None
         self._keys_at: Instant | None = None
@@ -93,7 +94,7 @@ class Floor:
 
     def _reply(self, history: History, turn: Turn) -> int:
         self._run += 1
-        self._news = False
+        self._news.clear()
         self._mouth.open(turn, self._run)
         self._out.append(orders.Reply(turn, self._run, history))
         return self._run
@@ -110,6 +111,10 @@ class Floor:
         self._patience.owed_since = now
         self._mouth.unheard.clear()
         self._resume = False
+        if self._keys:  # pressed while they spoke: one answer to both
+            self._drop_speculation(hearing)
+            self._note(Keys(hearing.turn, self._keys))
+            self._keys, self._keys_at = "", None
         if not hearing.run and self._replies and self._waits.asking is None:
             hearing.run = self._reply(self.history.plus(Heard(hearing.turn, hearing.text)), hearing.turn)
         self._note(Heard(hearing.turn, hearing.text))
@@ -197,7 +202,8 @@ class Floor:
         # A reply that has nothing to say yet is not waited for; one whose tool hangs up must not be cancelled.
         self._hush(now, [run for run in self._mouth.busy if not run.sounding and not run.tools and not run.ticket])
         self._leaving = given
-        self._resume = self._news = False
+        self._resume = False
+        self._news.clear()
         self._leave_at = after(now, self.manners.goodbye_wait_ms)
         if given.text:
             self._say(given.text)

@@ -78,14 +78,11 @@ class History:
                 return entry
         return None
 
-    def with_result(self, done: ToolUse) -> History:
-        """Give a history in which this tool is done."""
-        return History(
-            tuple(
-                done if isinstance(entry, ToolUse) and entry.call_id == done.call_id else entry
-                for entry in self.entries
-            )
-        )
+    def with_result(self, done: ToolUse, *, late: bool = False) -> History:
+        """Give a history in which this tool is done. `late`: the talk went on without it, so it moves to the end."""
+        place = next((at for at, entry in enumerate(self.entries) if _is(entry, done)), len(self.entries))
+        before, after = self.entries[:place], self.entries[place + 1 :]
+        return History((*before, *after, done) if late else (*before, done, *after))
 
     def last_said(self) -> str:
         """Give the agent's latest words that were heard, "" if none."""
@@ -98,6 +95,10 @@ class History:
     def transcript(self) -> str:
         """Give it as lines to read: `caller: …`, `agent: …`."""
         return "\n".join(_line(entry) for entry in self.entries)
+
+
+def _is(entry: Entry, use: ToolUse) -> bool:
+    return isinstance(entry, ToolUse) and entry.call_id == use.call_id
 
 
 def _line(entry: Entry) -> str:

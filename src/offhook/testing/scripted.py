@@ -13,17 +13,17 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from offhook.agent.history import Heard, History, Keys
 from offhook.call.feed import Feed
 from offhook.call.protocols import Pause, Speech, Thought, Transcript
 from offhook.core.errors import ProviderError
 from offhook.testing import spelled
 
 if TYPE_CHECKING:
-    from offhook.agent.history import History
     from offhook.call.call import Call
 
-Script = Sequence[Iterable[Thought] | str] | Callable[["History"], Iterable[Thought] | str]
-"""What a scripted brain says: one item a reply (the last is repeated), or what a function makes of the history."""
+Script = Sequence[Iterable[Thought] | str] | Callable[[History], Iterable[Thought] | str]
+"""What a scripted brain says: one item a turn of the caller (the last is repeated), or a function of the history."""
 
 TRANSCRIPTS = 1000
 """Transcripts that wait to be read; no turn has as many."""
@@ -132,7 +132,6 @@ class ScriptedBrain:
         self.pace_s = pace_s
         self.fails = fails
         self.asked: list[History] = []
-        self._said = 0
 
     @property
     def name(self) -> str:
@@ -143,7 +142,7 @@ class ScriptedBrain:
         """Nothing can be wrong with it."""
 
     async def reply(self, history: History, call: Call) -> AsyncIterator[Thought]:
-        """Say the next lines; a line counts as said once its turn is committed."""
+        """Say the lines of this turn of the caller."""
         self.asked.append(history)
         await asyncio.sleep(self.delay_s)
         if self.fails:
@@ -152,9 +151,8 @@ class ScriptedBrain:
         if callable(self.script):
             lines = self.script(history)
         else:
-            lines = self.script[min(self._said, len(self.script) - 1)] if self.script else ()
+            turns = sum(isinstance(entry, Heard | Keys) for entry in history)
+            lines = self.script[min(max(turns, 1), len(self.script)) - 1] if self.script else ()
         for thought in [lines] if isinstance(lines, str) else lines:
             yield thought
             await asyncio.sleep(self.pace_s)
-        await call.committed()
-        self._said += 1

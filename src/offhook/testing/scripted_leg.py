@@ -236,6 +236,8 @@ class ScriptedLeg:
             packet += more[:needed]
             if more[needed:]:
                 self._queue.appendleft((utterance, more[needed:]))
+        if self.packets and self.packets[-1][1] != utterance:
+            self._ear.push(b"\0" * PACKET * 5)  # for the reader, two utterances are two words
         self.packets.append((self.loop.time(), utterance, packet))
         self._ear.push(packet.ljust(PACKET, b"\0"))
         self._sent[utterance] = self._sent.get(utterance, 0) + PACKET_MS
@@ -255,7 +257,6 @@ class ScriptedLeg:
     def _played(self, utterance: int) -> None:
         sent_ms = self._sent.pop(utterance, None)
         if sent_ms is not None and not self.over:
-            self._ear.push(b"\0" * PACKET * 5)
             self._tell(native.Played, utterance, sent_ms)
 
     def _number(self) -> int:
