@@ -232,8 +232,9 @@ class SipLeg:
             self._transfer = None
         if code == 0:
             raise CallEnded("the call ended before the transfer was taken")
-        if code >= 300:
-            raise TransferFailed(code, reason)
+        if not 200 <= code < 300:
+            # A subscription that ends on a provisional status never tells what became of it.
+            raise TransferFailed(code if code >= 300 else 408, reason)
         self._hang_up(200, "hangup")
 
     # Verbs of media

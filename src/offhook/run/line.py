@@ -32,8 +32,8 @@ from offhook.sip.useragent import Settings, UserAgent
 
 log = structlog.get_logger("offhook.line")
 
-QUIET_ROUNDS: Final = 64
-"""How often a deadline gives way to input that still comes in, before it fires all the same."""
+QUIET_S: Final = 0.5
+"""How long a deadline gives way to input that still comes in: under a flood it must fire all the same."""
 
 SCREENED_LIMIT: Final = 4096
 """Sources whose verdict is remembered."""
@@ -258,14 +258,13 @@ class SipLine:
             # The loop may run timers before it reads sockets, and it runs what is called soon before that too: so two
             # turns, and again for as long as there was something to read.
             self._looking = True
-            self._loop.call_soon(self._look_again, self._due, self._inputs, 0)
+            self._loop.call_soon(self._look_again, self._due, -1, self._loop.time() + QUIET_S)
 
-    def _look_again(self, due: Instant, inputs: int, round_: int) -> None:
+    def _look_again(self, due: Instant, inputs: int, until: float) -> None:
         if self._closed:
             return
-        quiet = inputs == self._inputs and round_ > 0
-        if not quiet and round_ < QUIET_ROUNDS:
-            self._loop.call_soon(self._look_again, due, self._inputs, round_ + 1)
+        if inputs != self._inputs and self._loop.time() < until:
+            self._loop.call_soon(self._look_again, due, self._inputs, until)
             return
         self.media.drain()
         # A loop whose clock is coarse may wake us a fraction early: then it is `due` already.

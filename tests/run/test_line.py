@@ -1,0 +1,152 @@
+"""The line: what waits to be read is read before a deadline fires, and a bug of ours costs one message."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from random import Random
+from typing import Any
+
+import pytest
+import structlog
+
+from offhook.core.errors import NotAllowed
+from offhook.run.line import SipLine
+from offhook.run.media import EngineMedia
+from offhook.sip.uri import parse_uri
+from offhook.testing.world import SIP_PORT, World
+
+US = "10.1.0.1"
+PEER = parse_uri("sip:+15550001111@10.3.0.1:5070")
+
+
+def line_in(world: World, **more: Any) -> SipLine:
+    """Make a line that takes no calls; inside the world's loop."""
+    rng = world.rng("line")
+    return SipLine(media=EngineMedia(world.engine(US), rng), rng=rng, incoming=lambda outcome: None, **more)
+
+
+def test_what_came_while_the_process_slept_is_read_before_its_timers_fire() -> None:
+    """On a real loop: datagrams lie in the socket when a deadline has passed."""
+    order: list[str] = []
+
+    class Agent:
+        """In the place of the user agent: one deadline, and a diary."""
+
+        due: int | None = None
+
+        def receive(self, now: int, data: bytes, flow: object) -> None:
+            order.append(data.decode())
+
+        def expire(self, now: int) -> None:
+            order.append("deadline")
+            self.due = None
+
+        def deadline(self) -> int | None:
+            return self.due
+
+        def take(self) -> list[object]:
+            return []
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        line = SipLine(media=_NoMedia(), rng=Random(1), incoming=lambda outcome: None)  # type: ignore[arg-type]
+        agent = Agent()
+        line.agent = agent  # type: ignore[assignment]
+        address = await line.listen("udp", ("127.0.0.1", 0))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
+            agent.due = line.now() + 20_000_000
+            line.settle()
+            for number in range(100):
+                far.sendto(f"{number}".encode(), address)
+            time.sleep(0.1)  # the process is stopped: nothing is read, and the deadline passes
+            deadline = loop.time() + 10
+            while "deadline" not in order:
+                assert loop.time() < deadline
+                await asyncio.sleep(0.001)
+        await line.close()
+
+    asyncio.run(story())
+    assert order == [*map(str, range(100)), "deadline"]
+
+
+class _NoMedia:
+    def drain(self) -> None:
+        pass
+
+
+def test_a_bug_of_ours_costs_one_message_and_is_counted() -> None:
+    world = World("line", checkers=())
+
+    async def story() -> None:
+        line = line_in(world, allow=("10.0.0.0/8",))
+        await line.listen("udp", (US, SIP_PORT))
+        receive = line.agent.receive
+
+        def breaks(now: int, data: bytes, flow: Any) -> None:
+            if b"bug" in data:
+                raise ZeroDivisionError
+            receive(now, data, flow)
+
+        line.agent.receive = breaks  # type: ignore[method-assign]
+        world.network.bind(("10.2.0.1", 5060), lambda data, source: None)
+        with structlog.testing.capture_logs() as logs:
+            for data in (b"bug\r\n\r\n", b"nonsense\r\n\r\n"):
+                world.network.send(("10.2.0.1", 5060), (US, SIP_PORT), data)
+            await asyncio.sleep(1.0)
+        world.network.unbind(("10.2.0.1", 5060))
+        assert line.guarded == 1
+        assert line.agent.counters()["received"] == 1
+        assert [entry["event"] for entry in logs] == ["a bug: a message was not served"]
+        await line.close()
+
+    world.run(story())
+
+
+@pytest.mark.parametrize(
+    ("target", "gives"),
+    [
+        ("+1 (555) 222-3333", "sip:+15552223333@10.3.0.1:5070"),
+        ("tel:+15552223333", "sip:+15552223333@10.3.0.1:5070"),
+        ("sip:front@pbx.example", "sip:front@pbx.example"),
+        ("sip:front@pbx.example;transport=tcp", "sip:front@pbx.example;transport=tcp"),
+        ("+49301234567", None),
+        ("sip:front@elsewhere.example", None),
+        ("sip:front@pbx.example?Replaces=x", None),
+        ("sip:front@pbx.example;maddr=10.0.0.1", None),
+        ("sip:a@evil.example@pbx.example", None),
+        ("front", None),
+        ("tel:front", None),
+    ],
+)
+def test_a_transfer_goes_only_where_the_rules_let_it(target: str, gives: str | None) -> None:
+    world = World("line", checkers=())
+
+    async def story() -> None:
+        line = line_in(world, dial=("+1", "sip:*@pbx.example"))
+        if gives is None:
+            with pytest.raises(NotAllowed):
+                line.screen(target, PEER)
+        else:
+            assert str(line.screen(target, PEER)) == gives
+
+    world.run(story())
+
+
+def test_strangers_are_named_once() -> None:
+    world = World("line", checkers=())
+
+    async def story() -> None:
+        line = line_in(world, allow=("192.0.2.0/24",))
+        named: list[str] = []
+        line.on_screened = named.append
+        verdicts = [line.permits(ip) for ip in ("192.0.2.7", "198.51.100.1", "198.51.100.1", "not an address")]
+        assert verdicts == [True, False, False, False]
+        assert named == ["198.51.100.1", "not an address"]
+        line.dialled("198.51.100.1", +1)
+        assert line.permits("198.51.100.1")
+        line.dialled("198.51.100.1", -1)
+        assert not line.permits("198.51.100.1")
+
+    world.run(story())

@@ -1,0 +1,246 @@
+"""SIP's sockets: streams that arrive in pieces, that lie, that say nothing; connections that we open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from offhook.core.media import Address
+from offhook.run.transports import CONNECTIONS_LIMIT, FIRST_MESSAGE_S, IDLE_S, Transports
+from offhook.sip.outcomes import Flow
+from offhook.testing.world import World
+
+US, THEM = "10.1.0.1", "10.2.0.1"
+MESSAGE = b"OPTIONS sip:a@10.1.0.1 SIP/2.0\r\nContent-Length: 4\r\n\r\nbody"
+
+
+class Ear:
+    """Remembers what transports tell."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[bytes, Flow]] = []
+        self.closed: list[Flow] = []
+        self.calls: dict[int, bool] = {}
+        self.strangers: tuple[str, ...] = ()
+
+    def received(self, data: bytes, flow: Flow) -> None:
+        self.messages.append((data, flow))
+
+    def flow_closed(self, flow: Flow) -> None:
+        self.closed.append(flow)
+
+    def permits(self, ip: str) -> bool:
+        return ip not in self.strangers
+
+    def carries_calls(self, connection: int) -> bool:
+        return connection in self.calls
+
+
+class Far(asyncio.Protocol):
+    """The far end of a stream."""
+
+    def __init__(self) -> None:
+        self.got = b""
+        self.lost = False
+        self.wire: Any = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.wire = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.got += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+
+
+Story = Callable[[Transports, Ear, Address], Awaitable[None]]
+
+
+@pytest.fixture
+def play() -> Callable[[Story], None]:
+    """Run a story with transports that listen on UDP and TCP; all must be given back at the end."""
+
+    def run(story: Story) -> None:
+        world = World("transports", checkers=())
+
+        async def whole() -> None:
+            ear = Ear()
+            transports = Transports(ear)
+            address = await transports.listen("tcp", (US, 5060))
+            await transports.listen("udp", (US, 5060))
+            try:
+                await story(transports, ear, address)
+            finally:
+                await transports.close()
+                await asyncio.sleep(1.0)
+            assert world.network.bound == []
+
+        world.run(whole())
+
+    return run
+
+
+async def dial(address: Address, source: Address | None = None) -> Far:
+    local = source or (THEM, 0)
+    _, far = await asyncio.get_running_loop().create_connection(Far, address[0], address[1], local_addr=local)
+    await asyncio.sleep(0.5)
+    assert isinstance(far, Far)
+    return far
+
+
+def test_a_message_in_pieces_is_one_message(play: Callable[[Story], None]) -> None:
+    async def story(transports: Transports, ear: Ear, address: Address) -> None:
+        far = await dial(address)
+        for index in range(0, len(MESSAGE), 7):
+            far.wire.write(MESSAGE[index : index + 7])
+            await asyncio.sleep(0.1)
+        far.wire.write(MESSAGE + MESSAGE)
+        await asyncio.sleep(0.5)
+        assert [data for data, _ in ear.messages] == [MESSAGE] * 3
+        flow = ear.messages[0][1]
+        assert (flow.transport, flow.local, flow.remote[0]) == ("tcp", (US, 5060), THEM)
+        assert flow.connection > 0
+        transports.send(flow, b"answer")
+        await asyncio.sleep(0.5)
+        assert far.got == b"answer"
+
+    play(story)
+
+
+def test_a_double_line_break_is_answered_by_a_single_one(play: Callable[[Story], None]) -> None:
+    async def story(transports: Transports, ear: Ear, address: Address) -> None:
+        far = await dial(address)
+        far.wire.write(b"\r\n\r\n" + MESSAGE)
+        await asyncio.sleep(0.5)
+        assert far.got == b"\r\n"
+        assert [data for data, _ in ear.messages] == [MESSAGE]
+
+    play(story)
+
+
+def test_a_stream_that_makes_no_sense_is_closed(play: Callable[[Story], None]) -> None:
+    async def story(transports: Transports, ear: Ear, address: Address) -> None:
+        far = await dial(address)
+        far.wire.write(b"OPTIONS sip:a SIP/2.0\r\nContent-Length: many\r\n\r\n")
+        await asyncio.sleep(0.5)
+        assert far.lost
+        assert transports.counts.streams_broken == 1
+        assert len(ear.closed) == 1
+
+    play(story)
+
+
+def test_a_head_without_end_is_closed(play: Callable[[Story], None]) -> None:
+    async def story(transports: Transports, ear: Ear, address: Address) -> None:
+        far = await dial(address)
+        for _ in range(80):
+            if not far.lost:
+                far.wire.write(b"X: " + b"y" * 997)
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)
+        assert far.lost
+        assert ear.messages == []
+
+    play(story)
+
+
+def test_who_connects_and_says_nothing_is_let_go(play: Callable[[Story], None]) -> None:
+    async def story(transports: Transports, ear: Ear, address: Address) -> None:
+        far = await dial(address)
+        far.wire.write(MESSAGE[:10])
+        await asyncio.sleep(FIRST_MESSAGE_S - 1)
+        assert not far.lost
+        await asyncio.sleep(2)
+        assert far.lost
+        assert transports.counts.streams_idle == 1
+
+    play(story)
+
+
+def test_a_quiet_connection_is_kept_while_it_carries_a_call(play: Callable[[Story], None]) -> None:
+    async def story(transports: Transports, ear: Ear, address: Address) -> None:
+        far = await dial(address)
+        far.wire.write(MESSAGE)
+        await asyncio.sleep(0.5)
+        connection = ear.messages[0][1].connection
+        ear.calls[connection] = True
+        await asyncio.sleep(2 * IDLE_S)
+        assert not far.lost
+        del ear.calls[connection]
+        await asyncio.sleep(FIRST_MESSAGE_S + 1)
+        assert far.lost
+
+    play(story)
+
+
+def test_strangers_are_not_read(play: Callable[[Story], None]) -> None:
+    async def story(transports: Transports, ear: Ear, address: Address) -> None:
+        ear.strangers = (THEM,)
+        far = await dial(address)
+        assert far.lost
+        loop = asyncio.get_running_loop()
+        wire, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=(THEM, 5060))
+        wire.sendto(MESSAGE, (US, 5060))
+        await asyncio.sleep(0.5)
+        wire.close()
+        assert ear.messages == []
+        assert transports.counts.screened == 2
+
+    play(story)
+
+
+def test_connections_are_counted_and_bounded(play: Callable[[Story], None]) -> None:
+    async def story(transports: Transports, ear: Ear, address: Address) -> None:
+        far = await asyncio.gather(*[dial(address, (THEM, 1024 + number)) for number in range(CONNECTIONS_LIMIT + 1)])
+        assert sum(one.lost for one in far) == 1
+        assert transports.counts.streams_refused == 1
+
+    play(story)
+
+
+def test_a_connection_is_opened_once_for_all_that_waits(play: Callable[[Story], None]) -> None:
+    async def story(transports: Transports, ear: Ear, address: Address) -> None:
+        met: list[Far] = []
+
+        def meet() -> Far:
+            met.append(Far())
+            return met[-1]
+
+        server = await asyncio.get_running_loop().create_server(meet, THEM, 5060)
+        flow = transports.flow("tcp", (THEM, 5060))
+        assert flow.local == (US, 5060)
+        transports.send(flow, b"one ")
+        transports.send(flow, b"two ")
+        await asyncio.sleep(1.0)
+        transports.send(flow, b"three")
+        await asyncio.sleep(1.0)
+        assert [far.got for far in met] == [b"one two three"]
+        met[0].wire.write(MESSAGE)
+        await asyncio.sleep(0.5)
+        assert ear.messages[0][1].connection > 0
+        server.close()
+
+    play(story)
+
+
+def test_a_connection_that_can_not_be_opened_is_told(play: Callable[[Story], None]) -> None:
+    async def story(transports: Transports, ear: Ear, address: Address) -> None:
+        flow = transports.flow("tcp", (THEM, 5060))
+        transports.send(flow, MESSAGE)
+        transports.send(flow, MESSAGE)
+        await asyncio.sleep(15.0)
+        assert ear.closed == [flow]
+
+    play(story)
+
+
+def test_a_wildcard_is_advertised_as_the_address_on_the_way() -> None:
+    transports = Transports(Ear())
+    assert transports.advertised(("0.0.0.0", 5060), "127.0.0.1") == ("127.0.0.1", 5060)
+    assert transports.advertised(("10.0.0.5", 5060), "127.0.0.1") == ("10.0.0.5", 5060)
+    outside = Transports(Ear(), external="203.0.113.9")
+    assert outside.advertised(("0.0.0.0", 5060), "127.0.0.1") == ("203.0.113.9", 5060)
