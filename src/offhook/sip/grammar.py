@@ -199,7 +199,12 @@ def is_address(host: str) -> bool:
     if ":" in host:
         return _IPV6.issuperset(host)
     parts = host.split(".")
-    return len(parts) == 4 and host.isascii() and all(part.isdigit() and int(part[:4]) < 256 for part in parts)
+    if len(parts) != 4 or not host.isascii():
+        return False
+    for part in parts:  # noqa: SIM110 - a generator costs three times as much, once a call
+        if not part.isdigit() or int(part[:4]) > 255:
+            return False
+    return True
 
 
 def parse_host_port(text: str) -> tuple[str, int | None]:

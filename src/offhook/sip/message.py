@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, cast
 
+from offhook.sip.codes import REASONS
 from offhook.sip.codes import reason as reason_phrase
 from offhook.sip.grammar import Fields, Malformed, is_token, number, split_list
 
@@ -135,19 +136,17 @@ def _no_index() -> dict[str, str]:
 class Message:
     """What requests and responses share. Names in `headers` are canonical; Content-Length is never among them.
 
-    `known` is what `index` has looked up; nobody else gives it.
+    `index` has the first value of every header by its name; it is made from `headers` unless the reader has it already.
     """
 
     headers: Fields
     body: bytes
-    known: dict[str, str] = field(default_factory=_no_index, repr=False, compare=False, kw_only=True)
+    index: dict[str, str] = field(default_factory=_no_index, repr=False, compare=False, kw_only=True)
 
-    @property
-    def index(self) -> dict[str, str]:
-        """The first value of every header, by its canonical name."""
-        if not self.known:
-            self.known.update(self.headers[::-1])
-        return self.known
+    def __post_init__(self) -> None:
+        """Make the index."""
+        if not self.index:
+            self.index.update(self.headers[::-1])
 
     def first(self, name: str) -> str | None:
         """Give the value of the first field `name` (canonical), None where there is none."""
@@ -199,9 +198,13 @@ def block(headers: Fields) -> str:
     return text
 
 
+_STATUS_LINES: Final = {code: f"{_VERSION} {code} {phrase}\r\n" for code, phrase in REASONS.items()}
+
+
 def status_line(code: int, reason: str = "") -> str:
     """Write the first line of a response, with the usual reason phrase unless one is given."""
-    return f"{_VERSION} {code} {reason or reason_phrase(code)}\r\n"
+    usual = None if reason else _STATUS_LINES.get(code)
+    return usual or f"{_VERSION} {code} {reason or reason_phrase(code)}\r\n"
 
 
 def write(start: str, fields: str, body: bytes) -> bytes:
@@ -342,7 +345,7 @@ def _message(line: str, fields: Fields, body: bytes, index: dict[str, str]) -> R
         raise Malformed("start_line", "a start line without a version", fields=fields)
     if not uri or " " in uri or "\t" in uri or "<" in uri or ">" in uri or '"' in uri:
         raise Malformed("request_uri", "a Request-URI with white space or brackets", fields=fields)
-    return Request(fields, body, method, uri, known=index)
+    return Request(fields, body, method, uri, index=index)
 
 
 def _response(line: str, fields: Fields, body: bytes, index: dict[str, str]) -> Response:
@@ -352,4 +355,4 @@ def _response(line: str, fields: Fields, body: bytes, index: dict[str, str]) -> 
         raise Malformed("version", "a version of SIP that is not 2.0", 505, fields)
     if len(code) != 3 or not (code.isascii() and code.isdigit()) or not "1" <= code[0] <= "6":
         raise Malformed("status", "a status code out of range", fields=fields)
-    return Response(fields, body, int(code), phrase, known=index)
+    return Response(fields, body, int(code), phrase, index=index)

@@ -59,17 +59,20 @@ def _stream(media: Media, codecs: tuple[Codec, ...]) -> _Stream:
             else:
                 facts.setdefault(name, value)
     audio: list[tuple[int, Codec]] = []
-    numbers: dict[Codec, int] = {}
+    dtmf: int | None = None
+    noise: int | None = None
     for text in media.formats:
         encoding = maps.get(text)
         codec = _NUMBERED.get(text) if encoding is None else _MAPPED.get(encoding) or _mapped(encoding)
         if codec is None or not text.isdigit() or len(text) > 3 or int(text) > 127:
             continue
-        if codec in codecs:
+        if codec is TELEPHONE_EVENT:
+            dtmf = int(text) if dtmf is None else dtmf
+        elif codec is COMFORT_NOISE:
+            noise = int(text) if noise is None else noise
+        elif codec in codecs:
             audio.append((int(text), codec))
-        else:
-            numbers.setdefault(codec, int(text))
-    return _Stream(tuple(audio), numbers.get(TELEPHONE_EVENT), numbers.get(COMFORT_NOISE), facts)
+    return _Stream(tuple(audio), dtmf, noise, facts)
 
 
 def _mapped(encoding: str) -> Codec | None:

@@ -177,6 +177,8 @@ class Server:
 
     @staticmethod
     def _recorded(request: Request) -> Fields:
+        if "Record-Route" not in request.index:
+            return ()
         return tuple([("Record-Route", value) for value in request.all("Record-Route")])
 
     # --- inside a dialog

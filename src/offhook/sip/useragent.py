@@ -195,22 +195,24 @@ class UserAgent:
             raise Malformed(fault.kind, str(fault), fault.code, message.headers) from None
 
     def _request(self, now: Instant, request: Request, flow: Flow) -> str:
-        seq, sender, to = _mandatory(request)
+        seq, sender, to_tag = _mandatory(request)
         method = request.method
+        index = request.index
+        from_tag = sender.tag
         via = parse_via(_top(request))
         transactions = self._calls.transactions
-        key = server_key(request, via, sender.tag, "INVITE" if method == "ACK" else method)
+        key = server_key(request, via, from_tag, "INVITE" if method == "ACK" else method)
         known = transactions.servers.get(key)
         if method == "ACK":
-            return self._ack(now, request, known, (request.index["Call-ID"], to.tag, sender.tag), seq)
+            return self._ack(now, request, known, (index["Call-ID"], to_tag, from_tag), seq)
         if known is not None:
             transactions.server_event(now, known, "request")
             return "repeated_request"
         if len(transactions.servers) >= self._calls.settings.max_transactions:
             self._stateless(request, via, flow, 503, (("Retry-After", "10"),))
             return "overload"
-        tag = self._calls.tag()
-        answered_to = request.index["To"] if to.tag else f"{request.index['To']};tag={tag}"
+        tag = to_tag or self._calls.tag()
+        answered_to = index["To"] if to_tag else f"{index['To']};tag={tag}"
         transaction = ServerTransaction(
             key,
             request,
@@ -220,14 +222,14 @@ class UserAgent:
             echo(request, via, flow.remote, answered_to),
             answered_to,
             tag,
-            None if to.tag else (request.index["Call-ID"], sender.tag, seq, method),
+            None if to_tag else (index["Call-ID"], from_tag, seq, method),
         )
         transactions.serve(now, transaction)
         if method == "CANCEL":
-            target = transactions.servers.get(server_key(request, via, sender.tag, "INVITE"))
+            target = transactions.servers.get(server_key(request, via, from_tag, "INVITE"))
             self._server.cancel(now, transaction, target)
             return "request_cancel"
-        fault = self._server.request(now, transaction, sender, seq, to.tag)
+        fault = self._server.request(now, transaction, sender, seq, to_tag)
         return _FATE.get(method, "request_other") if fault is None else f"malformed_{fault.kind}"
 
     def _ack(self, now: Instant, request: Request, known: ServerTransaction | None, dialog: DialogKey, seq: int) -> str:
@@ -304,8 +306,8 @@ def _top(message: Request | Response) -> str:
     return split_list(value)[0] if "," in value else value
 
 
-def _mandatory(request: Request) -> tuple[int, NameAddr, NameAddr]:
-    """Read what every request must have, once (section 8.1.1)."""
+def _mandatory(request: Request) -> tuple[int, NameAddr, str]:
+    """Read what every request must have, once (section 8.1.1): its CSeq number, its From, its To tag."""
     index = request.index
     if not index.keys() >= _ECHOED:
         raise Malformed("missing", "a request without Via, From, To, Call-ID or CSeq")
@@ -314,11 +316,15 @@ def _mandatory(request: Request) -> tuple[int, NameAddr, NameAddr]:
         for name in _SINGLE:
             if names.count(name) > 1:
                 raise Malformed("twice", f"more than one {name}")
-    seq, method = parse_cseq(index["CSeq"])
-    if method != request.method:
-        raise Malformed("cseq", "a CSeq of another method")
+    digits, _, method = index["CSeq"].partition(" ")
+    if method == request.method and digits.isdigit() and digits.isascii() and len(digits) < 10:
+        seq = int(digits)
+    else:
+        seq, method = parse_cseq(index["CSeq"])
+        if method != request.method:
+            raise Malformed("cseq", "a CSeq of another method")
     if not index["Call-ID"]:
         raise Malformed("missing", "an empty Call-ID")
-    if "Max-Forwards" in index:
+    if index.get("Max-Forwards", "70") != "70":
         parse_max_forwards(index["Max-Forwards"])
-    return seq, parse_name_addr(index["From"], "from"), parse_name_addr(index["To"], "to")
+    return seq, parse_name_addr(index["From"], "from"), parse_name_addr(index["To"], "to").tag
