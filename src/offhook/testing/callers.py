@@ -47,6 +47,7 @@ class CallerPhone:
         self._media: EngineMedia
         self._calls = 0
         self._rung: asyncio.Queue[IncomingCall] = asyncio.Queue()
+        self._deaf = False
 
     async def __aenter__(self) -> CallerPhone:
         """Bind the sockets."""
@@ -57,7 +58,7 @@ class CallerPhone:
         self.line = SipLine(
             media=self._media,
             rng=rng,
-            incoming=self._rung.put_nowait,
+            incoming=self._ring,
             allow=("10.0.0.0/8",),
             dial=("sip:*@*", "+"),
             audio=self.audio,
@@ -81,8 +82,11 @@ class CallerPhone:
         await caller.answered()
         return caller
 
-    async def answers(self, *, within_s: float = 30.0) -> Caller:
-        """Wait to be called and take the call. TimeoutError if nobody calls, CallEnded if it went away."""
+    async def answers(self, *, within_s: float = 30.0, rings_s: float = 0.0) -> Caller:
+        """Wait to be called, let it ring for a while and take the call.
+
+        TimeoutError if nobody calls, CallEnded if the other side gave up.
+        """
         async with asyncio.timeout(within_s):
             outcome = await self._rung.get()
         self._calls += 1
@@ -93,8 +97,26 @@ class CallerPhone:
         self.line.add(leg)
         self.world.told(self.ip, name, "rung", {})
         caller = Caller(self, leg)
-        await leg.answer()
+        try:
+            await caller.waits(rings_s)
+            await leg.answer()
+        except asyncio.CancelledError:
+            await leg.hangup(486)
+            raise
         return caller
+
+    def declines(self) -> None:
+        """Answer nobody any more: refuse who still rings unheard, and whoever calls from now on."""
+        self._deaf = True
+        while not self._rung.empty():
+            self._ring(self._rung.get_nowait())
+
+    def _ring(self, outcome: IncomingCall) -> None:
+        if self._deaf:
+            self.line.agent.reject(self.line.now(), outcome.call, 480)
+            self.line.settle()
+        else:
+            self._rung.put_nowait(outcome)
 
     async def rings(self, target: str) -> Caller:
         """Call an address and don't wait."""

@@ -238,6 +238,9 @@ async def cancels(peer: Peer) -> None:
 async def repeats(peer: Peer) -> None:
     """Send everything several times."""
     invite = peer.request("INVITE", peer.sdp())
+    if peer.rng.random() < 0.3:
+        await peer.sleep(0.0, 0.3)
+        peer.request("ACK", same=True)
     for _ in range(3):
         await peer.sleep(0.0, 0.3)
         peer.send(invite)
@@ -382,8 +385,10 @@ async def will_not_let_go(peer: Peer) -> None:
         peer.reply(bye, 100, "Trying")
         await peer.sleep(1, 6)
         peer.reply(bye, 100, "Trying")
-        peer.reply(bye, 200, "OK")
-        peer.reply(bye, 200, "OK")
+        for code, reason in peer.rng.choice((((200, "OK"), (481, "Gone")), ((481, "Gone"), (200, "OK")))):
+            peer.reply(bye, code, reason)
+            peer.reply(bye, 100, "Too late")
+            peer.reply(bye, code, reason)
     else:
         peer.reply(bye, 183, "Hm")
         await asyncio.sleep(40)

@@ -23,9 +23,11 @@ from offhook.call import Agent, Call, Models
 from offhook.call.events import Answered, CallEvent, Cut, Digit, Ended, Heard, Said, as_json
 from offhook.carriers.sip import AudioRules
 from offhook.core.codecs import PCMA, PCMU
-from offhook.core.errors import DialFailed, OffhookError
+from offhook.core.errors import CallEnded, DialFailed, NotAllowed, OffhookError
 from offhook.core.instants import SECOND
 from offhook.run.host import Host, HostRules
+from offhook.run.line import SipLine
+from offhook.sip.outcomes import Flow
 from offhook.testing import peers, stream_peers
 from offhook.testing.callers import Caller, CallerPhone
 from offhook.testing.moods import Mood, MoodyBrain, MoodyStt, MoodyTts
@@ -116,13 +118,20 @@ class _Plot:
         async with host, phone:
             world.lines[AGENT] = host.counters
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._main_call(host, phone, agent))
+                outbound = rng.random() < 0.2
+                group.create_task(self._main_call(host, phone, agent, outbound))
                 if rng.random() < 0.4:
-                    group.create_task(self._rude_caller())
+                    group.create_task(self._rude_caller(AGENT))
+                if rng.random() < 0.15 and not outbound:
+                    group.create_task(self._porter(phone))
+                    group.create_task(self._rude_caller(CALLER))
+                if rng.random() < 0.15:
+                    group.create_task(self._unreachable(host.line, phone.line))
                 if rng.random() < 0.15:
                     group.create_task(self._rude_callee(host, agent))
                 if rng.random() < 0.04:
                     group.create_task(self._drain(host))
+            phone.declines()
             await world.settle()
             self.rows.update(str(row) for line in (host.line, phone.line) for row in line.agent.taken)
             counters = host.counters()
@@ -159,17 +168,21 @@ class _Plot:
 
     # The course
 
-    async def _main_call(self, host: Host, phone: CallerPhone, agent: Agent) -> None:
-        rng, loop = self.rng, self.world.loop
+    async def _main_call(self, host: Host, phone: CallerPhone, agent: Agent, outbound: bool) -> None:
+        rng, loop = self.world.rng("main"), self.world.loop
         self.facts.began = loop.time()
+        ringing: asyncio.Task[Caller] | None = None
         try:
-            if rng.random() < 0.2:
-                ringing = loop.create_task(phone.answers())
+            if outbound:
+                ringing = loop.create_task(phone.answers(rings_s=rng.choice((0.0, 1.5))))
                 await host.dial(f"sip:caller@{CALLER}", agent)
                 caller = await ringing
             else:
                 caller = await phone.calls(f"sip:agent@{AGENT}")
-        except (DialFailed, TimeoutError) as failed:
+        except (DialFailed, CallEnded, NotAllowed, TimeoutError) as failed:
+            if ringing is not None:
+                ringing.cancel()
+                await asyncio.wait([ringing])
             self.facts.counts["not_connected"] += 1
             self.world.journal.event(loop.now, f"not connected: {failed}")
             return
@@ -194,12 +207,36 @@ class _Plot:
             if first < 120:
                 self.world.loop.at(self.world.loop.now + round(first * SECOND), rebind)
 
-    async def _rude_caller(self) -> None:
-        manner = self.rng.choice((*peers.CALLS_US, *stream_peers.CALLS_US_BY_TCP * 2))
-        await asyncio.sleep(self.rng.uniform(0, 8))
+    async def _porter(self, phone: CallerPhone) -> None:
+        """Let the caller's phone ring and be answered when somebody else calls it."""
+        rng = self.world.rng("porter")
+        for _ in range(3):
+            try:
+                visitor = await phone.answers(within_s=60, rings_s=rng.uniform(0.0, 2.0))
+                await visitor.says("hello who is there")
+                await visitor.waits(rng.uniform(0.0, 4.0))
+                await visitor.hangs_up()
+            except (TimeoutError, CallEnded):
+                continue
+
+    async def _unreachable(self, *lines: SipLine) -> None:
+        """Let the operating system report now and then that a peer can't be reached (ICMP), where it can be."""
+        rng = self.world.rng("icmp")
+        self.facts.counts["unreachable"] += 1
+        for _ in range(8):
+            await asyncio.sleep(rng.expovariate(1 / 5))
+            for line, ip in zip(lines, (AGENT, CALLER), strict=True):
+                for remote in (CALLER, AGENT, PEER, "10.3.0.2"):
+                    if remote != ip and rng.random() < 0.5:
+                        line.flow_closed(Flow("udp", (ip, SIP_PORT), (remote, SIP_PORT)))
+
+    async def _rude_caller(self, target: str) -> None:
+        rng = self.world.rng(f"rude to {target}")
+        manner = rng.choice((*peers.CALLS_US, *stream_peers.CALLS_US_BY_TCP * 2))
+        await asyncio.sleep(rng.uniform(0, 8))
         kind = stream_peers.StreamPeer if manner in stream_peers.CALLS_US_BY_TCP else peers.Peer
         ip = NONSENSE if manner is peers.talks_nonsense else PEER
-        peer = kind(self.world, ip, (AGENT, SIP_PORT), self.world.rng("rude"))
+        peer = kind(self.world, ip if target == AGENT else ip[:-1] + "3", (target, SIP_PORT), rng)
         self.facts.counts[f"rude: {manner.__name__}"] += 1
         try:
             await manner(peer)
@@ -207,17 +244,18 @@ class _Plot:
             peer.close()
 
     async def _rude_callee(self, host: Host, agent: Agent) -> None:
-        manner = self.rng.choice((*peers.IS_CALLED, *stream_peers.IS_CALLED_BY_TCP * 2))
-        await asyncio.sleep(self.rng.uniform(0, 8))
+        rng = self.world.rng("rude callee")
+        manner = rng.choice((*peers.IS_CALLED, *stream_peers.IS_CALLED_BY_TCP * 2))
+        await asyncio.sleep(rng.uniform(0, 8))
         by_tcp = manner in stream_peers.IS_CALLED_BY_TCP
         kind = stream_peers.StreamPeer if by_tcp else peers.Peer
-        peer = kind(self.world, "10.3.0.2", (AGENT, SIP_PORT), self.world.rng("rude callee"))
+        peer = kind(self.world, "10.3.0.2", (AGENT, SIP_PORT), rng)
         self.facts.counts[f"rude: {manner.__name__}"] += 1
         rudeness = self.world.loop.create_task(_await(manner, peer), name="rude callee")
         try:
             await asyncio.sleep(0.001)
             call = await host.dial("sip:x@10.3.0.2" + (";transport=tcp" if by_tcp else ""), agent)
-            await asyncio.sleep(self.rng.uniform(0.5, 8))
+            await asyncio.sleep(rng.uniform(0.5, 8))
             await call.hangup()
         except OffhookError as error:
             self.world.journal.event(self.world.loop.now, f"rude callee: {error}")
@@ -225,9 +263,10 @@ class _Plot:
         peer.close()
 
     async def _drain(self, host: Host) -> None:
-        await asyncio.sleep(self.rng.uniform(0.5, 40))
+        rng = self.world.rng("drain")
+        await asyncio.sleep(rng.uniform(0.5, 40))
         self.facts.counts["drained"] += 1
-        await host.drain(self.rng.uniform(1, 90))
+        await host.drain(rng.uniform(1, 90))
 
     # What is noted
 
