@@ -42,6 +42,8 @@ const LINGER: i64 = 2000 * MS;
 /// From this many ports on, sockets are looked at once a millisecond.
 const MANY: usize = 24;
 const MODERATION: i64 = MS;
+/// And from this many on, every other millisecond.
+const VERY_MANY: usize = 192;
 /// Audio alone wakes Python at most this often.
 const AUDIO_WAKE: i64 = 2 * MS;
 /// Commands that are obeyed between looks at the deadlines.
@@ -49,7 +51,8 @@ const COMMANDS_AT_ONCE: usize = 64;
 /// The longest sleep while ports are open: commands of audio do not wake the thread.
 const LONGEST_SLEEP: i64 = 20 * MS;
 /// Departures are spread over the packet time in as many slots.
-const SLOTS: usize = 20;
+const SLOTS: i64 = 10;
+const SLOT: i64 = 2 * MS;
 const LARGEST_DATAGRAM: usize = 2048;
 const WAKE_TOKEN: u64 = u64::MAX;
 const RTCP_TOKEN: u64 = 1 << 32;
@@ -202,8 +205,7 @@ impl Engine {
         let lane = (0..self.lanes.len()).min_by_key(|&lane| self.lanes[lane].ports.load(Ordering::Relaxed));
         let lane = lane.ok_or_else(|| io::Error::other("the engine was shut down"))?;
         // Neighbours in number depart a slot apart, so that no slot fills before the others.
-        let slot = i64::from(number) * 7 % i64::try_from(SLOTS).unwrap_or(1);
-        port.set_phase(slot * MS);
+        port.set_phase(i64::from(number) * 7 % SLOTS * SLOT);
         let counters = port.counters().clone();
         let shared = Arc::new(Shared { counters, coming: AtomicUsize::new(0), queued: AtomicUsize::new(0) });
         self.send(lane, Command::Open(Box::new(Opening { port, rtp, rtcp, shared: shared.clone() })), true)?;
@@ -418,7 +420,8 @@ impl Driver {
         }
         if self.numbers.len() >= MANY {
             // Commands and packets are seen at the next look; nobody needs to wake us.
-            sleep_until(until.min(self.looked + MODERATION));
+            let rest = if self.numbers.len() >= VERY_MANY { 2 * MODERATION } else { MODERATION };
+            sleep_until(until.max(now).min(self.looked + rest));
             return;
         }
         self.lane.asleep.store(true, Ordering::SeqCst);
@@ -485,7 +488,7 @@ impl Driver {
         // An error is an ICMP answer to what we sent, or nothing to read: neither is a datagram.
         let Ok((length, from)) = socket.recv_from(&mut self.buffer[..]) else { return };
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-        seat.port.datagram(now(), &self.buffer[..length], from, rtcp, &mut self.sink);
+        seat.port.datagram(self.looked, &self.buffer[..length], from, rtcp, &mut self.sink);
         self.flush(index);
         self.schedule(index);
     }
@@ -500,13 +503,12 @@ impl Driver {
         }
         self.sink.clear_packets();
         seat.shared.queued.store(seat.port.queued(), Ordering::Release);
-        self.pass_events();
+        if !self.sink.events.is_empty() {
+            self.pass_events();
+        }
     }
 
     fn pass_events(&mut self) {
-        if self.sink.events.is_empty() {
-            return;
-        }
         let mut urgent = false;
         for event in self.sink.events.drain(..) {
             urgent |= event.kind.is_urgent();
@@ -534,16 +536,18 @@ impl Driver {
 
     fn commands(&mut self) {
         // No more than were there, so that a busy caller can't keep us from the clock.
+        let mut time = now();
         for n in 0..self.lane.commands.len() {
             let Some(command) = self.lane.commands.pop() else { return };
-            self.obey(command);
+            self.obey(command, time);
             if n % COMMANDS_AT_ONCE == COMMANDS_AT_ONCE - 1 {
                 self.deadlines();
+                time = now();
             }
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    fn obey(&mut self, command: Command, time: i64) {
         let number = match &command {
             Command::Open(_) => None,
             Command::Configure(port, ..)
@@ -563,11 +567,15 @@ impl Driver {
             (Command::Close(port), _) => self.close(port),
             (command, Some(number)) => {
                 let Some(index) = self.find(number) else { return };
+                // Audio only lies down; everything else may have something to tell, or something due.
+                let quiet = matches!(command, Command::Play { .. });
                 if let Some(seat) = &mut self.seats[index] {
-                    seat.obey(command, now(), &mut self.sink);
+                    seat.obey(command, time, &mut self.sink);
                 }
-                self.flush(index);
-                self.schedule(index);
+                if !quiet || !self.sink.events.is_empty() {
+                    self.flush(index);
+                    self.schedule(index);
+                }
             }
             (_, None) => {}
         }

@@ -15,7 +15,7 @@ pub struct Feed {
 
 impl Feed {
     /// Convert `pcm` of one utterance; None where the rate is not known.
-    pub fn push(&mut self, utterance: u64, pcm: &[i16], rate_hz: u32) -> Option<Vec<i16>> {
+    pub fn push(&mut self, utterance: u64, pcm: Vec<i16>, rate_hz: u32) -> Option<Vec<i16>> {
         if self.current != Some((utterance, rate_hz)) {
             self.resampler = if rate_hz == RATE { None } else { Some(Resampler::new(rate_hz, RATE)?) };
             self.current = Some((utterance, rate_hz));
@@ -24,7 +24,7 @@ impl Feed {
             return Some(pcm.to_vec());
         };
         let mut out = Vec::with_capacity(pcm.len() / 2 + 32);
-        resampler.push(pcm, &mut out);
+        resampler.push(&pcm, &mut out);
         Some(out)
     }
 

@@ -680,7 +680,7 @@ impl Port {
             return Some(pcm.len());
         }
         let fits = fits(self.room(), rate_hz).min(pcm.len());
-        let converted = feed.push(utterance, &pcm[..fits], rate_hz)?;
+        let converted = feed.push(utterance, pcm[..fits].to_vec(), rate_hz)?;
         self.play(now, utterance, converted, sink);
         if fits < pcm.len() {
             self.want_room(sink);

@@ -163,16 +163,11 @@ impl Gate {
     }
 
     /// Mean power per band.
-    #[allow(clippy::cast_precision_loss)]
     fn levels(&mut self, pcm: &[i16]) -> [f32; BANDS] {
         let mut whole = [0.0; STEP];
         let count = pcm.len().min(STEP) & !7;
         for (slot, &sample) in whole.iter_mut().zip(pcm) {
-            // A pole at 0.95 takes out what hums below 100 Hz.
-            let input = f32::from(sample);
-            let output = input - self.high_pass.0 + 0.95 * self.high_pass.1;
-            self.high_pass = (input, output);
-            *slot = output;
+            *slot = f32::from(sample);
         }
         let (mut low, mut high) = ([0.0; STEP / 2], [0.0; STEP / 2]);
         let half = self.filters[0].run(&whole[..count], &mut low, &mut high);
@@ -182,6 +177,13 @@ impl Gate {
         let three = power(&upper[..quarter]);
         let (mut lowest, mut second) = ([0.0; STEP / 8], [0.0; STEP / 8]);
         let eighth = self.filters[2].run(&lower[..quarter], &mut lowest, &mut second);
+        for slot in &mut lowest[..eighth] {
+            // The lowest band runs at 1 kHz by now; a pole at 0.66 takes out what hums below 100 Hz.
+            let input = *slot;
+            let output = input - self.high_pass.0 + 0.66 * self.high_pass.1;
+            self.high_pass = (input, output);
+            *slot = output;
+        }
         [power(&lowest[..eighth]), power(&second[..eighth]), three, four]
     }
 }

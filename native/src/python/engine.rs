@@ -8,7 +8,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-use super::{depth, events, keys, mode, plan, rate, samples, wrong, Address, Numbered};
+use super::{depth, even, events, keys, mode, plan, rate, samples, wrong, Address, Numbered};
 use crate::engine::{Command, Engine, Shared};
 use crate::feed::Feed;
 use crate::port::fits;
@@ -143,14 +143,14 @@ impl PyEngine {
 
     fn play(&self, port: u32, utterance: u64, pcm: &[u8], rate_hz: u32) -> PyResult<usize> {
         let rate_hz = rate(rate_hz)?;
-        let pcm = samples(pcm)?;
+        even(pcm)?;
         let mut inside = self.inside();
         let Inside { engine, ports, .. } = &mut *inside;
-        let (Some(engine), Some(entry)) = (engine, ports.get_mut(&port)) else { return Ok(pcm.len() * 2) };
-        let taken = fits(entry.shared.room(), rate_hz).min(pcm.len());
-        let Some(converted) = entry.feed.push(utterance, &pcm[..taken], rate_hz) else { return Ok(0) };
+        let (Some(engine), Some(entry)) = (engine, ports.get_mut(&port)) else { return Ok(pcm.len()) };
+        let taken = (fits(entry.shared.room(), rate_hz) * 2).min(pcm.len());
+        let Some(converted) = entry.feed.push(utterance, samples(&pcm[..taken])?, rate_hz) else { return Ok(0) };
         engine.play(entry.lane, &entry.shared, port, utterance, converted, taken < pcm.len())?;
-        Ok(taken * 2)
+        Ok(taken)
     }
 
     fn end(&self, port: u32, utterance: u64) -> PyResult<()> {

@@ -113,11 +113,17 @@ fn keys(keys: &str, duration_ms: u32, gap_ms: u32) -> PyResult<Vec<u8>> {
     keys.chars().map(|key| code_of(key).ok_or_else(|| wrong(format!("{key:?} is not a key (0-9*#A-D)")))).collect()
 }
 
+fn even(pcm: &[u8]) -> PyResult<()> {
+    if pcm.len().is_multiple_of(2) {
+        Ok(())
+    } else {
+        Err(wrong("PCM has two bytes a sample"))
+    }
+}
+
 /// 16-bit little-endian samples.
 fn samples(pcm: &[u8]) -> PyResult<Vec<i16>> {
-    if !pcm.len().is_multiple_of(2) {
-        return Err(wrong("PCM has two bytes a sample"));
-    }
+    even(pcm)?;
     Ok(pcm.chunks_exact(2).map(|two| i16::from_le_bytes([two[0], two[1]])).collect())
 }
 
