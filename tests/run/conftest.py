@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
-from offhook.call import Call
-from offhook.call.events import CallEvent
-from offhook.run.host import Host, HostRules
+from offhook.call.events import CallEvent, Ended
+from offhook.run.host import AgentLike, Host, HostRules
 from offhook.testing.callers import CallerPhone
 from offhook.testing.peers import Peer
 from offhook.testing.world import SIP_PORT, World
@@ -24,18 +23,22 @@ class Stage:
         self.world = World("stage")
         self.events: list[CallEvent] = []
 
-    def host(self, agent: Callable[[Call], Awaitable[object]], *, user: str | None = None, **rules: Any) -> Host:
+    def host(self, agent: AgentLike, *, user: str | None = None, **rules: Any) -> Host:
         """Make the host; `user`: the only one who is there (anyone, unless told)."""
-        made = {
+        made: dict[str, Any] = {
             "listen": tuple((transport, (HOST, SIP_PORT)) for transport in ("udp", "tcp")),
             "allow": ("10.0.0.0/8",),
             "dial": ("sip:*@10.0.0.0", "sip:*@10.2.0.1", "sip:*@10.3.0.*"),
         } | rules
+
+        def route(called: str) -> AgentLike | None:
+            return agent if user in (None, called) else None
+
         return Host(
             engine=self.world.engine(HOST),
             rng=self.world.rng("host"),
             rules=HostRules(**made),
-            route=lambda called: agent if user in (None, called) else None,
+            route=route,
             events=self.events.append,
         )
 
@@ -49,7 +52,7 @@ class Stage:
 
     def reasons(self) -> list[str]:
         """Give why calls ended, in order."""
-        return [event.reason for event in self.events if event.event == "ended"]
+        return [event.reason for event in self.events if isinstance(event, Ended)]
 
     def play(self, story: Coroutine[Any, Any, Any]) -> None:
         """Run a story; nothing that the checkers watch may be broken by it."""

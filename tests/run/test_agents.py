@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,8 @@ def test_an_agent_is_named_by_module_and_attribute() -> None:
 
 
 def test_the_echo_and_the_receptionist_are_there_however_they_are_reached() -> None:
-    import offhook.examples.echo
-    import offhook.examples.receptionist
+    for name in ("echo", "receptionist"):
+        importlib.import_module(f"offhook.examples.{name}")
 
     assert callable(load_agent("offhook.examples:echo"))
     assert isinstance(load_agent("offhook.examples:receptionist"), Agent)

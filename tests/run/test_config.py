@@ -103,7 +103,7 @@ def test_what_can_not_work_is_refused_by_name(tmp_path: Path, text: str, words: 
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="nowhere.toml"):
+    with pytest.raises(ConfigError, match=r"nowhere\.toml"):
         load(tmp_path / "nowhere.toml")
 
 

@@ -60,7 +60,7 @@ def test_what_came_while_the_process_slept_is_read_before_its_timers_fire() -> N
             line.settle()
             for number in range(100):
                 far.sendto(f"{number}".encode(), address)
-            time.sleep(0.1)  # the process is stopped: nothing is read, and the deadline passes
+            time.sleep(0.1)  # noqa: ASYNC251 - the process is stopped: nothing is read, and the deadline passes
             deadline = loop.time() + 10
             while "deadline" not in order:
                 assert loop.time() < deadline

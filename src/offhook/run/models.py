@@ -37,6 +37,8 @@ async def load_models(
         voice = ours.tts if tts == "local" else registry.tts(tts, key)
         mind = Minds(ours.model if llm == "local" else registry.llm(llm, key))
         for provider in (ear, voice):
+            if hasattr(provider, "close"):
+                stack.push_async_callback(provider.close)
             await provider.check()
         models = Models(brain=mind, stt=ear, tts=voice)
         for agent in agents:
