@@ -86,7 +86,14 @@ class Cut:
     """
 
     def __init__(
-        self, port: int, seq: int, at: int, utterance: int, generation: int, sent_ms: int, heard_ms: int,
+        self,
+        port: int,
+        seq: int,
+        at: int,
+        utterance: int,
+        generation: int,
+        sent_ms: int,
+        heard_ms: int,
         exact: bool = False,
     ) -> None: ...
     port: Final[int]
@@ -150,8 +157,16 @@ class Quality:
     """What RTCP (RFC 3550 section 6.4) said in the last interval. `round_trip_ms` is None until a report came back."""
 
     def __init__(
-        self, port: int, seq: int, at: int, lost: int, expected: int, jitter_ms: float, round_trip_ms: float | None,
-        far_lost_fraction: float, far_jitter_ms: float,
+        self,
+        port: int,
+        seq: int,
+        at: int,
+        lost: int,
+        expected: int,
+        jitter_ms: float,
+        round_trip_ms: float | None,
+        far_lost_fraction: float,
+        far_jitter_ms: float,
     ) -> None: ...
     port: Final[int]
     seq: Final[int]
@@ -164,7 +179,18 @@ class Quality:
     far_jitter_ms: Final[float]
 
 Event = (
-    Heard | SpeechBegan | SpeechEnded | Digit | Played | Marked | Cut | Room | Flowing | Stalled | Ducked | Taped
+    Heard
+    | SpeechBegan
+    | SpeechEnded
+    | Digit
+    | Played
+    | Marked
+    | Cut
+    | Room
+    | Flowing
+    | Stalled
+    | Ducked
+    | Taped
     | Quality
 )
 

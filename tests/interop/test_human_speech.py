@@ -219,7 +219,7 @@ def test_words_of_human_callers_are_heard(
                 said.append(line)
                 if "ready: " in line:
                     break
-            assert said and "ready: " in said[-1], "".join(said)
+            assert "ready: " in "".join(said[-1:]), "".join(said)
             with ThreadPoolExecutor(2) as lanes:
                 list(lanes.map(lambda job: play(sipp, tmp_path, job[0], job[1], port, loss), enumerate(chosen)))
         finally:

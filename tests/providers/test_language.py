@@ -58,6 +58,8 @@ def test_words_are_made_plain(said: str, words: str) -> None:
         ("at half eight", "20:30"),
         ("eight fifteen tonight", "20:15"),
         ("You have passed 9.", "21:30"),  # "half past nine", as a recogniser hears it on a telephone
+        ("At half past date, please.", "20:30"),
+        ("at half-pastake", "20:30"),
         ("Order to 8.", "19:45"),  # "quarter to eight"
     ],
 )

@@ -168,6 +168,18 @@ def test_what_is_not_understood_is_asked_again() -> None:
     asyncio.run(main())
 
 
+def test_who_is_not_understood_three_times_is_offered_a_person() -> None:
+    async def main() -> None:
+        one = caller()
+        for _ in range(2):
+            assert "I can book a table" in await one.says("Purple monkey dishwasher.")
+        assert "Shall I put you through" in await one.says("Purple monkey dishwasher.")
+        await one.says("Yes, please.")
+        assert one.got == [("human",)]
+
+    asyncio.run(main())
+
+
 def test_a_change_of_mind_is_no_name() -> None:
     async def main() -> None:
         one = caller()

@@ -92,14 +92,20 @@ class LocalModels:
 def carried(hear_ms: float, think_ms: float, speak_ms: float, processors: int) -> int:
     """How many calls the machine carries, at least one.
 
-    A call asks for `1.5 × hear + think + speak` of CPU every 8 s, and the models may have 0.7 of the processors. The
-    voice's worker runs one request at a time, so it must not be asked for more than 0.7 of one processor either.
+    A call asks for `1.5 × hear + think + speak` of CPU every 8 s, and the models may have 0.7 of the processors.
+    Neither may be asked for more than 0.7 of what its worker can do: the recogniser has so many slots, the voice one.
     """
     turn_ms = HEARINGS * hear_ms + think_ms + speak_ms
     budget_ms = TURN_S * 1000 * SHARE
     together = budget_ms * processors / turn_ms
-    voice = budget_ms / speak_ms
-    return max(1, int(min(together, voice)))
+    hearing = budget_ms * slots_on(processors) / (HEARINGS * hear_ms)
+    speaking = budget_ms / speak_ms
+    return max(1, int(min(together, hearing, speaking)))
+
+
+def slots_on(processors: int) -> int:
+    """How many turns are transcribed at a time: one a processor, but no more than the voice could answer."""
+    return max(1, min(8, processors))
 
 
 def processors() -> int:
@@ -111,7 +117,7 @@ async def load(progress: Callable[[str], None] | None = None) -> LocalModels:
     """Find, verify, load and time the embedded models. ModelError says what is missing and how to get it."""
     began = time.perf_counter()
     tell = progress or _quiet
-    stt = Whisper.from_files(slots=max(1, min(4, processors())))
+    stt = Whisper.from_files(slots=slots_on(processors()))
     tts = voice()
     encoder = MiniLm.from_files()
     try:

@@ -124,7 +124,7 @@ class Caller:
 
     def waits(self, heard: str) -> bool:
         """Say whether the agent only asked for patience, or made no words at all."""
-        return not words(heard) or bool(_PATIENCE.fullmatch(" ".join(words(heard)))) and bool(self.told)
+        return not words(heard) or (bool(_PATIENCE.fullmatch(" ".join(words(heard)))) and bool(self.told))
 
     def answer(self, heard: str) -> Topic | None:
         """Give what to say to what the agent said; None after the goodbye, which has no answer."""

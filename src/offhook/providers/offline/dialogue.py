@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from offhook.providers.offline.language import plain
-from offhook.providers.offline.meaning import ENOUGH, Meant
+from offhook.providers.offline.meaning import ENOUGH, PERSON, Meant
 from offhook.providers.offline.slots import Kind, Slot, fill, spoken_clock
 from offhook.providers.offline.values import yes_or_no
 
@@ -67,6 +67,9 @@ SURE = 0.6
 """From this score on something that was said while a slot is asked for is taken as meant, not as the slot's value."""
 
 
+PATIENCE = 3
+"""From this many misunderstandings in a row on, a person is offered."""
+
 CERTAIN = 0.8
 """From this score on it is taken as meant whatever else it may be: "never mind" is nobody's name."""
 
@@ -83,6 +86,7 @@ class Dialogue:
     confirming: bool = False
     last: str = ""
     misses: int = 0
+    offered: str = ""
 
     def hear(self, text: str) -> Act:
         """Take what the caller said in a turn; give what to do about it."""
@@ -127,6 +131,9 @@ class Dialogue:
 
     def _answer(self, text: str) -> Act:
         words = plain(text)
+        offered, self.offered = self.offered, ""
+        if offered and yes_or_no(words) is True:
+            return Do(offered, {})
         if not words:
             return self._again("Are you still there?")
         if self.confirming:
@@ -211,8 +218,8 @@ class Dialogue:
 
     def _reply(self, meant: Meant) -> Act:
         """Answer outside of any task."""
-        candidate = meant.candidate
         self.misses = 0
+        candidate = meant.candidate
         if candidate.name == "goodbye":
             return self._goodbye()
         if candidate.name == "thanks" and self.last.endswith(ELSE):
@@ -247,8 +254,10 @@ class Dialogue:
         return Say(missing.question)
 
     def _again(self, apology: str) -> Say:
-        """Say that it was not understood and ask again; the third time, say who could help."""
+        """Say that it was not understood and ask again; from the third time on, offer who could help."""
         self.misses += 1
+        if (offer := self._offer()) is not None:
+            return offer
         if self.task is None:
             return Say(f"{apology} {ELSE if self.last.endswith(ELSE) else 'How can I help you?'}")
         return Say(f"{apology} {self._pending()}".strip())
@@ -260,8 +269,18 @@ class Dialogue:
             return next(slot.question for slot in self.task.slots if slot.name == self.asked)
         return ""
 
+    def _offer(self) -> Say | None:
+        """Offer a person who has not understood us twice another one, if there is a tool that fetches them."""
+        best = next((meant for meant in self.rank(PERSON) if meant.candidate.kind == "tool"), None)
+        if self.misses < PATIENCE or best is None or best.score < ENOUGH or self.tools[best.candidate.name].slots:
+            return None
+        self.offered = best.candidate.name
+        return Say("Sorry, I still do not understand. Shall I put you through to someone?")
+
     def _lost(self) -> Say:
         self.misses += 1
+        if (offer := self._offer()) is not None:
+            return offer
         does = [tool.does for tool in self.tools.values() if tool.slots]
         offer = f" I can {' or '.join(does)}." if does else ""
         return Say(f"Sorry, I did not understand.{offer} How can I help you?")

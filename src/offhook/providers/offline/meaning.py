@@ -48,6 +48,9 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "book": ("I would like to make a reservation", "I want to book", "can I reserve a table?", "I need an appointment"),
 }  # fmt: skip
 
+PERSON = TOPICS["person"][0]
+"""How somebody asks for a person."""
+
 ENOUGH = 0.42
 """From this score on a candidate is what was meant; measured on the receptionist's phrases in the tests."""
 

@@ -48,6 +48,9 @@ HOMOPHONES = {
 }
 """What a recogniser writes for a lone digit. Believed only where a number was asked for and nothing else was said."""
 
+_HOURS_HEARD = {"date": "8", "ate": "8", "ake": "8", "take": "8", "hate": "8", "sex": "6", "sicks": "6", "heaven": "7"}
+"""What becomes of an hour on a telephone. Believed only behind "past" and "to"."""
+
 _PART = (
     r"(?: in the (?P<part>morning|afternoon|evening)| at (?P<night>night)| (?P<tonight>tonight)"
     r"| this (?P<this>morning|afternoon|evening))?"
@@ -85,7 +88,7 @@ _CLOCKS: tuple[tuple[str, bool], ...] = (
 
 def clock(words: list[str]) -> Iterable[Found]:
     """Find clock times, as `HH:MM` on 24 hours. Without am, pm or a part of the day, 1 to 11 are taken as pm."""
-    text, starts = _joined(words)
+    text, starts = _joined(_hours_mended(words))
     taken: list[Span] = []
     for pattern, cued in _CLOCKS:
         for match in re.finditer(rf"(?<!\S)(?:{pattern})(?!\S)", text):
@@ -96,6 +99,20 @@ def clock(words: list[str]) -> Iterable[Found]:
             if value is not None:
                 taken.append(span)
                 yield Found(value, span, cued)
+
+
+def _hours_mended(words: list[str]) -> list[str]:
+    """Put the hour for what it was misheard as: `half past date` is `half past 8`. As many words as before."""
+    mended: list[str] = []
+    for index, word in enumerate(words):
+        before = words[index - 1] if index else ""
+        if word.startswith("past") and word[4:] in _HOURS_HEARD:  # "half pastake"
+            mended.append(f"past {_HOURS_HEARD[word[4:]]}")
+        elif before in ("past", "passed") or (before == "to" and words[index - 2 : index - 1] == ["quarter"]):
+            mended.append(_HOURS_HEARD.get(word, word))
+        else:
+            mended.append(word)
+    return mended
 
 
 def _clock_value(parts: dict[str, str | None]) -> str | None:
