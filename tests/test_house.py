@@ -35,7 +35,7 @@ PAUSES = ("tests/interop/conftest.py", "tests/run/test_line.py")
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 WORDS = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-MADE = {"target", "__pycache__", "node_modules", "corpus", "artifacts"}
+MADE = {"target", "out", "__pycache__", "node_modules", "corpus", "artifacts"}
 TEXT = {".py", ".pyi", ".rs", ".md", ".toml", ".txt", ".sh", ".html", ".css", ".js", ".json", ".xml", ""}
 
 
