@@ -16,7 +16,7 @@ from typing import Final
 from offhook import _native as native
 from offhook.call.leg import CallInfo
 from offhook.carriers.sip import AudioRules, SipLeg
-from offhook.core.errors import CallEnded
+from offhook.core.errors import CallEnded, ProtocolError
 from offhook.core.ids import CallId
 from offhook.core.signals import Connected, HungUp
 from offhook.run.line import SipLine
@@ -93,7 +93,12 @@ class CallerPhone:
         name = CallId(f"{self.ip}-{self._calls}")
         sender = parse_name_addr(outcome.invite.first("From") or "").uri
         info = CallInfo(name, "inbound", sender, outcome.invite.uri)
-        leg = SipLeg.incoming(self.line, outcome, info)
+        try:
+            leg = SipLeg.incoming(self.line, outcome, info)
+        except ProtocolError as error:
+            self.line.agent.reject(self.line.now(), outcome.call, error.code)
+            self.line.settle()
+            raise CallEnded("what they offer can't be taken") from error
         self.line.add(leg)
         self.world.told(self.ip, name, "rung", {})
         caller = Caller(self, leg)

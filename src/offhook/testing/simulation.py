@@ -266,7 +266,10 @@ class _Plot:
         rng = self.world.rng("drain")
         await asyncio.sleep(rng.uniform(0.5, 40))
         self.facts.counts["drained"] += 1
-        await host.drain(rng.uniform(1, 90))
+        patience_s = rng.uniform(1, 90)
+        until = round((self.world.loop.time() + patience_s) * SECOND)
+        self.world.told(AGENT, "", "drain", {"until": until})
+        await host.drain(patience_s)
 
     # What is noted
 

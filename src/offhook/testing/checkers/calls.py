@@ -22,8 +22,8 @@ class EndsOnce(Checker):
     def told(self, now: Instant, host: str, call: str, event: str, data: Mapping[str, Any]) -> None:
         """Follow a call."""
         key = (host, call)
-        if event == "raised":
-            return
+        if not call:
+            return  # of the host itself
         if key in self._over:
             self.broken(now, f"{host}: `{event}` of call {call} after its end")
         elif event == "ended":

@@ -147,6 +147,12 @@ class PlayedOut(_PlayClock):
         super().__init__()
         self._media: dict[tuple[str, str], Address] = {}
         self._said_bye: dict[tuple[str, str], None] = {}
+        self._patience: dict[str, Instant] = {}
+
+    def told(self, now: Instant, host: str, call: str, event: str, data: Mapping[str, Any]) -> None:
+        """Note when an operator's patience ends: what is up then is cut off, whatever it is saying."""
+        if event == "drain":
+            self._patience[host] = int(data["until"])
 
     def verb(self, now: Instant, engine: VirtualEngine, port: int, name: str, arguments: tuple[Any, ...]) -> None:
         """Hold the queue to its bound as well."""
@@ -184,6 +190,8 @@ class PlayedOut(_PlayClock):
         if message.code or message.method != "BYE" or key in self._said_bye or not is_agent(source[0]):
             return
         self._said_bye[key] = None
+        if now >= self._patience.get(source[0], now + 1):
+            return
         queue = self._by_address.get(self._media.get(key, ("", 0)))
         if queue is not None and queue.queued / 8 > self.SLACK_MS and now - queue.last_packet < SECOND:
             self.broken(now, f"{source[0]} hung up with {queue.queued / 8:.0f} ms of its words unheard")
