@@ -147,6 +147,7 @@ class PlayedOut(_PlayClock):
         super().__init__()
         self._media: dict[tuple[str, str], Address] = {}
         self._said_bye: dict[tuple[str, str], None] = {}
+        self._dialog: dict[tuple[str, str], str] = {}
         self._patience: dict[str, Instant] = {}
 
     def told(self, now: Instant, host: str, call: str, event: str, data: Mapping[str, Any]) -> None:
@@ -187,7 +188,13 @@ class PlayedOut(_PlayClock):
         if port is not None:
             self._media[source[0], message.call] = (source[0], int(port[1]))
         key = (source[0], message.call)
-        if message.code or message.method != "BYE" or key in self._said_bye or not is_agent(source[0]):
+        if message.code or not is_agent(source[0]):
+            return
+        if message.method == "ACK":
+            self._dialog.setdefault(key, message.to_tag)
+        # A BYE to another tag than the one first acknowledged gets rid of a fork (RFC 3261 section 13.2.2.4).
+        fork = message.to_tag != self._dialog.get(key, message.to_tag)
+        if message.method != "BYE" or key in self._said_bye or fork:
             return
         self._said_bye[key] = None
         if now >= self._patience.get(source[0], now + 1):
