@@ -243,7 +243,12 @@ class SipLine:
 
     def _arm(self) -> None:
         due = self.agent.deadline()
-        if due is None or self._looking:
+        if self._looking:
+            return
+        if due is None:
+            if self._timer is not None:  # nothing waits any more: neither does the line
+                self._timer.cancel()
+                self._timer = None
             return
         if self._timer is not None:
             if due >= self._due:

@@ -107,7 +107,8 @@ class _Plot:
         self.profile = profile
         self.facts = _Facts()
         self.rows: set[str] = set()
-        self._main = ""
+        self._words: dict[str, list[tuple[str, bool]]] = {}
+        self._sip_names: dict[str, str] = {}
 
     async def live(self) -> None:
         world, rng = self.world, self.rng
@@ -277,8 +278,13 @@ class _Plot:
         self._history(history, call)
 
     def _history(self, history: History, call: Call) -> None:
-        name = call.headers.get("Call-ID", "")
-        self.world.told(AGENT, call.id, "history", {"said": self.world.rewrite(said(history)), "sip_call": name})
+        self._sip_names[call.id] = call.headers.get("Call-ID", "")
+        self._compare(call.id, said(history))
+
+    def _compare(self, call: str, words: list[tuple[str, bool]]) -> None:
+        """Let the checkers compare what a call believes to have said with what left."""
+        name = self._sip_names.get(call, "")
+        self.world.told(AGENT, call, "history", {"said": self.world.rewrite(words), "sip_call": name})
 
     def _event(self, event: CallEvent) -> None:
         world, counts = self.world, self.facts.counts
@@ -290,8 +296,9 @@ class _Plot:
                 counts["answered"] += 1
             case Heard():
                 counts["turns"] += 1
-            case Said():
+            case Said(text=text, whole=whole):
                 counts["said"] += 1
+                self._words.setdefault(name, []).append((text, whole))
             case Cut():
                 counts["cuts"] += 1
             case Digit():
@@ -300,6 +307,8 @@ class _Plot:
                 counts[f"ended: {reason}"] += 1
             case _:
                 pass
+        if isinstance(event, Ended):
+            self._compare(name, self._words.pop(name, []))
         world.told(AGENT, name, kind, fields)
 
 
