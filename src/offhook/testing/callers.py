@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
-from typing import Final
+from typing import Final, Literal
 
 from offhook import _native as native
 from offhook.call.leg import CallInfo
@@ -38,11 +38,20 @@ class NotHeard(AssertionError):
 class CallerPhone:
     """A machine with one SIP line, from which callers call. Use as an async context manager."""
 
-    def __init__(self, world: World, ip: str, *, name: str = "caller", audio: AudioRules | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        ip: str,
+        *,
+        name: str = "caller",
+        audio: AudioRules | None = None,
+        hearing: Literal["all", "speech"] = "all",
+    ) -> None:
         self.world = world
         self.ip = ip
         self.name = name
         self.audio = audio
+        self.hearing: Literal["all", "speech"] = hearing
         self.line: SipLine
         self._media: EngineMedia
         self._calls = 0
@@ -252,7 +261,7 @@ class Caller:
         return self.ended
 
     async def _listen(self) -> None:
-        self.leg.listen("all")
+        self.leg.listen(self.phone.hearing)
         async for event in self.leg.events():
             match event:
                 case native.Heard():

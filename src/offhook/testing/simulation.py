@@ -115,13 +115,13 @@ class _Plot:
         codecs = (PCMU, PCMA) if rng.random() < 0.6 else (PCMA, PCMU)
         agent = await self._agent()
         host = self._host(agent)
-        phone = CallerPhone(world, CALLER, audio=AudioRules(codecs=codecs))
+        phone = CallerPhone(world, CALLER, audio=AudioRules(codecs=codecs), hearing="speech")
         async with host, phone:
             world.lines[AGENT] = host.counters
             async with asyncio.TaskGroup() as group:
                 outbound = rng.random() < 0.2
                 group.create_task(self._main_call(host, phone, agent, outbound))
-                if rng.random() < 0.4:
+                if rng.random() < 0.3:
                     group.create_task(self._rude_caller(AGENT))
                 if rng.random() < 0.15 and not outbound:
                     group.create_task(self._porter(phone))
