@@ -6,8 +6,8 @@ from typing import Final
 
 from offhook.call import Call
 
-PRIMING: Final = bytes(2 * 8 * 60)
-"""60 ms of silence before the first piece: so much later may a packet come without the echo running dry."""
+PRIMING: Final = bytes(2 * 8 * 160)
+"""160 ms of silence before the first piece: so late may a packet, or this task, be without tearing the echo."""
 
 
 async def echo(call: Call) -> None:
