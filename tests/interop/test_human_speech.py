@@ -30,7 +30,7 @@ from offhook import _native
 
 SOUNDS = "/usr/share/asterisk/sounds/en_US_f_Allison"
 TEXTS = "/usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz"
-PACKAGES = "asterisk-core-sounds-en-wav"
+PACKAGES = "asterisk-core-sounds-en asterisk-core-sounds-en-wav"
 SEED = int(os.environ.get("OFFHOOK_SEED", "7"))
 CALLS = int(os.environ.get("OFFHOOK_PROMPTS", "30"))
 
