@@ -187,6 +187,23 @@ def test_a_refused_offer_changes_nothing(stage: Any) -> None:
     stage.play(story())
 
 
+@pytest.mark.parametrize("address", ["IP4 01.2.3.4", "IP4 0000.1.1.1", "IP6 1::2::3", "IP6 fe80::1%lo", "IP4 a.b.c.d"])
+def test_an_address_that_can_not_be_read_is_left_to_symmetric_rtp(stage: Any, address: str) -> None:
+    async def story() -> None:
+        peer = stage.peer()
+        body = peer.sdp().replace("c=IN IP4 10.3.0.1", f"c=IN {address}")
+        assert address in body
+        async with stage.desk() as desk:
+            await answered(peer, desk, body)
+            peer.request("INVITE", body)
+            assert (await peer.response("INVITE")).sip.code == 200
+            peer.request("ACK")
+            await bye(peer)
+        assert desk.line.guarded == 0
+
+    stage.play(story())
+
+
 def test_a_reinvite_without_an_offer_gets_ours(stage: Any) -> None:
     async def story() -> None:
         peer = stage.peer()

@@ -145,6 +145,10 @@ def test_numbers_have_bounds():
 
 
 @pytest.mark.parametrize(("host", "yes"), [("192.0.2.1", True), ("::1", True), ("a.b.c.d", False), ("1.2.3", False),
-                                           ("1.2.3.256", False), ("example.com", False), ("x:y", False)])  # fmt: skip
+                                           ("1.2.3.256", False), ("example.com", False), ("x:y", False),
+                                           ("0.0.0.0", True), ("::ffff:1.2.3.4", True), ("01.2.3.4", False),
+                                           ("00001.2.3.4", False), ("1.2.3.1e1", False), ("1..2.3", False),
+                                           ("1::2::3", False), ("::::", False), ("1:2", False), ("fe80::1%lo", False),
+                                           ("1.2.3.\u0664", False), (":", False), ("::12345", False)])  # fmt: skip
 def test_addresses(host, yes):
     assert is_address(host) is yes

@@ -9,6 +9,8 @@ is one of a small fixed set of words, so that counters by kind are bounded.
 
 from __future__ import annotations
 
+from ipaddress import AddressValueError, IPv6Address
+
 from offhook.core.errors import ProtocolError
 
 Fields = tuple[tuple[str, str], ...]
@@ -195,14 +197,18 @@ def is_host(text: str) -> bool:
 
 
 def is_address(host: str) -> bool:
-    """Say whether a host is a numeric address (an IPv6 one without brackets)."""
+    """Say whether a host is a numeric address (an IPv6 one without brackets) that the media plane can read, too."""
     if ":" in host:
-        return _IPV6.issuperset(host)
+        try:
+            return IPv6Address(host).scope_id is None  # a scope is of the sender's machine and means nothing here
+        except AddressValueError:
+            return False
     parts = host.split(".")
     if len(parts) != 4 or not host.isascii():
         return False
-    for part in parts:  # noqa: SIM110 - a generator costs three times as much, once a call
-        if not part.isdigit() or int(part[:4]) > 255:
+    for part in parts:
+        # Without the zeros in front that some readers take for octal and others refuse.
+        if not part.isdigit() or len(part) > 3 or int(part) > 255 or (part[0] == "0" and part != "0"):
             return False
     return True
 
