@@ -125,6 +125,24 @@ def test_cancel_ends_the_ringing(far):
     assert far.fates() == {"request_invite": 1, "request_cancel": 1, "request_ack": 1}
 
 
+def test_the_200_of_a_cancel_has_the_tag_of_the_487_whoever_is_called(far):
+    to = (("To", "<sip:vintage@192.0.2.1>"),)
+    far.say(bytes(far.request("INVITE", body=SDP, branch="z9hG4bK-c", headers=to)))
+    reply = far.say(bytes(far.request("CANCEL", branch="z9hG4bK-c", headers=to)))
+    assert [message.code for message in reply] == [200, 487]
+    assert reply[0].index["To"] == reply[1].index["To"]
+
+
+def test_options_while_it_rings_does_not_cost_the_ack(far):
+    far.rings()
+    (ok,) = far.asks("OPTIONS", 2)
+    assert ok.code == 200
+    far.order(far.agent.answer, CALL, parse_sdp(SDP))
+    far.acks()
+    assert far.told[-1] == Confirmed(CALL, None)
+    assert far.wait(60_000) == []
+
+
 def test_cancel_that_crosses_the_200_changes_nothing(far):
     invite = far.request("INVITE", body=SDP, branch="z9hG4bK-c")
     far.say(bytes(invite))

@@ -257,7 +257,7 @@ class Server:
         if target is None:
             self._respond(now, transaction, 481)
             return
-        if "tag" not in transaction.request.index["To"]:
+        if transaction.merge is not None:
             # Section 9.2: the To tag of both responses is the same.
             transaction.echo = transaction.echo.replace(f"To: {transaction.to}\r\n", f"To: {target.to}\r\n", 1)
         self._respond(now, transaction, 200)
@@ -317,6 +317,8 @@ class Server:
         else:
             call.session.answer(body)
         flow = transaction.flow
+        # The ACK has the number of its INVITE, whatever else was asked in the dialog meanwhile.
+        seq = int(transaction.request.index["CSeq"].split(None, 1)[0])
         extra = (
             *self._recorded(transaction.request),
             ("Contact", self.calls.contact(flow)),
@@ -326,8 +328,7 @@ class Server:
         self._respond(now, transaction, 200, extra, bytes(body))
         times = self.calls.settings.times
         self.calls.timers.stop(call, "unanswered")
-        seq = call.dialog.remote_seq if call.dialog is not None else None
-        call.waiting = Unacknowledged(seq or 0, flow, transaction.last, times.t1, delayed)
+        call.waiting = Unacknowledged(seq, flow, transaction.last, times.t1, delayed)
         self.calls.timers.start(call, "repeat", now + times.t1)
         self.calls.timers.start(call, "no_ack", now + 64 * times.t1)
 
