@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from offhook.sip.grammar import Malformed
-from offhook.sip.message import SIZE_LIMIT
+from offhook.sip.message import SIZE_LIMIT, parse_message
 from offhook.sip.stream import StreamParser
 
 ONE = b"OPTIONS sip:a SIP/2.0\r\nCall-ID: 1\r\nContent-Length: 3\r\n\r\nabc"
@@ -24,6 +24,13 @@ def test_messages_come_out_whole_however_they_are_divided(step):
 
 def test_a_message_without_a_length_has_no_body():
     assert StreamParser().push(b"ACK sip:a SIP/2.0\r\nCall-ID: 1\r\n\r\n" + ONE)[1] == ONE
+
+
+@pytest.mark.parametrize("fold", [b"Content-Length:\r\n 3", b"Content-Length\r\n\t:\r\n \r\n 3", b"l: 3\r\nX:\r\n l: 9"])
+def test_a_length_may_be_folded(fold):
+    folded = ONE.replace(b"Content-Length: 3", fold)
+    assert StreamParser().push(folded + TWO) == [folded, TWO]
+    assert parse_message(folded).body == b"abc"
 
 
 @pytest.mark.parametrize(("data", "pings"), [(b"\r\n\r\n", 1), (b"\r\n", 0), (b"\r\n\r\n\r\n\r\n", 2), (b"\r\n\r", 0)])

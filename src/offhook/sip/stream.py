@@ -88,9 +88,11 @@ class StreamParser:
 def _content_length(head: bytes) -> int:
     """Find the length in a head. Section 18.3: over a stream it must be there; taken for 0 where it is not."""
     lengths: set[int] = set()
-    for line in head.decode("latin-1").split("\r\n")[1:]:
+    # Section 7.3.1: a value may stand on the line behind its name.
+    unfolded = head.decode("latin-1").replace("\r\n ", " ").replace("\r\n\t", " ")
+    for line in unfolded.split("\r\n")[1:]:
         name, colon, value = line.partition(":")
-        if colon and line[:1] not in (" ", "\t") and canonical(name.strip()) == "Content-Length":
+        if colon and canonical(name.strip()) == "Content-Length":
             lengths.add(number(value.strip(), SIZE_LIMIT, "content_length"))
     if len(lengths) > 1:
         raise Malformed("content_length", "two lengths")
