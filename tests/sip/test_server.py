@@ -484,6 +484,17 @@ def test_a_refused_reinvite_leaves_the_call(far):
     assert [message.code for message in far.asks("INVITE", 3, body=SDP)] == [100]
 
 
+def test_who_refuses_an_offer_says_why(far):
+    warning = '305 192.0.2.1:5060 "Incompatible media format"'
+    call = far.rings()
+    (refusal,) = far.order(far.agent.reject, call.call, 488)
+    assert refusal.index["Warning"] == warning
+    again = far.up(call_id="again")
+    far.asks("INVITE", 2, body=SDP, call_id="again")
+    (refusal,) = far.order(far.agent.refuse_reoffer, again.call, 488)
+    assert refusal.index["Warning"] == warning
+
+
 def test_a_reinvite_moves_the_target(far):
     call = far.up()
     far.asks("INVITE", 2, body=SDP, headers=(("Contact", "<sip:moved@192.0.2.77:5099>"),))

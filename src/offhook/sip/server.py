@@ -342,8 +342,13 @@ class Server:
             refuse_breaks(name, value)
         if call.phase != "ringing" or call.invite is None:
             return
-        self._respond(now, call.invite, code, headers, reason=reason)
+        self._respond(now, call.invite, code, (*headers, *self._warning(call, code)), reason=reason)
         self.calls.end(call, code, why)
+
+    def _warning(self, call: Call, code: int) -> Fields:
+        # Sections 13.3.1.3 and 20.43: who refuses an offer says why.
+        here = self.calls.here(call.flow)
+        return (("Warning", f'305 {here} "Incompatible media format"'),) if code == 488 else ()
 
     def accept_reoffer(self, now: Instant, call: Call, body: Session) -> None:
         """Answer a re-INVITE."""
@@ -361,7 +366,7 @@ class Server:
         transaction, call.reoffer = call.reoffer, None
         call.session.withdraw()
         self.calls.timers.stop(call, "unanswered")
-        self._respond(now, transaction, code)
+        self._respond(now, transaction, code, self._warning(call, code))
 
     # --- timers of a call
 
