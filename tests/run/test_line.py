@@ -15,6 +15,7 @@ from offhook.core.errors import NotAllowed
 from offhook.run.line import SipLine
 from offhook.run.media import EngineMedia
 from offhook.sip.uri import parse_uri
+from offhook.testing.peers import Peer
 from offhook.testing.world import SIP_PORT, World
 
 US = "10.1.0.1"
@@ -132,6 +133,27 @@ def test_a_transfer_goes_only_where_the_rules_let_it(target: str, gives: str | N
             assert str(line.screen(target, PEER)) == gives
 
     world.run(story())
+
+
+def test_a_far_end_is_asked_whether_it_is_there() -> None:
+    world = World("line")
+
+    async def story() -> None:
+        line = line_in(world, allow=("192.0.2.0/24",))
+        await line.listen("udp", (US, SIP_PORT))
+        peer = Peer(world, "10.3.0.1", (US, SIP_PORT), world.rng("peer"))
+        asking = asyncio.create_task(line.ask(parse_uri("sip:10.3.0.1")))
+        options = await peer.asked("OPTIONS")
+        assert options is not None
+        peer.reply(options, 200, "OK", tag="t")
+        assert await asking == 200
+        assert await line.ask(parse_uri("sip:10.3.0.9")) == 408
+        assert not line.permits("10.3.0.1")
+        peer.close()
+        await line.close()
+
+    world.run(story())
+    assert world.violations == []
 
 
 def test_strangers_are_named_once() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from offhook.sip.grammar import Malformed
-from offhook.sip.outcomes import Answered, Ended, Flow, Progress, SipCall, TransferProgress
+from offhook.sip.outcomes import Answered, Asked, Ended, Flow, Progress, SipCall, TransferProgress
 from offhook.sip.sdp import parse_sdp
 from offhook.sip.uri import Uri, parse_uri
 from offhook.sip.useragent import Settings
@@ -48,6 +48,46 @@ def test_another_sender_and_a_public_address(far_with, bodies):
     assert invite.index["Contact"] == "<sip:luigi@203.0.113.7:5060>"
     other = dial(far, bodies("offer"), sender=Uri("sip", "+15551234567", "trunk.example"))
     assert "<sip:+15551234567@trunk.example>" in other.index["From"]
+
+
+def test_options_ask_once_and_tell_what_came(far):
+    (asked,) = far.order(far.agent.options, TARGET, far.flow)
+    assert (asked.method, asked.uri, asked.body) == ("OPTIONS", "sip:far@192.0.2.9:5070", b"")
+    assert (asked.index["CSeq"], asked.index["Max-Forwards"]) == ("1 OPTIONS", "70")
+    assert asked.index["Accept"] == "application/sdp"
+    assert "INVITE" in asked.index["Allow"]
+    assert [bytes(again) for again in far.wait(500)] == [bytes(asked)]
+    far.responds(asked, 100)
+    assert far.told == []
+    far.responds(asked, 200)
+    far.responds(asked, 200)
+    assert [(type(told), told.call, told.code) for told in far.told] == [(Asked, CALL, 200)]
+    assert far.wait(60_000) == []
+    assert far.agent.deadline() is None
+    assert far.fates() == {"response_1xx": 1, "response_2xx": 1, "repeated_response": 1}
+
+
+@pytest.mark.parametrize("code", [404, 483, 503])
+def test_a_refused_question_is_an_answer_too(far, code):
+    (asked,) = far.order(far.agent.options, TARGET, far.flow)
+    far.responds(asked, code)
+    (told,) = far.told
+    assert (told.code, told.response.code) == (code, code)
+
+
+def test_a_question_that_nobody_answers_is_told_after_timer_f(far):
+    far.order(far.agent.options, TARGET, far.flow)
+    far.wait(31_999)
+    assert far.told == []
+    far.wait(1)
+    assert far.told == [Asked(CALL, 408, None)]
+
+
+def test_a_question_that_can_not_be_sent_is_told(far_with):
+    far = far_with(transport="tcp")
+    far.order(far.agent.options, TARGET, far.flow)
+    far.order(far.agent.flow_closed, far.flow)
+    assert far.told == [Asked(CALL, 503, None)]
 
 
 def test_uri_headers_stay_out_of_the_request_line(far, bodies):

@@ -26,7 +26,7 @@ from offhook.core.media import Address
 from offhook.policy.screening import allows_address, allows_number, number_of
 from offhook.run.media import EngineMedia
 from offhook.run.transports import Transports
-from offhook.sip.outcomes import Flow, IncomingCall, Send, SipCall
+from offhook.sip.outcomes import Asked, Flow, IncomingCall, Send, SipCall
 from offhook.sip.uri import Uri, parse_uri
 from offhook.sip.useragent import Settings, UserAgent
 
@@ -67,6 +67,7 @@ class SipLine:
         self._dial = tuple(dial)
         self._verdicts: dict[str, bool] = {}
         self._dialled: dict[str, int] = {}
+        self._questions: dict[SipCall, asyncio.Future[int]] = {}
         self._loop = asyncio.get_running_loop()
         self._now: Instant = 0
         self._settling = False
@@ -102,6 +103,8 @@ class SipLine:
                         send(outcome.flow, outcome.data)
                     elif isinstance(outcome, IncomingCall):
                         self._incoming(outcome)
+                    elif isinstance(outcome, Asked):
+                        self._asked(outcome)
                     else:
                         leg = self.legs.get(outcome.call)
                         if leg is not None:
@@ -179,6 +182,19 @@ class SipLine:
         except LookupError as error:
             raise ConfigError(str(error)) from error
 
+    async def ask(self, uri: Uri) -> int:
+        """Send OPTIONS to `uri`; give the code of the answer, 408 after 32 s without one. Raises as `flow_to`."""
+        flow = await self.flow_to(uri)
+        self.dialled(flow.remote[0], +1)
+        question = self.agent.options(self.now(), uri, flow)
+        answer = self._questions[question] = self._loop.create_future()
+        self.settle()
+        try:
+            return await answer
+        finally:
+            del self._questions[question]
+            self.dialled(flow.remote[0], -1)
+
     def dialled(self, ip: str, by: int) -> None:
         """Take answers from an address that we call, for as long as we do (`by` +1 or -1)."""
         count = self._dialled.get(ip, 0) + by
@@ -236,6 +252,11 @@ class SipLine:
         return any(leg.flow.connection == connection for leg in self.legs.values())
 
     # The timer
+
+    def _asked(self, outcome: Asked) -> None:
+        answer = self._questions.get(outcome.call)
+        if answer is not None and not answer.done():
+            answer.set_result(outcome.code)
 
     def _forget(self, leg: SipLeg) -> None:
         if self.legs.pop(leg.call, None) is not None:

@@ -1,13 +1,15 @@
-"""The client side of the user agent (RFC 3261 sections 8.1, 9.1, 13.2, 15.1.1; RFC 3515): what we ask of others.
+"""The client side of the user agent (RFC 3261 sections 8.1, 9.1, 11.1, 13.2, 15.1.1; RFC 3515): what we ask of others.
 
     invite ─► 1xx Progress ─► 2xx ACK, Answered            refer ─► TransferProgress …
                           └─► 3xx-6xx Ended                hangup ─► CANCEL, BYE or a refusal
+    options ─► Asked
 
 A challenge (401, 407) refuses the call: credentials come with registration, and this is where they will be looked up.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from offhook.core.errors import ProtocolError
@@ -19,13 +21,20 @@ from offhook.sip.dialog import Dialog, called_dialog
 from offhook.sip.grammar import Fields, Malformed
 from offhook.sip.header import NameAddr, parse_name_addr
 from offhook.sip.message import Request, Response
-from offhook.sip.outcomes import Answered, Flow, Progress, SipCall, TransferProgress
+from offhook.sip.outcomes import Answered, Asked, Flow, Progress, SipCall, TransferProgress
 from offhook.sip.sdp import Session, parse_sdp
 from offhook.sip.transaction import ClientTransaction
 from offhook.sip.uri import Uri
 
 FORKS_LIMIT: Final = 16
 """Answers of one INVITE from different places that are taken and hung up; more is a flood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An OPTIONS of ours, as the owner of its transaction."""
+
+    number: SipCall
 
 
 class Client:
@@ -45,27 +54,54 @@ class Client:
         calls = self.calls
         call = Call(calls.number(), flow, "inviting", calls.tag())
         branch = calls.branch()
-        uri = str(Uri(target.scheme, target.user, target.host, target.port, target.params, "", target.opaque))
-        fields = [
-            ("Via", calls.via(flow, branch)),
-            ("Max-Forwards", "70"),
-            ("From", f"{calls.sender(flow, sender)};tag={call.local_tag}"),
-            ("To", str(NameAddr("", uri))),
-            ("Call-ID", f"{calls.rng.getrandbits(128):032x}"),
-            ("CSeq", "1 INVITE"),
-            ("Contact", calls.contact(flow)),
-            *calls.hello,
-            *calls.software("User-Agent"),
-            *headers,
-        ]
         if body is not None:
-            fields.append(("Content-Type", "application/sdp"))
+            headers = (*headers, ("Content-Type", "application/sdp"))
             call.session.offer(body)
-        request = Request(tuple(fields), b"" if body is None else bytes(body), "INVITE", uri)
+        data = b"" if body is None else bytes(body)
+        request = self._new("INVITE", target, flow, branch, call.local_tag, sender, headers, data)
         calls.alive[call.number] = call
         calls.timers.start(call, "unanswered", now + calls.settings.ring_limit)
         call.inviting = calls.transactions.request(now, (branch, "INVITE"), request, flow, call)
         return call.number
+
+    def options(self, now: Instant, target: Uri, flow: Flow) -> SipCall:
+        """Ask someone what they take, which is also how one sees whether they are there (section 11.1)."""
+        refuse_breaks("Target", str(target))
+        calls = self.calls
+        question = Question(calls.number())
+        branch = calls.branch()
+        accept = (("Accept", "application/sdp"),)
+        request = self._new("OPTIONS", target, flow, branch, calls.tag(), None, accept)
+        calls.transactions.request(now, (branch, "OPTIONS"), request, flow, question)
+        return question.number
+
+    def _new(
+        self,
+        method: str,
+        target: Uri,
+        flow: Flow,
+        branch: str,
+        tag: str,
+        sender: Uri | None,
+        headers: Fields,
+        body: bytes = b"",
+    ) -> Request:
+        """Make a request outside of any dialog (section 8.1.1)."""
+        calls = self.calls
+        uri = str(Uri(target.scheme, target.user, target.host, target.port, target.params, "", target.opaque))
+        fields = (
+            ("Via", calls.via(flow, branch)),
+            ("Max-Forwards", "70"),
+            ("From", f"{calls.sender(flow, sender)};tag={tag}"),
+            ("To", str(NameAddr("", uri))),
+            ("Call-ID", f"{calls.rng.getrandbits(128):032x}"),
+            ("CSeq", f"1 {method}"),
+            ("Contact", calls.contact(flow)),
+            *calls.hello,
+            *calls.software("User-Agent"),
+            *headers,
+        )
+        return Request(fields, body, method, uri)
 
     def hangup(self, now: Instant, call: Call, headers: Fields) -> None:
         """End a call of ours or one that we answered; the server side refuses what is only ringing."""
@@ -124,6 +160,8 @@ class Client:
     def response(self, now: Instant, transaction: ClientTransaction, message: Response) -> bool:
         """Take a response that its transaction passed on; give whether it was news."""
         call = transaction.owner
+        if isinstance(call, Question) and message.code >= 200:
+            self.calls.out.append(Asked(call.number, message.code, message))
         if not isinstance(call, Call):
             return True
         method = transaction.request.method
@@ -227,9 +265,11 @@ class Client:
     def failed(self, now: Instant, transaction: ClientTransaction, why: str) -> None:
         """Take a request of ours that nobody answered."""
         call = transaction.owner
+        code, reason = (408, "timeout") if why == "timeout" else (503, "transport")
+        if isinstance(call, Question):
+            self.calls.out.append(Asked(call.number, code, None))
         if not isinstance(call, Call) or call.phase == "over":
             return
-        code, reason = (408, "timeout") if why == "timeout" else (503, "transport")
         method = transaction.request.method
         if method == "INVITE" and call.phase == "inviting":
             self.calls.end(call, *(call.verdict or (code, reason)))

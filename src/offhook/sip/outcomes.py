@@ -94,6 +94,18 @@ class TransferProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What became of an OPTIONS of ours, once: the final response, or None where none came (408) or it can't go (503).
+
+    `call` is the number that `UserAgent.options` gave; there is no call behind it.
+    """
+
+    call: SipCall
+    code: int
+    response: Response | None
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The call is over. Told exactly once a call, whoever ended it.
 
@@ -107,4 +119,4 @@ class Ended:
     reason: str
 
 
-Outcome = Send | IncomingCall | Progress | Answered | Confirmed | Reoffered | TransferProgress | Ended
+Outcome = Send | IncomingCall | Progress | Answered | Confirmed | Reoffered | TransferProgress | Asked | Ended

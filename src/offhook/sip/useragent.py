@@ -125,6 +125,10 @@ class UserAgent:
         """Call `target` over `flow`; `body` None leaves the offer to them. ValueError for a line break in a header."""
         return self._client.invite(now, target, flow, body, sender, headers)
 
+    def options(self, now: Instant, target: Uri, flow: Flow) -> SipCall:
+        """Ask `target` for its OPTIONS over `flow`; `Asked` follows. ValueError for a line break in the target."""
+        return self._client.options(now, target, flow)
+
     def acknowledge(self, now: Instant, call: SipCall, body: Session) -> None:
         """Answer the offer that came in `Answered` to an INVITE without a body: the ACK carries it."""
         if (found := self._calls.alive.get(call)) is not None:
