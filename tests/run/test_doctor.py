@@ -14,6 +14,7 @@ from offhook.providers import local
 from offhook.run import config as configuration
 from offhook.run import doctor
 from offhook.run.doctor import Finding
+from offhook.sip.message import Request, Response, parse_message
 from offhook.testing.fake_openai import FakeOpenAi
 
 
@@ -55,6 +56,39 @@ def test_rtp_ports_that_the_system_gives_away_are_a_warning() -> None:
     findings = list(doctor.rtp_ports((10000, 65000)))
     assert [finding.level for finding in findings] == ["good", "warning"]
     assert "27500 calls" in findings[0].text
+
+
+class Gateway(asyncio.DatagramProtocol):
+    """Answers every request with 200."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.wire = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        request = parse_message(data)
+        assert isinstance(request, Request)
+        self.wire.sendto(bytes(Response(request.headers, b"", 200, "OK")), addr)  # type: ignore[attr-defined]
+
+
+def test_trunks_are_asked_whether_they_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> list[Finding]:
+        loop = asyncio.get_running_loop()
+        wire, _ = await loop.create_datagram_endpoint(Gateway, local_addr=("127.0.0.1", 0))
+        deaf, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
+        there, silent = (one.get_extra_info("sockname")[1] for one in (wire, deaf))
+        trunks = {"main": f"sip:127.0.0.1:{there}", "quiet": f"sip:127.0.0.1:{silent}", "odd": "sip:nowhere.invalid"}
+        config = configuration.Config(trunks={name: configuration.Trunk(address=uri) for name, uri in trunks.items()})
+        try:
+            return await doctor.trunks(config)
+        finally:
+            wire.close()
+            deaf.close()
+
+    monkeypatch.setattr(doctor, "TRUNK_S", 0.5)
+    main, quiet, odd = asyncio.run(story())
+    assert (main.level, "with 200" in main.text) == ("good", True)
+    assert (quiet.level, "firewall" in quiet.fix) == ("warning", True)
+    assert (odd.level, odd.fix) == ("fault", "correct trunks.odd.address")
 
 
 def test_codecs_are_tried() -> None:

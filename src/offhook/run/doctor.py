@@ -1,6 +1,6 @@
 """What `offhook doctor` does: look at everything a call will need, and say of what is wrong how it is put right.
 
-    configuration ─► agents ─► SIP ports ─► RTP ports ─► codecs ─► models (loaded and timed) ─► disk ─► findings
+    configuration ─► agents ─► SIP ports ─► RTP ports ─► codecs ─► trunks ─► models (timed) ─► disk ─► findings
 
 Every check gives at least one finding, good or bad, and none stops the others: one run tells all that is to be done.
 """
@@ -25,6 +25,9 @@ from offhook.run import config as configuration
 Level = Literal["good", "warning", "fault"]
 
 SIGNS: dict[Level, str] = {"good": "✓", "warning": "!", "fault": "✗"}
+
+TRUNK_S = 5.0
+"""How long a trunk may take to answer; by then a lost OPTIONS was repeated three times."""
 
 LITTLE_DISK_MB = 500
 """Less free space than this is a warning: an hour of stereo recording takes 115 MB."""
@@ -72,6 +75,7 @@ async def examine(path: Path | None) -> list[Finding]:
     findings += sip_ports([configuration.parse_listen(listen) for listen in config.sip.listen])
     findings += rtp_ports(config.sip.rtp_ports)
     findings += codecs(config.sip.codecs)
+    findings += await trunks(config)
     models = await examine_models(config.models)
     findings += models
     findings += [*file_limit(config.max_calls or 100), *disk()]
@@ -170,6 +174,41 @@ def codecs(names: list[str]) -> Iterator[Finding]:
         level: Level = "good" if ratio_db > 30 else "fault"
         fix = "" if level == "good" else "build the native module anew: make native"
         yield Finding("codec", level, f"{name}: a tone comes back at {ratio_db:.0f} dB over the noise", fix)
+
+
+async def trunks(config: configuration.Config) -> list[Finding]:
+    """Ask each trunk for its OPTIONS from a port of our own; any answer at all says that it is there."""
+    if not config.trunks:
+        return []
+    import random
+
+    from offhook import _native as native
+    from offhook.run.host import Host
+    from offhook.sip.uri import parse_uri
+
+    anywhere = ("0.0.0.0", 0)  # noqa: S104 (nobody is heard there but whom we ask)
+    rules = replace(
+        configuration.host_rules(config, max_calls=1), listen=(("udp", anywhere), ("tcp", anywhere)), allow=()
+    )
+    engine = native.Engine(ip="127.0.0.1", first_port=config.sip.rtp_ports[0], last_port=config.sip.rtp_ports[1])
+    findings: list[Finding] = []
+    async with Host(engine=engine, rng=random.SystemRandom(), rules=rules, route=lambda called: None) as host:
+        for name, trunk in config.trunks.items():
+            try:
+                async with asyncio.timeout(TRUNK_S):
+                    code = await host.line.ask(parse_uri(trunk.address))
+            except OffhookError as error:
+                findings.append(Finding("trunk", "fault", f"{name}: {error}", f"correct trunks.{name}.address"))
+                continue
+            except TimeoutError:
+                code = 408
+            if code == 408:
+                text = f"{name}: {trunk.address} did not answer OPTIONS"
+                fix = "see that the address is right and that no firewall holds SIP back; a few trunks answer none"
+                findings.append(Finding("trunk", "warning", text, fix))
+            else:
+                findings.append(Finding("trunk", "good", f"{name}: {trunk.address} answers OPTIONS with {code}"))
+    return findings
 
 
 async def examine_models(names: configuration.Models) -> list[Finding]:
