@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from typing import Any
 
 import pytest
@@ -128,6 +129,32 @@ def test_an_offer_may_come_with_the_ack(stage: Any) -> None:
             leg.play(1, bytes(16_000), 8000)
             await asyncio.sleep(1.0)
             assert leg.counters()["sent"] >= 45
+            await bye(peer)
+
+    stage.play(story())
+
+
+def test_what_is_said_before_the_ack_brings_their_answer_is_kept(stage: Any) -> None:
+    async def story() -> None:
+        peer = stage.peer()
+        ip = peer.address[0]
+        async with stage.desk() as desk:
+            leg, ok = await answered(peer, desk, body="")
+            ours = description(ok).media[0]
+            for number in range(10):
+                packet = struct.pack("!BBHII", 0x80, 8, number, 160 * number, 7) + bytes(160)
+                stage.world.network.send((ip, RTP_PORT), ("10.1.0.1", ours.port), packet)
+                await asyncio.sleep(0.02)
+            counts = leg.counters()
+            assert counts["received_audio"] >= 8
+            assert counts["sent"] == counts["dropped_unconfigured"] == 0
+            peer.request("ACK", peer.sdp(codecs="8 101"))
+            await leg.answer()
+            packets = sent_to(stage)
+            leg.play(1, bytes(16_000), 8000)
+            await asyncio.sleep(1.0)
+            assert {packet.payload for packet in packets} == {8}
+            assert len(packets) >= 45
             await bye(peer)
 
     stage.play(story())

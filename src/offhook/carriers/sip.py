@@ -188,8 +188,12 @@ class SipLeg:
         if self._state == "new" and not self._hanging:
             self._state = "answering"
             # Media may flow as soon as the 200 is out, before its ACK: RFC 3261 section 13.3.1.4, RFC 3264 section 5.1.
-            self._apply(self._plan)
             assert self._body is not None
+            if self._offered is not None:
+                # Our offer is out before their answer is here: all that it names may come, from wherever.
+                all_of_it = accept_answer(self._offered, self._offered)
+                self._plan = replace(all_of_it, remote=None, remote_rtcp=None, sending=False)
+            self._apply(self._plan)
             self._line.agent.answer(self._line.now(), self.call, self._body)
             self._line.settle()
         await self._settled()
