@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import uvloop
 
 from offhook.core.media import Address
 from offhook.run.transports import CONNECTIONS_LIMIT, FIRST_MESSAGE_S, IDLE_S, Transports
@@ -236,6 +237,22 @@ def test_a_connection_that_can_not_be_opened_is_told(play: Callable[[Story], Non
         assert ear.closed == [flow]
 
     play(story)
+
+
+@pytest.mark.parametrize("loop", [None, uvloop.new_event_loop])
+@pytest.mark.parametrize("remote", [("::1", 5060), ("127.0.0.1", 0)])
+def test_what_can_not_be_sent_is_counted_and_never_raised(loop: Any, remote: Address) -> None:
+    async def story() -> None:
+        transports = Transports(Ear())
+        local = await transports.listen("udp", ("127.0.0.1", 0))
+        try:
+            transports.send(Flow("udp", local, remote), MESSAGE)
+        finally:
+            await transports.close()
+        assert transports.counts.unsent + transports.counts.socket_errors == 1
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(story())
 
 
 def test_a_wildcard_is_advertised_as_the_address_on_the_way() -> None:

@@ -51,7 +51,7 @@ def test_who_we_are():
     [
         ("sip:far@192.0.2.77:5099", (), ("192.0.2.77", 5099), "udp"),
         ("sip:far@192.0.2.77", (), ("192.0.2.77", 5060), "udp"),
-        ("sip:far@[2001:db8::7]:5", (), ("2001:db8::7", 5), "udp"),
+        ("sip:far@[2001:db8::7]:5", (), ("192.0.2.9", 5070), "udp"),
         ("sip:far@192.0.2.77;transport=TCP", (), ("192.0.2.77", 5060), "tcp"),
         ("sip:far@192.0.2.77;transport=sctp", (), ("192.0.2.9", 5070), "udp"),
         ("sip:far@far.example", (), ("192.0.2.9", 5070), "udp"),
@@ -64,6 +64,12 @@ def test_who_we_are():
 def test_ways_out(target, routes, remote, transport):
     flow = calls().route(dialog(target, *routes), UDP)
     assert (flow.remote, flow.transport, flow.local) == (remote, transport, UDP.local)
+
+
+def test_ways_out_of_an_ipv6_socket():
+    six = Flow("udp", ("2001:db8::1", 5060), ("2001:db8::9", 5070))
+    assert calls().route(dialog("sip:far@[2001:db8::7]:5"), six).remote == ("2001:db8::7", 5)
+    assert calls().route(dialog("sip:far@192.0.2.77:5"), six) is six
 
 
 def test_ways_out_behind_nat_and_on_streams():

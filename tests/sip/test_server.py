@@ -413,6 +413,13 @@ def test_hanging_up_sends_bye_to_the_contact(far):
     assert far.agent.counters()["transactions"] == 0
 
 
+def test_a_contact_of_the_other_family_is_reached_where_the_call_came_from(far):
+    far.up(headers=(("Contact", "<sip:far@[2001:db8::9]:5060>"),))
+    (bye,) = far.order(far.agent.hangup, CALL)
+    assert bye.uri == "sip:far@[2001:db8::9]:5060"
+    assert far.flows[-1] == far.flow
+
+
 def test_requests_take_the_route_set(far):
     far.answered(headers=(("Record-Route", "<sip:192.0.2.50;lr>"), ("Record-Route", "<sip:192.0.2.51:5080;lr>")))
     far.acks()

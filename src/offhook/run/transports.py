@@ -136,8 +136,11 @@ class Transports:
             endpoint = self._endpoint(flow.local)
             if endpoint is None or endpoint.wire is None:
                 self.counts.unsent += 1
-            else:
+                return
+            try:
                 endpoint.wire.sendto(data, flow.remote)
+            except (OSError, ValueError):  # an address of another family: uvloop raises what asyncio tells later
+                self.counts.unsent += 1
             return
         stream = self._streams.get(flow.connection)
         if stream is None:

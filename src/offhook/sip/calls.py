@@ -161,7 +161,8 @@ class Calls:
         """Give the flow that a request inside a dialog takes; `flow` is the one that the dialog was made on.
 
         Streams stay on their connection. Datagrams go to the first route or the target where that is an address;
-        to where the dialog's own come from where it is a name, or where NAT made the Contact useless.
+        to where the dialog's own come from where it is a name or an address of another family than ours, or where
+        NAT made the Contact useless.
         """
         if flow.transport in RELIABLE and flow.connection:
             return flow
@@ -170,6 +171,8 @@ class Calls:
         except Malformed:
             return flow
         if not is_address(uri.host) or (natted and not dialog.routes):
+            return flow
+        if (":" in uri.host) is not (":" in flow.local[0]):
             return flow
         transport = (uri.param("transport") or flow.transport).lower()
         if transport not in ("udp", "tcp"):
