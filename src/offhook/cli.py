@@ -97,7 +97,8 @@ def serve(
 ) -> None:
     """Answer calls until SIGTERM, then let the live ones end.
 
-    `offhook.examples:echo` sends callers their own audio back.
+    `offhook.examples:echo` sends callers their own audio back. What was counted, by reason, is said at the end and on
+    SIGUSR1.
     """
 
     def work() -> None:

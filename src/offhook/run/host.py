@@ -142,7 +142,11 @@ class Host:
         return len(self._legs)
 
     def counters(self) -> dict[str, int]:
-        """Count what the user agent, the transports and the host saw, and `guard`, the last resort's catches."""
+        """Count what the user agent, the transports, the host and the media plane (`media_…`) saw.
+
+        `guard` is what the last resort caught. Every SIP message `received` is in one of `sip.useragent.FATES`, every
+        datagram on an RTP port (`media_given`) in one of `media_received_…` and `media_dropped_…`.
+        """
         counts = self.line.transports.counts
         return {
             **self.line.agent.counters(),
@@ -155,6 +159,7 @@ class Host:
             "guard": self.line.guarded,
             "failures": self.failures,
             "served": self.served,
+            **{f"media_{name}": count for name, count in self._media.engine.totals().items()},
         }
 
     # Calls that come

@@ -3,7 +3,7 @@
     config ─► agents ─► models, checked and measured ─► engine ─► host ─► ready … SIGTERM ─► drain ─► exit 0
 
 Laws: nothing is bound before the models are there, so a call that is answered can be served; the first signal drains,
-the second one stops at once.
+the second one stops at once; what was counted is said at the end, and whenever SIGUSR1 asks.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import json
 import random
 import signal
 import sys
@@ -144,6 +145,7 @@ async def serve_routes(
         host = await station.open(routes)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, told)
+        loop.add_signal_handler(signal.SIGUSR1, lambda: say(counted(host)))
         # What was loaded so far lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -151,6 +153,13 @@ async def serve_routes(
         say(f"ready: {where} · {who} · at most {host.rules.max_calls} calls")
         await stop.wait()
         await _drain(host, hurry, config.drain_s, say)
+        say(counted(host))
+
+
+def counted(host: Host) -> str:
+    """Write the counters that are not 0 as one line, JSON behind its first word; `guard` and `failures` always."""
+    counters = {name: count for name, count in host.counters().items() if count or name in ("guard", "failures")}
+    return f"counted: {json.dumps(counters)}"
 
 
 async def _drain(host: Host, hurry: asyncio.Event, patience_s: float, say: Callable[[str], None]) -> None:

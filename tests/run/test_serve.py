@@ -1,0 +1,71 @@
+"""What `serve` says of itself while it runs and when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import signal
+import socket
+
+from offhook.call import Call
+from offhook.run.config import Config, Sip
+from offhook.run.serve import serve_routes
+from offhook.sip.useragent import FATES
+
+OPTIONS = (
+    b"OPTIONS sip:a@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;rport;branch=z9hG4bK1\r\n"
+    b"From: <sip:b@c>;tag=1\r\nTo: <sip:a@127.0.0.1>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\r\n"
+)
+
+
+async def nobody(call: Call) -> None:
+    raise AssertionError("nobody calls")
+
+
+def test_what_was_counted_is_said_when_asked_and_at_the_end() -> None:
+    async def story() -> list[dict[str, int]]:
+        said: asyncio.Queue[str] = asyncio.Queue()
+
+        async def hears(word: str) -> str:
+            while not (line := await said.get()).startswith(word):
+                pass
+            return line.partition(" ")[2]
+
+        serving = asyncio.create_task(
+            serve_routes(
+                Config(sip=Sip(listen=["udp://127.0.0.1:0"])), {"*": nobody}, "nobody", events=None, say=said.put_nowait
+            )
+        )
+        ready = await hears("ready:")
+        port = int(ready.partition(" ")[0].rpartition(":")[2])
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
+            far.setblocking(False)
+            far.bind(("127.0.0.1", 0))
+            for data in (b"nonsense", b"\r\n\r\n", OPTIONS):
+                far.sendto(data, ("127.0.0.1", port))
+            assert (await loop.sock_recv(far, 2000)).startswith(b"SIP/2.0 200 OK\r\n")
+        os.kill(os.getpid(), signal.SIGUSR1)
+        asked = json.loads(await hears("counted:"))
+        os.kill(os.getpid(), signal.SIGTERM)
+        ended = json.loads(await hears("counted:"))
+        await serving
+        return [asked, ended]
+
+    async def bounded() -> list[dict[str, int]]:
+        async with asyncio.timeout(20):
+            return await story()
+
+    try:
+        asked, ended = asyncio.run(bounded())
+    finally:
+        gc.unfreeze()
+    assert asked == ended
+    assert {name: count for name, count in asked.items() if name.startswith(FATES)} == {
+        "malformed_start_line": 1,
+        "keepalive": 1,
+        "request_options": 1,
+    }
+    assert (asked["received"], asked["guard"], asked["failures"]) == (3, 0, 0)
