@@ -391,6 +391,15 @@ def test_hanging_up_before_the_ack_waits_for_it(far):
     assert far.ended() == [Ended(CALL, 200, "hangup")]
 
 
+def test_hanging_up_before_the_ack_goes_out_on_a_reinvite_too(far):
+    far.answered()
+    far.order(far.agent.hangup, CALL)
+    (bye, refusal) = far.asks("INVITE", 2, body=SDP)
+    assert (bye.method, refusal.code) == ("BYE", 481)
+    assert far.told[-1] == Ended(CALL, 200, "hangup")
+    assert far.agent.counters()["calls"] == 0
+
+
 def test_hanging_up_without_an_ack_ever_ends_all_the_same(far):
     call = far.answered()
     far.order(far.agent.hangup, call.call)

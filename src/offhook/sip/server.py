@@ -221,6 +221,8 @@ class Server:
         dialog.refresh(transaction.request)
         # Whoever sends the next INVITE has our 2xx, whatever became of its ACK.
         self._confirmed(call)
+        if self._left(now, call):
+            raise Refusal(481)
         dialog.remote_seq = seq
         call.flow = transaction.flow
         if offer is not None:
@@ -237,6 +239,14 @@ class Server:
         self.calls.timers.stop(call, "no_ack")
         if call.phase == "answered":
             call.phase = "up"
+
+    def _left(self, now: Instant, call: Call) -> bool:
+        """Say the goodbye that waited until the far end had our 2xx, if one did."""
+        if call.leaving is None:
+            return False
+        self.calls.bye(now, call, call.leaving)
+        self.calls.end(call, 200, "hangup")
+        return True
 
     def _notify(self, now: Instant, transaction: ServerTransaction, call: Call) -> None:
         request = transaction.request
@@ -289,10 +299,9 @@ class Server:
         self._confirmed(call)
         if answer is not None:
             call.session.answered(answer)
-        if call.leaving is not None:
-            self.calls.bye(now, call, call.leaving)
-            self.calls.end(call, 200, "hangup")
-        elif broken:
+        if self._left(now, call):
+            return True
+        if broken:
             # The answer to our offer never came and can't come any more (RFC 3264 section 4): there is no session.
             self.calls.bye(now, call, (("Reason", 'SIP;cause=488;text="No Answer In ACK"'),))
             self.calls.end(call, 488, "refused")
