@@ -8,9 +8,14 @@ import json
 import os
 import signal
 import socket
+from pathlib import Path
 
 from offhook.call import Call
+from offhook.call.events import Incoming
+from offhook.core.ids import CallId
+from offhook.run import serve
 from offhook.run.config import Config, Sip
+from offhook.run.events import EventLines
 from offhook.run.serve import serve_routes
 from offhook.sip.useragent import FATES
 
@@ -18,6 +23,14 @@ OPTIONS = (
     b"OPTIONS sip:a@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;rport;branch=z9hG4bK1\r\n"
     b"From: <sip:b@c>;tag=1\r\nTo: <sip:a@127.0.0.1>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\r\n"
 )
+
+
+def test_an_event_with_a_name_that_is_no_utf_8_is_written_too(tmp_path: Path) -> None:
+    with serve._open(tmp_path / "events.jsonl") as out:
+        lines = EventLines(out)
+        lines(Incoming(1.0, CallId("c"), b"sip:\xff\xc3\xa9@x".decode("utf-8", "surrogateescape"), "sip:y"))
+    assert lines.failed == 0
+    assert json.loads((tmp_path / "events.jsonl").read_text())["caller"] == "sip:\udcff\u00e9@x"
 
 
 async def nobody(call: Call) -> None:

@@ -176,7 +176,8 @@ async def _drain(host: Host, hurry: asyncio.Event, patience_s: float, say: Calla
 
 def _open(path: Path) -> TextIO:
     try:
-        return path.open("a", encoding="utf-8")
+        # A caller's name need not be UTF-8: what is not becomes an escape, which JSON reads.
+        return path.open("a", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise ConfigError(f"--events {path}: {error.strerror or error}") from None
 
