@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import atheris
 from oracle import fuzz, planted
 
 with atheris.instrument_imports(include=["offhook.sip", "offhook.core"]):  # pyright: ignore[reportAttributeAccessIssue]
+    from offhook import _native as native
     from offhook.core.errors import ProtocolError
     from offhook.sip.offer import accept_answer, answer_offer, make_offer
     from offhook.sip.sdp import Session, parse_sdp
@@ -13,7 +16,7 @@ with atheris.instrument_imports(include=["offhook.sip", "offhook.core"]):  # pyr
 
 def read(data: bytes) -> Session:
     session = parse_sdp(data)
-    if planted() and len(session.media) > 1:
+    if planted("sdp") and len(session.media) > 1:
         # The fault: a reader that knows one stream only.
         return Session(session.lines, session.media[:1])
     return session
@@ -41,6 +44,8 @@ def target(data: bytes) -> None:
         back = accept_answer(session, answer)
         assert back.send[1] == plan.send[1]
         assert plan.ptime_ms in range(10, 61)
+        # What was agreed, the media plane takes: it would raise.
+        native.Port(ssrc=1, sequence=1, timestamp=1).configure(0, 1, **asdict(plan))
     ours = make_offer(address="192.0.2.1", port=9000, session_id=1, version=1)
     try:
         accept_answer(ours, session)

@@ -10,6 +10,7 @@ from oracle import fuzz, planted
 
 with atheris.instrument_imports(include=["offhook.sip", "offhook.core"]):  # pyright: ignore[reportAttributeAccessIssue]
     from offhook.core.errors import ProtocolError
+    from offhook.sip.body import description, fragment
     from offhook.sip.message import Request, Response, parse_message
     from offhook.sip.outcomes import Flow
     from offhook.sip.useragent import FATES, Settings, UserAgent
@@ -19,10 +20,32 @@ FLOW = Flow("udp", ("192.0.2.1", 5060), ("192.0.2.9", 5070))
 
 def read(data: bytes) -> Request | Response:
     message = parse_message(data)
-    if planted() and max(Counter([name for name, _ in message.headers]).values(), default=0) > 2:
+    if planted("message") and max(Counter([name for name, _ in message.headers]).values(), default=0) > 2:
         # The fault: a reader that forgets the third field of a name when it reads a second time.
         raise IndexError("planted")
     return message
+
+
+def bodies(message: Request | Response) -> None:
+    """What is taken out of a body stands in it, and no multipart gives away more than its part."""
+    try:
+        found = description(message)
+    except ProtocolError:
+        found = None
+    if planted("body") and found is not None and found != message.body and not found.startswith(b"v=0"):
+        found = found[1:]  # the fault: a reader that cuts a part one byte short; in no seed
+    if found is not None:
+        assert found in message.body
+        assert found == message.body or message.body[: message.body.index(found)].endswith(b"\r\n\r\n")
+    if isinstance(message, Request):
+        try:
+            code, reason = fragment(message)
+        except ProtocolError:
+            return
+        if planted("fragment") and code != 200:
+            code *= 10  # the fault: a reader that takes a digit too much; in no seed
+        assert 100 <= code <= 999
+        assert reason.isprintable()
 
 
 def target(data: bytes) -> None:
@@ -35,6 +58,7 @@ def target(data: bytes) -> None:
         again = read(written)
         assert again == message
         assert bytes(again) == written
+        bodies(message)
     agent = UserAgent(rng=random.Random(1), settings=Settings())
     for now in (0, 1):
         agent.receive(now, data, FLOW)
@@ -54,6 +78,9 @@ SEEDS = (
     b"OPTIONS sip:us@192.0.2.1 SIP/2.0\r\n" + HEAD + b"CSeq: 1 OPTIONS\r\nSubject: a,\r\n b\r\nl: 0\r\n\r\n",
     b"BYE sip:us@192.0.2.1 SIP/2.0\r\n" + HEAD + b"CSeq: 2 BYE\r\nRoute: <sip:a;lr>, <sip:b;lr>\r\nl: 0\r\n\r\n",
     b"SIP/2.0 200 OK\r\n" + HEAD + b"CSeq: 1 INVITE\r\nl: 0\r\n\r\n",
+    b"INVITE sip:us@192.0.2.1 SIP/2.0\r\n" + HEAD + b"CSeq: 1 INVITE\r\nc: multipart/mixed;boundary=b\r\n\r\n"
+    b"--b\r\nContent-Type: text/plain\r\n\r\nx\r\n--b\r\nc: application/sdp\r\n\r\n" + SDP + b"\r\n--b--\r\n",
+    b"NOTIFY sip:us@192.0.2.1 SIP/2.0\r\n" + HEAD + b"CSeq: 1 NOTIFY\r\nl: 14\r\n\r\nSIP/2.0 200 OK",
 )
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What the fuzz targets share: how one runs, its seeds, and how a planted fault is put in to show that it is found.
 
     python tests/fuzz/fuzz_sip.py -max_total_time=60            any option of libFuzzer's
-    python tests/fuzz/fuzz_sip.py --plant -max_total_time=60    with a fault wrapped round the parser: must fail
+    python tests/fuzz/fuzz_sip.py --plant=message -max_total_time=60    with a fault round that parser: must fail
 
 The oracle is the same for every parser: what is accepted is written back and read again to the same value, and what is
 not accepted is a ProtocolError. Nothing of this touches the source: a fault is put round the target's own reader.
@@ -33,14 +33,14 @@ WORDS = (
 )
 
 
-def planted() -> bool:
-    """Whether this run was asked to fail."""
-    return "--plant" in sys.argv
+def planted(parser: str) -> bool:
+    """Whether this run was asked for a fault in that parser."""
+    return f"--plant={parser}" in sys.argv
 
 
 def fuzz(target: Callable[[bytes], None], seeds: Sequence[bytes]) -> None:
     """Run a target under libFuzzer with its seeds; a crash is printed, and kept where `-artifact_prefix` says."""
-    options = [option for option in sys.argv[1:] if option != "--plant"]
+    options = [option for option in sys.argv[1:] if not option.startswith("--plant=")]
     with tempfile.TemporaryDirectory(prefix="offhook-fuzz-") as folder:
         corpus = Path(folder) / "corpus"
         corpus.mkdir()

@@ -10,6 +10,13 @@ import pytest
 
 HERE = Path(__file__).parent
 TARGETS = ("sip", "sdp", "stream", "grammar")
+PARSERS = [
+    *(("sip", parser) for parser in ("message", "body", "fragment")),
+    ("sdp", "sdp"),
+    ("stream", "stream"),
+    *(("grammar", parser) for parser in ("uri", "name_addr", "via", "params", "list")),
+    *(("grammar", parser) for parser in ("cseq", "max_forwards", "media_type")),
+]
 
 pytest.importorskip("atheris", reason="atheris has no wheel for this Python or machine", exc_type=ImportError)
 
@@ -28,8 +35,10 @@ def test_nothing_is_found(target, fuzz_seconds):
 
 
 @pytest.mark.fuzz
-@pytest.mark.parametrize("target", TARGETS)
-def test_a_planted_fault_is_found(target, fuzz_seconds):
-    done = run(target, "--plant", f"-max_total_time={max(60, round(fuzz_seconds))}", within_s=fuzz_seconds + 150)
+@pytest.mark.parametrize(("target", "parser"), PARSERS)
+def test_a_planted_fault_is_found(target, parser, fuzz_seconds):
+    done = run(
+        target, f"--plant={parser}", f"-max_total_time={max(60, round(fuzz_seconds))}", within_s=fuzz_seconds + 150
+    )
     assert done.returncode != 0
     assert "Uncaught Python exception" in done.stdout + done.stderr
