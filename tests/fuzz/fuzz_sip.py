@@ -35,8 +35,7 @@ def bodies(message: Request | Response) -> None:
     if planted("body") and found is not None and found != message.body and not found.startswith(b"v=0"):
         found = found[1:]  # the fault: a reader that cuts a part one byte short; in no seed
     if found is not None:
-        assert found in message.body
-        assert found == message.body or message.body[: message.body.index(found)].endswith(b"\r\n\r\n")
+        assert found == message.body or b"\r\n\r\n" + found in message.body
     if isinstance(message, Request):
         try:
             code, reason = fragment(message)

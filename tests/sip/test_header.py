@@ -80,7 +80,7 @@ def test_the_parts_of_a_name_addr():
 @pytest.mark.parametrize(
     "text",
     ["", "x", '"Bob <sip:a@b>', "Bell, A <sip:a@b>", "<sip:a@b", "< sip:a@b>", "sip:a@b?x=y", "<sip:a@b>tag=1",
-     '"Bob" sip:a@b', "<>", "<sip:>", "sip:a b", "<sip:a@b>;;", "<:a>"],
+     '"Bob" sip:a@b', "<>", "<sip:>", "sip:a b", "<sip:a@b>;;", "<:a>", "sip:a@b>", "sip:a>@b;tag=1"],
 )  # fmt: skip
 def test_broken_name_addrs(text):
     with pytest.raises(Malformed) as broken:

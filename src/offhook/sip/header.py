@@ -152,7 +152,7 @@ def _addr_spec(text: str) -> NameAddr:
 def _plausible(uri: str) -> None:
     """Refuse what is no URI at all, cheaply; the parts are read where they are needed."""
     scheme, _, rest = uri.partition(":")
-    if not scheme or not rest or " " in uri or "\t" in uri or "<" in uri or '"' in uri:
+    if not scheme or not rest or " " in uri or "\t" in uri or "<" in uri or ">" in uri or '"' in uri:
         raise Malformed("uri", "an address that is no URI")
 
 
