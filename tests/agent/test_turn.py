@@ -9,8 +9,8 @@ from offhook.core.instants import MILLISECOND
 MANNERS = Manners(hold_complete_ms=1, hold_ms=2, hold_open_ms=3)
 
 
-def hold_ms(text: str, *, digits: bool = False) -> int:
-    return hold(text, MANNERS, ENGLISH, digits_expected=digits) // MILLISECOND
+def hold_ms(text: str, *, said: str = "") -> int:
+    return hold(text, MANNERS, ENGLISH, said=said) // MILLISECOND
 
 
 def test_a_sentence_that_looks_complete_ends_soon() -> None:
@@ -24,7 +24,8 @@ def test_words_that_hang_wait_longest() -> None:
 def test_a_number_may_go_on() -> None:
     assert [hold_ms(text) for text in ("five five", "It is 555.", "oh one seven")] == [3, 3, 3]
     assert hold_ms("for two") == 2
-    assert hold_ms("for two", digits=True) == 3
+    assert hold_ms("for two", said="What is your number?") == 3
+    assert hold_ms("five in all", said="What is your number?") == 3
 
 
 def test_what_tells_nothing_waits_between() -> None:

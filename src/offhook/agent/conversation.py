@@ -25,7 +25,7 @@ from offhook.agent.floor import Floor
 from offhook.agent.history import Heard, Keys
 from offhook.agent.inputs import Input
 from offhook.agent.orders import Order
-from offhook.agent.turn import Hearing, expects_digits, hold
+from offhook.agent.turn import Hearing, hold
 from offhook.agent.waits import after
 from offhook.agent.words import lexicon
 from offhook.core.ids import Turn
@@ -197,8 +197,7 @@ class Conversation(Floor):
             return
         if undecided:
             self._cut(now, hearing)
-        digits = expects_digits(self.history.last_said(), self._words)
-        hearing.hold_at = hearing.paused_at + hold(text, self.manners, self._words, digits_expected=digits)
+        hearing.hold_at = hearing.paused_at + hold(text, self.manners, self._words, said=self.history.last_said())
 
     def _pressed(self, now: Instant, key: str) -> None:
         self._patience.stirred()

@@ -57,24 +57,24 @@ class Hearing:
         return self.paused_at is not None and self.text_pause == self.pauses
 
 
-def hold(text: str, manners: Manners, lexicon: Lexicon, *, digits_expected: bool = False) -> Duration:
-    """Give how long the silence after `text` must last to end the turn, in nanoseconds."""
-    return _hold_ms(text, manners, lexicon, digits_expected) * MILLISECOND
+def hold(text: str, manners: Manners, lexicon: Lexicon, *, said: str = "") -> Duration:
+    """Give how long the silence after `text`, which follows what we `said`, must last to end the turn, in ns."""
+    return _hold_ms(text, manners, lexicon, said) * MILLISECOND
 
 
-def _hold_ms(text: str, manners: Manners, lexicon: Lexicon, digits_expected: bool) -> int:
+def _hold_ms(text: str, manners: Manners, lexicon: Lexicon, said: str) -> int:
     spoken = words(text)
     if not spoken:
         return manners.hold_ms
     last = spoken[-1]
     if last in lexicon.hanging or last in lexicon.fillers or text.rstrip().endswith((",", "-", "–", "—", "…", "...")):
         return manners.hold_open_ms
-    if last in lexicon.numbers or last.isdigit():
-        before = spoken[-2] if len(spoken) > 1 else ""
-        goes_on = before in lexicon.numbers or before.isdigit() or (last.isdigit() and len(last) > 2)
-        return manners.hold_open_ms if digits_expected or goes_on else manners.hold_ms
-    if digits_expected and any(word.isdigit() or word in lexicon.numbers for word in spoken):
+    digits = [word.isdigit() or word in lexicon.numbers for word in spoken]
+    if any(digits) and expects_digits(said, lexicon):
         return manners.hold_open_ms
+    if digits[-1]:
+        goes_on = any(digits[-2:-1]) or (last.isdigit() and len(last) > 2)
+        return manners.hold_open_ms if goes_on else manners.hold_ms
     if text.rstrip().endswith((".", "?", "!")) or (len(spoken) == 1 and last in lexicon.answers | lexicon.refusals):
         return manners.hold_complete_ms
     return manners.hold_ms

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def lexicon(language: str) -> Lexicon:
 
 def words(text: str) -> list[str]:
     """Split a text into words in lower case, without punctuation."""
-    return [word.replace("’", "'") for word in _WORD.findall(text.lower())]
+    return _WORD.findall(text.lower().replace("’", "'"))
 
 
 def says_no(text: str, lexicon: Lexicon) -> bool:
