@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from typing import Any, Generic, TypeVar, cast
 
 _T = TypeVar("_T")
@@ -61,11 +60,17 @@ class Feed(Generic[_T]):
         return self._items.popleft()
 
 
-@asynccontextmanager
-async def closing(stream: AsyncIterator[_T]) -> AsyncGenerator[AsyncIterator[_T]]:
+class closing(Generic[_T]):
     """Close an async generator at the end, so that the work behind it ends here and now; a plain iterator is left."""
-    try:
-        yield stream
-    finally:
-        if hasattr(stream, "aclose"):
-            await cast(Any, stream).aclose()
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: AsyncIterator[_T]) -> None:
+        self._stream = stream
+
+    async def __aenter__(self) -> AsyncIterator[_T]:
+        return self._stream
+
+    async def __aexit__(self, *error: object) -> None:
+        if hasattr(self._stream, "aclose"):
+            await cast(Any, self._stream).aclose()
