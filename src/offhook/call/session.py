@@ -13,7 +13,6 @@ None outlives the call: speech is cancelled when it is over, tools and the scrip
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -33,7 +32,7 @@ from offhook.call.models import Models
 from offhook.call.mouthpiece import Mouthpiece
 from offhook.call.outcome import as_text, failure
 from offhook.call.reports import Reports
-from offhook.call.speaking import Speaking
+from offhook.call.speaking import RUN, Speaking
 from offhook.core.errors import CallEnded, ConfigError
 from offhook.core.ids import Turn
 from offhook.core.instants import MILLISECOND, SECOND, Instant
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _log = logging.getLogger("offhook.call")
-_RUN: contextvars.ContextVar[Speaking | None] = contextvars.ContextVar("offhook_run", default=None)
 
 AUDIO_PIECES = 100
 """Pieces (2 s) that a reader of `audio()` may lag behind; then the oldest go."""
@@ -327,12 +325,9 @@ class Session:
     def _reply(self, order: orders.Reply) -> None:
         assert self._brain is not None
         run = self._runs[order.run] = Speaking(order.turn, order.run, self.tell, self.reports)
-        context = contextvars.copy_context()
-        context.run(_RUN.set, run)
+        self.reports.of(order.turn).first_token = None
         thoughts = self._brain.reply(order.history, self._call)
-        times = self.reports.of(order.turn)
-        times.first_token = None
-        run.tasks.append(self._watch(run.think(thoughts), partial(self._run_done, run, "brain"), context))
+        run.tasks.append(self._watch(run.think(thoughts), partial(self._run_done, run, "brain")))
         self._speak(run)
 
     def _say(self, order: orders.Say) -> None:
@@ -360,13 +355,8 @@ class Session:
             for task in run.tasks:
                 task.cancel()
 
-    def _watch(
-        self,
-        work: Coroutine[Any, Any, None],
-        done: Callable[[asyncio.Task[None]], None],
-        context: contextvars.Context | None = None,
-    ) -> asyncio.Task[None]:
-        task = self._loop.create_task(work, context=context)
+    def _watch(self, work: Coroutine[Any, Any, None], done: Callable[[asyncio.Task[None]], None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work)
         self._tasks[task] = None
         task.add_done_callback(self._unwatch)
         task.add_done_callback(done)
@@ -444,7 +434,7 @@ class Session:
 
     async def committed(self) -> None:
         """Wait until the turn that this task answers is committed."""
-        run = _RUN.get()
+        run = RUN.get()
         if run is not None:
             await run.committed.wait()
 
@@ -454,7 +444,7 @@ class Session:
         """Run a tool as work of the call: it goes on when the reply that began it is stopped."""
         await self.committed()
         self.alive()
-        run = _RUN.get()
+        run = RUN.get()
         turn = run.turn if run else self.conversation.turn
         task = self._loop.create_task(_await(work()))
         self._lasting[task] = None

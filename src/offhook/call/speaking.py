@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
 from typing import assert_never
 
 from offhook.agent import inputs
@@ -32,6 +33,9 @@ class _Break:
 
 
 _BREAK = _Break()
+
+RUN: ContextVar[Speaking | None] = ContextVar("offhook_run", default=None)
+"""The run whose thinking brought us here, for what its brain calls."""
 
 
 class Speaking:
@@ -55,6 +59,7 @@ class Speaking:
 
     async def think(self, thoughts: AsyncIterator[Thought]) -> None:
         """Carry a brain's thoughts to the voice and to the conversation."""
+        RUN.set(self)
         cutter = Sentences()
         async with closing(thoughts) as stream:
             async for thought in stream:
