@@ -123,7 +123,7 @@ class SipLeg:
         self._hung_up: HungUp | None = None
         self._hanging = ""
         self._answer_code = (0, "")
-        self._change: asyncio.Future[None] | None = None
+        self._decided = asyncio.Event()
         self._transfer: asyncio.Future[tuple[int, str]] | None = None
         self._silence: asyncio.TimerHandle | None = None
         self._flowing = False
@@ -354,7 +354,7 @@ class SipLeg:
             reason = self._hanging
         self._hung_up = HungUp(self._line.now(), outcome.code, reason)
         self._inbox.put(self._hung_up)
-        self._changed()
+        self._decided.set()
         if self._transfer is not None and not self._transfer.done():
             # A far end that was told to call someone else and hangs up has gone there.
             self._transfer.set_result((200, "") if outcome.reason == "remote_hangup" else (0, ""))
@@ -437,7 +437,7 @@ class SipLeg:
         self._state = "up"
         self._watch(self._line.audio.first_packet_s)
         self._inbox.put(Connected(self._line.now()))
-        self._changed()
+        self._decided.set()
 
     def _hang_up(self, code: int, why: str) -> None:
         if self._state == "over" or self._hanging:
@@ -452,17 +452,9 @@ class SipLeg:
 
     async def _settled(self) -> None:
         """Wait until the call is up. CallEnded if it ends instead."""
-        while self._state in ("new", "answering"):
-            if self._change is None:
-                self._change = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._change)
+        await self._decided.wait()
         if self._state == "over":
             raise CallEnded("the call is over")
-
-    def _changed(self) -> None:
-        if self._change is not None:
-            self._change.set_result(None)
-            self._change = None
 
 
 def _readable(text: str, fallback: str) -> Uri:
