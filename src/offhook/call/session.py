@@ -76,7 +76,7 @@ class Session:
         self._call = call
         self._loop = asyncio.get_running_loop()
         self._tape = tape
-        self._tasks: dict[asyncio.Task[Any], None] = {}
+        self._tasks: dict[asyncio.Task[None], Callable[[asyncio.Task[None]], None]] = {}
         self._lasting: dict[asyncio.Task[Any], None] = {}
         self._script: asyncio.Task[object] | None = None
         self._runs: dict[int, Speaking] = {}
@@ -328,7 +328,8 @@ class Session:
         self.reports.of(order.turn).first_token = None
         thoughts = self._brain.reply(order.history, self._call)
         run.tasks.append(self._watch(run.think(thoughts), partial(self._run_done, run, "brain")))
-        self._speak(run)
+        # The brain is asked first: until it answers there is nothing to speak.
+        self._loop.call_soon(self._speak, run)
 
     def _say(self, order: orders.Say) -> None:
         run = self._runs[order.run] = Speaking(order.turn, order.run, self.tell, self.reports)
@@ -345,25 +346,26 @@ class Session:
         self._speak(run)
 
     def _speak(self, run: Speaking) -> None:
+        if run.stopped:
+            return
         speech = run.speak(self.models.tts, self.voice, self.mouthpiece, self.models.rendered.get)
         run.tasks.append(self._watch(speech, partial(self._run_done, run, "voice")))
 
     def _stop(self, number: int) -> None:
         run = self._runs.pop(number, None)
         if run is not None:
-            run.stopped.set()
+            run.stopped = True
             for task in run.tasks:
                 task.cancel()
 
     def _watch(self, work: Coroutine[Any, Any, None], done: Callable[[asyncio.Task[None]], None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
-        self._tasks[task] = None
+        self._tasks[task] = done
         task.add_done_callback(self._unwatch)
-        task.add_done_callback(done)
         return task
 
-    def _unwatch(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.pop(task, None)
+    def _unwatch(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task)(task)
 
     def _ear_done(self, turn: Turn, task: asyncio.Task[None]) -> None:
         if failure(task, "ear") is not None:

@@ -21,7 +21,7 @@ class Sounding:
         session = self._session
         session.alive()
         run = self._run
-        if run is None or run.stopped.is_set():
+        if run is None or run.stopped:
             self.close()
             run = await session.sound()
             self._utterance = await session.mouthpiece.begin()

@@ -46,7 +46,7 @@ class Speaking:
         self.number = number
         self.ticket = 0
         self.committed = asyncio.Event()
-        self.stopped = asyncio.Event()
+        self.stopped = False
         self.tasks: list[asyncio.Task[None]] = []
         self._tell = tell
         self._reports = reports
