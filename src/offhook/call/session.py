@@ -87,6 +87,7 @@ class Session:
         self._first: deque[bytes] | None = None if isinstance(agent, Agent) else deque(maxlen=AUDIO_PIECES)
         self._timer: asyncio.TimerHandle | None = None
         self._due: Instant | None = None
+        self._looks_at: Instant = 0
         self._served: Instant = 0
         self._caught_up = False
         self._reason: str | None = None
@@ -254,18 +255,24 @@ class Session:
         due = self.conversation.deadline()
         if due == self._due:
             return
+        self._due = due
         if self._timer is not None:
+            if due is None or due >= self._looks_at:
+                return  # it will look again when it fires
             self._timer.cancel()
             self._timer = None
-        self._due = due
         if due is not None:
             # A deadline that stays where it is after it was served is a fault of ours: it must not stop the loop.
-            when = due if due > self._served else self.now + MILLISECOND
-            self._timer = self._loop.call_at(when / SECOND, self._expire)
+            self._looks_at = due if due > self._served else self.now + MILLISECOND
+            self._timer = self._loop.call_at(self._looks_at / SECOND, self._expire)
 
     def _expire(self) -> None:
         due, self._timer = self._due, None
         if due is None:
+            return
+        if due > self._looks_at:  # what was waited for has moved on since
+            self._due, self._caught_up = None, False
+            self._rearm()
             return
         now = max(self.now, due)
         if now - due > LATE and not self._caught_up:
