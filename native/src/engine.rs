@@ -204,11 +204,12 @@ impl Engine {
         let mut port = Port::new(number, ssrc, sequence, timestamp, cname);
         let lane = (0..self.lanes.len()).min_by_key(|&lane| self.lanes[lane].ports.load(Ordering::Relaxed));
         let lane = lane.ok_or_else(|| io::Error::other("the engine was shut down"))?;
+        // Nobody sends to it before somebody listens, and that wakes its thread.
         // Neighbours in number depart a slot apart, so that no slot fills before the others.
         port.set_phase(i64::from(number) * 7 % SLOTS * SLOT);
         let counters = port.counters().clone();
         let shared = Arc::new(Shared { counters, coming: AtomicUsize::new(0), queued: AtomicUsize::new(0) });
-        self.send(lane, Command::Open(Box::new(Opening { port, rtp, rtcp, shared: shared.clone() })), true)?;
+        self.send(lane, Command::Open(Box::new(Opening { port, rtp, rtcp, shared: shared.clone() })), false)?;
         self.lanes[lane].ports.fetch_add(1, Ordering::Relaxed);
         self.next_number += 1;
         Ok((number, bound, lane, shared))

@@ -111,8 +111,6 @@ class SipLeg:
         self._inbox = Inbox()
         self._number, self._rtp_port = line.media.open(self._heard)
         self._engine = line.media.engine
-        # RTP may come before the ACK does (RFC 3264 section 5.1): what is said first must not be lost.
-        self._engine.listen(self._number, "all")
         self._session_id = line.rng.getrandbits(62)
         self._version = 0
         self._generation = 0
@@ -151,6 +149,7 @@ class SipLeg:
         """Make a leg and invite `target`; the order still has to settle. OSError where no port is free."""
         leg = cls(line, info, flow)
         leg._offered = leg._make_offer()
+        leg._hear()
         leg._state = "answering"
         leg.call = line.agent.invite(line.now(), target, flow, leg._offered, sender=sender)
         return leg
@@ -187,6 +186,7 @@ class SipLeg:
         """Take an inbound call; returns when the ACK came. CallEnded if it went away meanwhile."""
         if self._state == "new" and not self._hanging:
             self._state = "answering"
+            self._hear()
             # Media may flow as soon as the 200 is out, before its ACK: RFC 3261 section 13.3.1.4, RFC 3264 section 5.1.
             assert self._body is not None
             if self._offered is not None:
@@ -419,6 +419,11 @@ class SipLeg:
             session_id=self._session_id,
             version=self._version,
         )
+
+    def _hear(self) -> None:
+        # The far end is about to be told of the port, and RTP may come before the ACK does (RFC 3264 section 5.1): what
+        # is said first must not be lost.
+        self._engine.listen(self._number, "all")
 
     def _apply(self, plan: MediaPlan | None) -> None:
         """Put an agreed plan into the port."""
