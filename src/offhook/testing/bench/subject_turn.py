@@ -11,7 +11,6 @@ spoken and heard. `alone` runs the same Pydantic AI agent one reply after the ot
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
 import sys
 import time
@@ -32,7 +31,7 @@ from offhook.core.ids import CallId
 from offhook.core.instants import MILLISECOND, SECOND
 from offhook.core.signals import Connected, HungUp
 from offhook.providers.brain import Minds
-from offhook.run.serve import run_live
+from offhook.run.serve import run_live, settle_memory
 from offhook.testing.bench.machine import tell
 
 TURN_S = (3.0, 5.0)
@@ -238,8 +237,7 @@ async def serve(mode: str, calls: int, seed: int) -> None:
     tasks: list[asyncio.Task[Any]] = [asyncio.create_task(Call(leg, agent, models=models).run()) for leg in legs]
     tasks += [asyncio.create_task(talk(leg, clock, rng)) for leg in legs]
     tasks += [asyncio.create_task(alone(clock))] if mode == "alone" else []
-    gc.collect()
-    gc.freeze()
+    settle_memory()
     tell(ready=True)
     while await asyncio.to_thread(sys.stdin.readline):
         measured, clock.overheads_ms = clock.overheads_ms, []

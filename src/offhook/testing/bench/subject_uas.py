@@ -7,7 +7,6 @@ one task a call that answers and reads the leg to its end.
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
 import sys
 
@@ -18,7 +17,7 @@ from offhook.core.errors import CallEnded
 from offhook.core.ids import CallId
 from offhook.run.line import SipLine
 from offhook.run.media import EngineMedia
-from offhook.run.serve import run_live
+from offhook.run.serve import run_live, settle_memory
 from offhook.sip.header import parse_name_addr
 from offhook.sip.outcomes import IncomingCall
 from offhook.testing.bench.machine import tell
@@ -55,8 +54,7 @@ async def serve() -> None:
     line = SipLine(media=media, rng=rng, incoming=incoming)
     media.start()
     _, port = await line.listen("udp", ("127.0.0.1", 0))
-    gc.collect()
-    gc.freeze()
+    settle_memory()
     tell(port=port)
     while await asyncio.to_thread(sys.stdin.readline):
         tell(done=done, counters=line.agent.counters())
