@@ -17,12 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src" / "offhook"
-SOFT_LIMIT = 500
-# A file may be longer than the soft limit where one idea needs it. Say why; the figure is its own limit.
-LONGER: dict[str, tuple[int, str]] = {
-    "native/src/port.rs": (750, "one machine: every verb of a port meets here, the stages are files of their own"),
-    "native/src/engine.rs": (700, "one loop: sockets, wheel and rings share the thread that owns them"),
-}
+LONGEST = 500
 # Where else than in run/ everything may be caught, and why.
 CATCHES = {
     "src/offhook/testing/loop.py": "it stands in for an executor: what was raised belongs to whoever awaits it",
@@ -72,14 +67,9 @@ def test_a_file_is_one_idea() -> None:
     long: list[str] = []
     for path in files("src", "native/src", suffixes={".py", ".rs"}):
         count = len(path.read_text(encoding="utf-8").splitlines())
-        limit, _why = LONGER.get(name(path), (SOFT_LIMIT, ""))
-        if count > limit:
-            long.append(f"{name(path)}: {count} lines, {limit} allowed")
-    assert long == [], "split it by idea, or argue for it in LONGER"
-
-
-def test_an_argued_length_is_still_needed() -> None:
-    assert all((ROOT / path).read_text().count("\n") > SOFT_LIMIT for path in LONGER), "take it out of LONGER"
+        if count > LONGEST:
+            long.append(f"{name(path)}: {count} lines, {LONGEST} allowed")
+    assert long == [], "split it by idea"
 
 
 def test_nothing_is_left_for_later_and_nothing_sleeps() -> None:

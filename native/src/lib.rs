@@ -4,11 +4,13 @@
 pub mod codec;
 pub mod conceal;
 pub mod counters;
+pub mod driver;
 pub mod dtmf;
 pub mod ear;
 pub mod engine;
 pub mod event;
 pub mod feed;
+pub mod lane;
 pub mod latch;
 pub mod listening;
 pub mod mouth;

@@ -9,8 +9,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use super::{depth, even, events, keys, mode, plan, rate, samples, wrong, Address, Numbered};
-use crate::engine::{Command, Engine, Shared};
+use crate::engine::Engine;
 use crate::feed::Feed;
+use crate::lane::{Command, Shared};
 use crate::port::fits;
 
 /// Threads that own sockets and drive Ports.

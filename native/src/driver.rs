@@ -1,0 +1,354 @@
+//! A thread of the engine: it owns the sockets of its Ports, keeps their time, and never meets Python.
+//!
+//! ```text
+//! commands ─► what is due, sent ─► what came, taken ─► the bell ─► sleep
+//! ```
+//!
+//! A thread with few ports wakes for each packet; with many it looks at its sockets once a millisecond, as a network
+//! card moderates its interrupts, since a wake a packet would cost more than the packet.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+
+use crate::event::{Kind, Sink};
+use crate::lane::{Bell, Command, Lane, Opening, Shared, AUDIO_EVENTS};
+use crate::port::Port;
+use crate::sys::{be_punctual, now, sleep_until, Poll, Ready};
+
+const MS: i64 = 1_000_000;
+/// Departures are spread over the packet time in as many slots.
+pub const SLOTS: i64 = 10;
+pub const SLOT: i64 = 2 * MS;
+/// From this many ports on, sockets are looked at once a millisecond.
+const MANY: usize = 24;
+const MODERATION: i64 = MS;
+/// And from this many on, every other millisecond.
+const VERY_MANY: usize = 192;
+/// Audio alone wakes Python at most this often.
+const AUDIO_WAKE: i64 = 2 * MS;
+/// Sockets of a closed port are kept, and drained, for this long, so that a late packet reaches nobody else.
+const LINGER: i64 = 2000 * MS;
+/// Commands that are obeyed between looks at the deadlines.
+const COMMANDS_AT_ONCE: usize = 64;
+/// The longest sleep while ports are open: commands of audio do not wake the thread.
+const LONGEST_SLEEP: i64 = 20 * MS;
+const LARGEST_DATAGRAM: usize = 2048;
+const WAKE_TOKEN: u64 = u64::MAX;
+const RTCP_TOKEN: u64 = 1 << 32;
+
+/// A port on its thread.
+struct Seat {
+    port: Port,
+    rtp: UdpSocket,
+    rtcp: UdpSocket,
+    shared: Arc<Shared>,
+    /// The earliest entry for it in the heap.
+    scheduled: i64,
+}
+
+/// A thread's own state.
+pub struct Driver {
+    lane: Arc<Lane>,
+    bell: Arc<Bell>,
+    poll: Poll,
+    /// By token; numbers are found by search in `numbers`, which is sorted since numbers only grow.
+    seats: Vec<Option<Seat>>,
+    numbers: Vec<(u32, usize)>,
+    free: Vec<usize>,
+    due: BinaryHeap<Reverse<(i64, usize)>>,
+    lingering: VecDeque<(i64, UdpSocket, UdpSocket)>,
+    sink: Sink,
+    ready: Ready,
+    buffer: Box<[u8; LARGEST_DATAGRAM]>,
+    last_ring: i64,
+    /// Audio waits to be told of.
+    unrung: bool,
+    looked: i64,
+}
+
+impl Driver {
+    pub fn new(lane: Arc<Lane>, bell: Arc<Bell>) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        poll.add(lane.wake.fd(), WAKE_TOKEN)?;
+        Ok(Self {
+            lane,
+            bell,
+            poll,
+            seats: Vec::new(),
+            numbers: Vec::new(),
+            free: Vec::new(),
+            due: BinaryHeap::new(),
+            lingering: VecDeque::new(),
+            sink: Sink::default(),
+            ready: Ready::new(512),
+            buffer: Box::new([0; LARGEST_DATAGRAM]),
+            last_ring: 0,
+            unrung: false,
+            looked: 0,
+        })
+    }
+
+    pub fn run(mut self) {
+        be_punctual();
+        while !self.lane.stop.load(Ordering::SeqCst) {
+            self.commands();
+            self.deadlines();
+            self.sockets();
+            self.deadlines();
+            self.ring(now());
+            self.sleep();
+        }
+        let numbers: Vec<u32> = self.numbers.iter().map(|&(number, _)| number).collect();
+        for number in numbers {
+            self.close(number);
+        }
+    }
+
+    // ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn sleep(&mut self) {
+        let now = now();
+        let mut until = if self.numbers.is_empty() { now + 1000 * MS } else { now + LONGEST_SLEEP };
+        if let Some(Reverse((due, _))) = self.due.peek() {
+            until = until.min(*due);
+        }
+        if let Some((due, ..)) = self.lingering.front() {
+            until = until.min(*due);
+        }
+        if self.unrung {
+            until = until.min(self.last_ring + AUDIO_WAKE);
+        }
+        if self.numbers.len() >= MANY {
+            // Commands and packets are seen at the next look; nobody needs to wake us.
+            let rest = if self.numbers.len() >= VERY_MANY { 2 * MODERATION } else { MODERATION };
+            sleep_until(until.max(now).min(self.looked + rest));
+            return;
+        }
+        self.lane.asleep.store(true, Ordering::SeqCst);
+        if self.lane.commands.is_empty() {
+            self.poll.wait(until - now);
+        }
+        self.lane.asleep.store(false, Ordering::SeqCst);
+    }
+
+    fn deadlines(&mut self) {
+        let now = now();
+        while let Some(&Reverse((due, index))) = self.due.peek() {
+            if due > now {
+                break;
+            }
+            self.due.pop();
+            let Some(seat) = self.seats[index].as_mut().filter(|seat| seat.scheduled == due) else { continue };
+            seat.scheduled = i64::MAX;
+            if seat.port.deadline().is_some_and(|deadline| deadline <= now) {
+                self.lane.latest.fetch_max(now - due, Ordering::Relaxed);
+                seat.port.tick(now, &mut self.sink);
+                self.flush(index);
+            }
+            self.schedule(index);
+        }
+        while self.lingering.front().is_some_and(|(until, ..)| *until <= now) {
+            self.lingering.pop_front();
+        }
+    }
+
+    /// Put a port's next deadline into the heap, unless an earlier one is there.
+    fn schedule(&mut self, index: usize) {
+        let Some(seat) = &mut self.seats[index] else { return };
+        if let Some(deadline) = seat.port.deadline().filter(|&deadline| deadline < seat.scheduled) {
+            seat.scheduled = deadline;
+            self.due.push(Reverse((deadline, index)));
+        }
+    }
+
+    // ── the network ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn sockets(&mut self) {
+        self.looked = now();
+        self.poll.look(&mut self.ready);
+        // What was said before a packet was sent is obeyed before it is taken.
+        self.commands();
+        let mut ready = std::mem::replace(&mut self.ready, Ready::new(0));
+        for token in ready.tokens() {
+            if token == WAKE_TOKEN {
+                self.lane.wake.rest();
+            } else {
+                self.receive(token);
+            }
+        }
+        std::mem::swap(&mut self.ready, &mut ready);
+    }
+
+    /// Take one datagram; if there are more, the next look finds the socket readable still.
+    fn receive(&mut self, token: u64) {
+        let rtcp = token & RTCP_TOKEN != 0;
+        let Ok(index) = usize::try_from(token & (RTCP_TOKEN - 1)) else { return };
+        let Some(seat) = self.seats.get_mut(index).and_then(Option::as_mut) else { return };
+        let socket = if rtcp { &seat.rtcp } else { &seat.rtp };
+        // An error is an ICMP answer to what we sent, or nothing to read: neither is a datagram.
+        let Ok((length, from)) = socket.recv_from(&mut self.buffer[..]) else { return };
+        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        seat.port.datagram(self.looked, &self.buffer[..length], from, rtcp, &mut self.sink);
+        self.flush(index);
+        self.schedule(index);
+    }
+
+    /// Send what a port made, and pass on what it tells.
+    fn flush(&mut self, index: usize) {
+        let Some(seat) = &mut self.seats[index] else { return };
+        for (bytes, departure) in self.sink.packets() {
+            let socket = if departure.rtcp { &seat.rtcp } else { &seat.rtp };
+            // A full buffer or an unreachable peer loses this packet as the network would.
+            drop(socket.send_to(bytes, departure.destination));
+        }
+        self.sink.clear_packets();
+        seat.shared.hold(seat.port.queued());
+        if !self.sink.events.is_empty() {
+            self.pass_events();
+        }
+    }
+
+    fn pass_events(&mut self) {
+        let mut urgent = false;
+        for event in self.sink.events.drain(..) {
+            urgent |= event.kind.is_urgent();
+            let audio = matches!(event.kind, Kind::Heard { .. } | Kind::Taped { .. });
+            let full = audio && self.lane.events.len() >= AUDIO_EVENTS;
+            if full || self.lane.events.push(event).is_err() {
+                self.lane.lost.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.unrung = true;
+        if urgent {
+            self.last_ring = i64::MIN / 2;
+        }
+    }
+
+    fn ring(&mut self, now: i64) {
+        if self.unrung && now - self.last_ring >= AUDIO_WAKE {
+            self.bell.ring();
+            self.last_ring = now;
+            self.unrung = false;
+        }
+    }
+
+    // ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn commands(&mut self) {
+        // No more than were there, so that a busy caller can't keep us from the clock.
+        let mut time = now();
+        for n in 0..self.lane.commands.len() {
+            let Some(command) = self.lane.commands.pop() else { return };
+            self.obey(command, time);
+            if n % COMMANDS_AT_ONCE == COMMANDS_AT_ONCE - 1 {
+                self.deadlines();
+                time = now();
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command, time: i64) {
+        let number = match &command {
+            Command::Open(_) => None,
+            Command::Configure(port, ..)
+            | Command::Listen(port, _)
+            | Command::Tape(port, _)
+            | Command::Play { port, .. }
+            | Command::End { port, .. }
+            | Command::Mark { port, .. }
+            | Command::Hush(port)
+            | Command::Arm(port, _)
+            | Command::Restore(port)
+            | Command::Press { port, .. }
+            | Command::Close(port) => Some(*port),
+        };
+        match (command, number) {
+            (Command::Open(opening), _) => self.open(*opening),
+            (Command::Close(port), _) => self.close(port),
+            (command, Some(number)) => {
+                let Some(index) = self.find(number) else { return };
+                // Audio only lies down; everything else may have something to tell, or something due.
+                let quiet = matches!(command, Command::Play { .. });
+                if let Some(seat) = &mut self.seats[index] {
+                    seat.obey(command, time, &mut self.sink);
+                }
+                if !quiet || !self.sink.events.is_empty() {
+                    self.flush(index);
+                    self.schedule(index);
+                }
+            }
+            (_, None) => {}
+        }
+    }
+
+    fn find(&self, number: u32) -> Option<usize> {
+        let at = self.numbers.binary_search_by_key(&number, |&(number, _)| number).ok()?;
+        Some(self.numbers[at].1)
+    }
+
+    fn open(&mut self, opening: Opening) {
+        let Opening { port, rtp, rtcp, shared } = opening;
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.seats.push(None);
+            self.seats.len() - 1
+        });
+        let token = index as u64;
+        // Only the kernel's limit of watches can refuse; such a port is deaf, and the call says `Stalled` at once.
+        drop(self.poll.add(rtp.as_raw_fd(), token));
+        drop(self.poll.add(rtcp.as_raw_fd(), token | RTCP_TOKEN));
+        let number = port.number();
+        self.seats[index] = Some(Seat { port, rtp, rtcp, shared, scheduled: i64::MAX });
+        self.numbers.push((number, index));
+    }
+
+    fn close(&mut self, number: u32) {
+        let Ok(at) = self.numbers.binary_search_by_key(&number, |&(number, _)| number) else { return };
+        let (_, index) = self.numbers.remove(at);
+        if let Some(seat) = &mut self.seats[index] {
+            seat.port.close(now(), &mut self.sink);
+        }
+        self.flush(index);
+        if let Some(seat) = self.seats[index].take() {
+            self.poll.remove(seat.rtp.as_raw_fd());
+            self.poll.remove(seat.rtcp.as_raw_fd());
+            self.lingering.push_back((now() + LINGER, seat.rtp, seat.rtcp));
+        }
+        self.free.push(index);
+    }
+}
+
+impl Seat {
+    fn obey(&mut self, command: Command, now: i64, sink: &mut Sink) {
+        let port = &mut self.port;
+        port.see(now);
+        match command {
+            Command::Configure(_, generation, plan) => port.configure(now, generation, *plan),
+            Command::Listen(_, mode) => port.listen(mode),
+            Command::Tape(_, on) => port.tape(on, sink),
+            Command::Play { utterance, pcm, short, .. } => {
+                let samples = pcm.len();
+                port.play(now, utterance, pcm, sink);
+                if short {
+                    port.want_room(sink);
+                }
+                self.shared.arrive(samples, port.queued());
+            }
+            Command::End { utterance, tail, .. } => {
+                let samples = tail.len();
+                port.end(now, utterance, tail);
+                self.shared.arrive(samples, port.queued());
+            }
+            Command::Mark { utterance, mark, .. } => port.mark(now, utterance, mark),
+            Command::Hush(_) => port.hush(now, sink),
+            Command::Arm(_, depth) => port.arm(depth),
+            Command::Restore(_) => port.restore(now),
+            Command::Press { keys, duration_ms, gap_ms, .. } => port.press(now, &keys, duration_ms, gap_ms),
+            Command::Open(_) | Command::Close(_) => {}
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What the engine's two sides share: commands one way, events the other, counts, and the bell that wakes Python.
+//!
+//! Nothing here waits for a lock: the ways are lock-free rings of a fixed size, the counts atomics.
+
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::Arc;
+
+use crossbeam_queue::ArrayQueue;
+
+use crate::counters::Counters;
+use crate::event::Event;
+use crate::listening::Mode;
+use crate::plan::Plan;
+use crate::port::Port;
+use crate::queue::CAPACITY;
+use crate::sys::Wake;
+
+/// Commands that wait at most, a thread. Audio is bounded a port besides.
+const COMMANDS: usize = 16_384;
+/// Events that wait at most, a thread: a second and a half of 500 calls' audio.
+const EVENTS: usize = 32_768;
+/// Audio is turned away here, so that edges, keys and cuts still find room.
+pub const AUDIO_EVENTS: usize = EVENTS - EVENTS / 8;
+
+/// What Python asks of a port's thread.
+pub enum Command {
+    Open(Box<Opening>),
+    Configure(u32, u64, Box<Plan>),
+    Listen(u32, Mode),
+    Tape(u32, bool),
+    Play { port: u32, utterance: u64, pcm: Vec<i16>, short: bool },
+    End { port: u32, utterance: u64, tail: Vec<i16> },
+    Mark { port: u32, utterance: u64, mark: u64 },
+    Hush(u32),
+    Arm(u32, Option<f32>),
+    Restore(u32),
+    Press { port: u32, keys: Box<[u8]>, duration_ms: u32, gap_ms: u32 },
+    Close(u32),
+}
+
+/// A port on its way to its thread.
+pub struct Opening {
+    pub port: Port,
+    pub rtp: UdpSocket,
+    pub rtcp: UdpSocket,
+    pub shared: Arc<Shared>,
+}
+
+/// What both sides of a port can see.
+#[derive(Debug)]
+pub struct Shared {
+    pub counters: Arc<Counters>,
+    /// Samples that are on their way to the play queue, and that are in it.
+    coming: AtomicUsize,
+    queued: AtomicUsize,
+}
+
+impl Shared {
+    #[must_use]
+    pub fn new(counters: Arc<Counters>) -> Self {
+        Self { counters, coming: AtomicUsize::new(0), queued: AtomicUsize::new(0) }
+    }
+
+    /// Samples that fit. It may say too little for a moment, never too much.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        let coming = self.coming.load(Ordering::Acquire);
+        CAPACITY.saturating_sub(coming + self.queued.load(Ordering::Acquire))
+    }
+
+    /// Samples set out.
+    pub fn send(&self, samples: usize) {
+        self.coming.fetch_add(samples, Ordering::AcqRel);
+    }
+
+    /// They did not get away.
+    pub fn fail(&self, samples: usize) {
+        self.coming.fetch_sub(samples, Ordering::AcqRel);
+    }
+
+    /// They are in the queue, which holds `queued` now.
+    pub fn arrive(&self, samples: usize, queued: usize) {
+        self.hold(queued);
+        self.coming.fetch_sub(samples, Ordering::AcqRel);
+    }
+
+    /// The queue holds so many.
+    pub fn hold(&self, queued: usize) {
+        self.queued.store(queued, Ordering::Release);
+    }
+}
+
+/// The end of the events' way: one eventfd for all threads.
+#[derive(Debug)]
+pub struct Bell {
+    wake: Wake,
+    rung: AtomicBool,
+}
+
+impl Bell {
+    /// # Errors
+    /// Where there are no descriptors left.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { wake: Wake::new()?, rung: AtomicBool::new(false) })
+    }
+
+    /// What is readable from a ring to the next rest.
+    #[must_use]
+    pub fn fd(&self) -> RawFd {
+        self.wake.fd()
+    }
+
+    pub fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            self.wake.wake();
+        }
+    }
+
+    /// Re-arm. What is pushed from here on rings again.
+    pub fn rest(&self) {
+        self.wake.rest();
+        self.rung.store(false, Ordering::Release);
+    }
+}
+
+/// One thread, seen from outside.
+pub struct Lane {
+    pub commands: ArrayQueue<Command>,
+    pub events: ArrayQueue<Event>,
+    /// Events that found no room.
+    pub lost: AtomicU64,
+    pub wake: Wake,
+    pub asleep: AtomicBool,
+    pub stop: AtomicBool,
+    pub ports: AtomicUsize,
+    /// How late the thread was for a deadline, at worst, ns.
+    pub latest: AtomicI64,
+}
+
+impl Lane {
+    /// # Errors
+    /// Where there are no descriptors left.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            commands: ArrayQueue::new(COMMANDS),
+            events: ArrayQueue::new(EVENTS),
+            lost: AtomicU64::new(0),
+            wake: Wake::new()?,
+            asleep: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            ports: AtomicUsize::new(0),
+            latest: AtomicI64::new(0),
+        })
+    }
+}

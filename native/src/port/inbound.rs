@@ -1,0 +1,270 @@
+//! What a Port receives: a datagram's way to the ear, and from there to what Python hears.
+//!
+//! ```text
+//! datagram ─► RTP? ─► agreed payload? ─► latch ─► ear ─► in order ─► conceal ─► listening ─► the reflex
+//!         └─► RTCP ─► reports              each way out is counted by its reason
+//! ```
+
+use std::net::SocketAddr;
+
+use super::{tell, Port, Waiting};
+use crate::counters::Count;
+use crate::dtmf::{self, Keys};
+use crate::ear::{Held, Verdict};
+use crate::event::{Kind, Sink};
+use crate::latch::Verdict as Source;
+use crate::plan::{Content, SAMPLES_PER_MS};
+use crate::rtcp::Compound;
+use crate::rtp::{timestamp_ahead, Packet};
+
+/// Of a hole this much is filled at most, samples.
+const FILL_MOST: usize = 4000;
+/// The longest audio payload: 200 ms.
+const LONGEST_PAYLOAD: usize = 1600;
+
+impl Port {
+    /// Take one datagram. `rtcp`: from the RTCP socket.
+    pub fn datagram(&mut self, now: i64, data: &[u8], from: SocketAddr, rtcp: bool, sink: &mut Sink) {
+        self.see(now);
+        self.counters.add(Count::Given);
+        let Some(plan) = &self.plan else {
+            return self.counters.add(Count::DroppedUnconfigured);
+        };
+        // RFC 5761 section 4: 192 to 223 in the second byte is RTCP, where one port carries both.
+        let muxed = plan.rtcp_mux && data.get(1).is_some_and(|kind| (192..=223).contains(kind));
+        if rtcp || muxed {
+            self.take_rtcp(data, from);
+        } else {
+            self.close_holes(sink);
+            let count = self.take_rtp(data, from, sink);
+            self.counters.add(count);
+        }
+    }
+
+    fn take_rtcp(&mut self, data: &[u8], from: SocketAddr) {
+        let agreed = self.plan.as_ref().and_then(|plan| plan.remote_rtcp);
+        let known = |rtp: Option<SocketAddr>| rtp.is_some_and(|rtp| rtp.ip() == from.ip());
+        if agreed != Some(from) && !known(self.latch.destination()) {
+            return self.counters.add(Count::DroppedRtcpSource);
+        }
+        let Ok(compound) = Compound::parse(data) else {
+            return self.counters.add(Count::DroppedRtcpMalformed);
+        };
+        self.counters.add(Count::ReceivedRtcp);
+        // Symmetric RTCP, once the stream itself vouches for it.
+        if compound.reports.iter().any(|report| Some(report.ssrc) == self.ear.ssrc()) {
+            self.rtcp_source = Some(from);
+        }
+        self.reports.hear(self.clock, &compound);
+    }
+
+    fn take_rtp(&mut self, data: &[u8], from: SocketAddr, sink: &mut Sink) -> Count {
+        let Some(plan) = &self.plan else {
+            return Count::DroppedUnconfigured;
+        };
+        let Ok(packet) = Packet::parse(data) else {
+            return Count::DroppedMalformed;
+        };
+        let content = plan.content(packet.payload_type);
+        let fits = (1..=LONGEST_PAYLOAD).contains(&packet.payload.len());
+        let Some(content) = content.filter(|_| fits) else {
+            // From the source itself it is a payload that was not agreed; from elsewhere it is somebody else.
+            let known = self.latch.source().is_none_or(|source| source == from);
+            return if known { Count::DroppedPayload } else { Count::DroppedSource };
+        };
+        if !plan.receiving {
+            return Count::DroppedHeld;
+        }
+        match self.latch.judge(self.clock, from, packet.ssrc, packet.sequence) {
+            Source::Take => {}
+            Source::Latch => self.counters.add(Count::Latched),
+            Source::Wait => return Count::DroppedProbation,
+            Source::Refuse => return Count::DroppedSource,
+        }
+        let event = match content {
+            Content::Key => match dtmf::Event::parse(packet.payload) {
+                Some(event) => Some(event),
+                None => return Count::DroppedPayload,
+            },
+            Content::Audio(_) | Content::Noise => None,
+        };
+        self.take_valid(&packet, content, event, sink)
+    }
+
+    /// A packet of the source: into the ear.
+    fn take_valid(
+        &mut self,
+        packet: &Packet<'_>,
+        content: Content,
+        event: Option<dtmf::Event>,
+        sink: &mut Sink,
+    ) -> Count {
+        let verdict = self.ear.judge(packet.ssrc, packet.sequence);
+        match verdict {
+            Verdict::Wait => return Count::DroppedProbation,
+            Verdict::Duplicate => return Count::DroppedDuplicate,
+            Verdict::Restart { new_stream } => self.restart(new_stream, sink),
+            Verdict::Now | Verdict::Hold | Verdict::Late => {}
+        }
+        if self.last_valid.is_none() || self.stalled {
+            self.stalled = false;
+            self.tell(self.clock, Kind::Flowing, sink);
+        }
+        self.last_valid = Some(self.clock);
+        let steady = event.is_none();
+        self.reports.received(self.clock, packet.ssrc, packet.sequence, packet.timestamp, steady);
+        if steady {
+            let samples = if matches!(content, Content::Audio(_)) { packet.payload.len() } else { self.frame };
+            self.timeline.arrive(self.clock, packet.timestamp, samples);
+        }
+        if let Some(event) = event {
+            self.take_key(packet.timestamp, event, sink);
+        }
+        let waiting = |payload: &[u8]| Waiting { timestamp: packet.timestamp, content, payload: payload.to_vec() };
+        match verdict {
+            Verdict::Late if event.is_none() => return Count::DroppedLate,
+            Verdict::Hold => {
+                let what = waiting(packet.payload);
+                self.ear.hold(Held { sequence: packet.sequence, arrived: self.clock, what });
+                self.close_holes(sink);
+            }
+            Verdict::Now | Verdict::Restart { .. } => {
+                self.deliver(packet.timestamp, content, packet.payload, sink);
+                self.deliver_held(sink);
+            }
+            _ => {}
+        }
+        match content {
+            Content::Audio(_) => Count::ReceivedAudio,
+            Content::Key => Count::ReceivedDtmf,
+            Content::Noise => Count::ReceivedNoise,
+        }
+    }
+
+    fn take_key(&mut self, timestamp: u32, event: dtmf::Event, sink: &mut Sink) {
+        let Some(first) = self.keys.hear(timestamp, event) else {
+            return;
+        };
+        if let Some(key) = first.key() {
+            let at = self.timeline.at(timestamp).unwrap_or(self.clock).min(self.clock);
+            let duration_ms = u32::from(first.duration) / SAMPLES_PER_MS;
+            self.tell(at, Kind::Digit { key, duration_ms }, sink);
+        }
+    }
+
+    /// The order begins anew: what waits is delivered as it is, and nothing is made up for the jump.
+    fn restart(&mut self, new_stream: bool, sink: &mut Sink) {
+        let first = self.expected.is_none();
+        for held in self.ear.take_held() {
+            self.deliver(held.what.timestamp, held.what.content, &held.what.payload, sink);
+        }
+        if !first {
+            self.counters.add(if new_stream { Count::SsrcChanges } else { Count::Jumps });
+        }
+        if new_stream {
+            self.timeline.forget();
+            self.keys = Keys::default();
+        }
+        self.expected = None;
+    }
+
+    pub(super) fn close_holes(&mut self, sink: &mut Sink) {
+        while self.ear.due().is_some_and(|due| due <= self.clock) {
+            let missing = usize::from(self.ear.skip());
+            self.counters.add_many(Count::Lost, missing as u64);
+            self.deliver_held_behind(missing, sink);
+        }
+    }
+
+    fn deliver_held(&mut self, sink: &mut Sink) {
+        self.deliver_held_behind(0, sink);
+    }
+
+    fn deliver_held_behind(&mut self, mut missing: usize, sink: &mut Sink) {
+        while let Some(held) = self.ear.pop() {
+            self.fill(std::mem::take(&mut missing), held.what.timestamp, sink);
+            self.deliver(held.what.timestamp, held.what.content, &held.what.payload, sink);
+        }
+    }
+
+    /// Make up for lost packets, as much as the timestamps say and no more than that many packets.
+    fn fill(&mut self, missing: usize, until: u32, sink: &mut Sink) {
+        let Some(expected) = self.expected else {
+            return;
+        };
+        let gap = usize::try_from(timestamp_ahead(until, expected)).unwrap_or(0);
+        let mut left = gap.min(missing * self.frame).min(FILL_MOST);
+        let mut timestamp = expected;
+        while left > 0 {
+            let samples = left.min(self.frame);
+            let mut pcm = std::mem::take(&mut self.scratch);
+            pcm.clear();
+            self.conceal.fill(samples, &mut pcm);
+            self.counters.add(Count::Concealed);
+            self.hear(timestamp, &pcm, true, sink);
+            self.scratch = pcm;
+            timestamp = timestamp.wrapping_add(u32::try_from(samples).unwrap_or(0));
+            left -= samples;
+        }
+    }
+
+    /// A packet in its order.
+    fn deliver(&mut self, timestamp: u32, content: Content, payload: &[u8], sink: &mut Sink) {
+        let (from, samples) = match content {
+            Content::Audio(law) => {
+                let mut pcm = std::mem::take(&mut self.scratch);
+                pcm.clear();
+                law.decode_into(payload, &mut pcm);
+                self.conceal.hear(&mut pcm);
+                (self.frame, self.law) = (payload.len(), law);
+                self.hear(timestamp, &pcm, false, sink);
+                self.scratch = pcm;
+                (timestamp, payload.len())
+            }
+            Content::Noise => {
+                self.silence(timestamp, self.frame, sink);
+                self.listening.quiet(self.clock);
+                (timestamp, self.frame)
+            }
+            Content::Key => {
+                // A key's packets repeat the timestamp of its start; the silence is what is new of its duration.
+                let duration = dtmf::Event::parse(payload).map_or(0, |event| u32::from(event.duration));
+                let end = timestamp.wrapping_add(duration);
+                let from = self.expected.unwrap_or(timestamp);
+                let new = usize::try_from(timestamp_ahead(end, from)).unwrap_or(0).min(LONGEST_PAYLOAD);
+                self.silence(from, new, sink);
+                (from, new)
+            }
+        };
+        self.expected = Some(from.wrapping_add(u32::try_from(samples).unwrap_or(0)));
+    }
+
+    fn hear(&mut self, timestamp: u32, pcm: &[i16], concealed: bool, sink: &mut Sink) {
+        let at = self.timeline.at(timestamp).unwrap_or(self.clock);
+        if let Some(tape) = &mut self.tape {
+            tape.put_far(at, pcm);
+        }
+        let before = self.listening.is_speech();
+        let (number, seq) = (self.number, &mut self.seq);
+        self.listening.hear(at, pcm, self.law, concealed, &mut |at, kind| tell(number, seq, at, kind, sink));
+        if !before && self.listening.is_speech() {
+            self.duck(sink);
+        }
+    }
+
+    fn silence(&mut self, timestamp: u32, samples: usize, sink: &mut Sink) {
+        let at = self.timeline.at(timestamp).unwrap_or(self.clock);
+        let (number, seq) = (self.number, &mut self.seq);
+        self.listening.hush(at, samples, &mut |at, kind| tell(number, seq, at, kind, sink));
+    }
+
+    /// The reflex: somebody began to speak over our voice.
+    fn duck(&mut self, sink: &mut Sink) {
+        let Some(depth) = self.duck_depth.filter(|_| self.mouth.is_sounding() && !self.ducked) else {
+            return;
+        };
+        self.ducked = true;
+        self.mouth.duck(10f32.powf(-depth.abs() / 20.0));
+        self.tell(self.clock, Kind::Ducked, sink);
+    }
+}

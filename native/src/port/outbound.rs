@@ -1,0 +1,102 @@
+//! What a Port sends: packets on their grid, reports, and what it tells of both.
+//!
+//! ```text
+//! the clock ─► depart ─► mouth ─► a packet, every packet time ─► tape
+//!         └──► report ─► an SR or RR (RFC 3550 section 6.4) to where reports go
+//! ```
+
+use std::net::SocketAddr;
+
+use super::{tell, Port, MS};
+use crate::counters::Count;
+use crate::event::{Kind, Sink};
+use crate::mouth::Slot;
+
+/// What the far end's buffer and device take, besides half the round trip.
+const FAR_BUFFER: i64 = 60 * MS;
+/// The grid is caught up over this much; beyond it the lost time is skipped.
+const CATCH_UP: i64 = 500 * MS;
+
+impl Port {
+    /// Half the round trip, and what the far end holds back.
+    pub(super) fn lag(&self) -> i64 {
+        self.reports.round_trip().unwrap_or(0) / 2 + FAR_BUFFER
+    }
+
+    pub(super) fn depart(&mut self, sink: &mut Sink) {
+        let (Some(plan), Some(to)) = (self.plan.as_ref(), self.latch.destination()) else {
+            return;
+        };
+        let slot = Slot { now: self.clock, lag: self.lag(), to };
+        let ptime = plan.ptime();
+        let Some(mut due) = self.next_departure else {
+            return;
+        };
+        if self.clock - due > CATCH_UP {
+            let skipped = (self.clock - due) / ptime;
+            let samples = skipped * i64::try_from(plan.frame()).unwrap_or(0);
+            self.mouth.skip(u32::try_from(samples & 0xFFFF_FFFF).unwrap_or(0));
+            self.counters.add_many(Count::SkippedTicks, skipped.unsigned_abs());
+            due += skipped * ptime;
+        }
+        while due <= self.clock {
+            if self.clock - due >= ptime {
+                self.counters.add(Count::LateTicks);
+            }
+            let left = self.mouth.depart(slot, plan, &self.counters, &mut self.scratch, sink);
+            self.counters.add(Count::Sent);
+            self.reports.sent(left);
+            if let Some(tape) = self.tape.as_mut().filter(|_| !self.scratch.is_empty()) {
+                tape.put_ours(due, &self.scratch);
+            }
+            due += ptime;
+        }
+        self.next_departure = Some(due);
+        self.tell_room(sink);
+    }
+
+    pub(super) fn rtcp_destination(&self) -> Option<(SocketAddr, bool)> {
+        let plan = self.plan.as_ref()?;
+        if plan.rtcp_mux {
+            return self.latch.destination().map(|to| (to, false));
+        }
+        let beside = |mut rtp: SocketAddr| {
+            rtp.set_port(rtp.port().checked_add(1)?);
+            Some(rtp)
+        };
+        let agreed = self.rtcp_source.or(plan.remote_rtcp);
+        agreed.or_else(|| self.latch.destination().and_then(beside)).map(|to| (to, true))
+    }
+
+    pub(super) fn report(&mut self, sink: &mut Sink) {
+        if self.reports.due().is_none_or(|due| due > self.clock) {
+            return;
+        }
+        let (compound, quality) = self.reports.report(self.clock, self.mouth.timestamp());
+        if let Some((to, rtcp)) = self.rtcp_destination() {
+            sink.send(to, rtcp, |out| compound.build(out));
+            self.counters.add(Count::SentRtcp);
+        }
+        if let Some(quality) = quality {
+            self.tell(self.clock, Kind::Quality(quality), sink);
+        }
+    }
+
+    pub(super) fn tell_tape(&mut self, sink: &mut Sink) {
+        while let Some(tape) = self.tape.as_mut().filter(|tape| tape.due() <= self.clock) {
+            let (at, pcm) = tape.take();
+            self.tell(at, Kind::Taped { pcm }, sink);
+        }
+    }
+
+    pub(super) fn tell_heard(&mut self, sink: &mut Sink) {
+        let (number, seq) = (self.number, &mut self.seq);
+        self.mouth.queue.heard(self.clock, &mut |at, kind| tell(number, seq, at, kind, sink));
+    }
+
+    pub(super) fn tell_room(&mut self, sink: &mut Sink) {
+        if let Some(queued_ms) = self.mouth.queue.take_room() {
+            self.tell(self.clock, Kind::Room { queued_ms }, sink);
+        }
+    }
+}
