@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! commands ─► what is due, sent ─► what came, taken ─► the bell ─► sleep
+//!                few ports: to the next deadline, packet or command
+//!                a crowd: to the next slot, which has all of them
 //! ```
 //!
-//! A thread with few ports wakes for each packet; with many it looks at its sockets once a millisecond, as a network
-//! card moderates its interrupts, since a wake a packet would cost more than the packet.
+//! In a crowd a wake a packet would cost more than the packet. Departures fall on slots, 2 ms apart; what came and what
+//! was said since the last slot is taken in the next one, and Python wakes once for all of it.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -24,12 +26,9 @@ const MS: i64 = 1_000_000;
 /// Departures are spread over the packet time in as many slots.
 pub const SLOTS: i64 = 10;
 pub const SLOT: i64 = 2 * MS;
-/// From this many ports on, sockets are looked at once a millisecond.
-const MANY: usize = 24;
-const MODERATION: i64 = MS;
-/// And from this many on, every other millisecond.
-const VERY_MANY: usize = 192;
-/// Audio alone wakes Python at most this often.
+/// From this many ports on they are a crowd.
+const CROWD: usize = 24;
+/// With fewer, audio alone wakes Python at most this often.
 const AUDIO_WAKE: i64 = 2 * MS;
 /// Sockets of a closed port are kept, and drained, for this long, so that a late packet reaches nobody else.
 const LINGER: i64 = 2000 * MS;
@@ -98,8 +97,11 @@ impl Driver {
         while !self.lane.stop.load(Ordering::SeqCst) {
             self.commands();
             self.deadlines();
-            self.sockets();
-            self.deadlines();
+            // What is due between two slots is not a reason to look.
+            if !self.is_crowd() || now() >= self.next_look() {
+                self.sockets();
+                self.deadlines();
+            }
             self.ring(now());
             self.sleep();
         }
@@ -111,6 +113,15 @@ impl Driver {
 
     // ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    fn is_crowd(&self) -> bool {
+        self.numbers.len() >= CROWD
+    }
+
+    /// The slot after the last look.
+    fn next_look(&self) -> i64 {
+        (self.looked / SLOT + 1) * SLOT
+    }
+
     fn sleep(&mut self) {
         let now = now();
         let mut until = if self.numbers.is_empty() { now + 1000 * MS } else { now + LONGEST_SLEEP };
@@ -120,14 +131,11 @@ impl Driver {
         if let Some((due, ..)) = self.lingering.front() {
             until = until.min(*due);
         }
+        if self.is_crowd() {
+            return sleep_until(until.min(self.next_look()));
+        }
         if self.unrung {
             until = until.min(self.last_ring + AUDIO_WAKE);
-        }
-        if self.numbers.len() >= MANY {
-            // Commands and packets are seen at the next look; nobody needs to wake us.
-            let rest = if self.numbers.len() >= VERY_MANY { 2 * MODERATION } else { MODERATION };
-            sleep_until(until.max(now).min(self.looked + rest));
-            return;
         }
         self.lane.asleep.store(true, Ordering::SeqCst);
         if self.lane.commands.is_empty() {
@@ -230,7 +238,7 @@ impl Driver {
     }
 
     fn ring(&mut self, now: i64) {
-        if self.unrung && now - self.last_ring >= AUDIO_WAKE {
+        if self.unrung && (self.is_crowd() || now - self.last_ring >= AUDIO_WAKE) {
             self.bell.ring();
             self.last_ring = now;
             self.unrung = false;
