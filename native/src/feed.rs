@@ -21,7 +21,7 @@ impl Feed {
             self.current = Some((utterance, rate_hz));
         }
         let Some(resampler) = &mut self.resampler else {
-            return Some(pcm.to_vec());
+            return Some(pcm);
         };
         let mut out = Vec::with_capacity(pcm.len() / 2 + 32);
         resampler.push(&pcm, &mut out);
