@@ -99,7 +99,12 @@ impl Port {
         event: Option<dtmf::Event>,
         sink: &mut Sink,
     ) -> Count {
+        let steady = event.is_none();
         let verdict = self.ear.judge(packet.ssrc, packet.sequence);
+        if verdict != Verdict::Wait {
+            // RFC 3550 section 6.4.1: what is late or a duplicate was received too.
+            self.reports.received(self.clock, packet.ssrc, packet.sequence, packet.timestamp, steady);
+        }
         match verdict {
             Verdict::Wait => return Count::DroppedProbation,
             Verdict::Duplicate => return Count::DroppedDuplicate,
@@ -111,8 +116,6 @@ impl Port {
             self.tell(self.clock, Kind::Flowing, sink);
         }
         self.last_valid = Some(self.clock);
-        let steady = event.is_none();
-        self.reports.received(self.clock, packet.ssrc, packet.sequence, packet.timestamp, steady);
         if steady {
             let samples = if matches!(content, Content::Audio(_)) { packet.payload.len() } else { self.frame };
             self.timeline.arrive(self.clock, packet.timestamp, samples);
