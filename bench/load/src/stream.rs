@@ -1,14 +1,18 @@
 //! One stream that came back: what is missing of it, its jitter, and how late each packet left.
 //!
 //! A packet with timestamp `t` should leave at `g + t`, and none leaves before. So the stream's own grid `g` is where
-//! its most punctual packet puts it, and every other packet's distance from it is its lateness. Both programs run on
-//! one machine, and so on one clock: the grid has no drift.
+//! its most punctual packet puts it, and every other packet's distance from it is its lateness. Where the sender is
+//! known to depart at multiples of some step on the clock, `g` is moved back to the multiple before that packet, so that
+//! what makes all packets late alike is told too. Both programs run on one machine, and so on one clock: the grid has
+//! no drift.
 
 use crate::rtp::{sequence_ahead, timestamp_ahead, Packet};
 
 const SAMPLE: i64 = 125_000;
 /// So many identical codes of silence inside a packet are a hole in somebody's voice: 5 ms.
 const HOLE: usize = 40;
+/// The kernel's clock is compared with ours to this, ns: a packet may seem to have left so much too early.
+const UNSURE: i64 = 20_000;
 /// A jump of the sequence further than this begins the stream anew.
 const FURTHEST: i64 = 5_000;
 
@@ -42,6 +46,8 @@ impl Tally {
 /// The state of one stream.
 #[derive(Debug, Default)]
 pub struct Stream {
+    /// Departures are due at multiples of it, ns; 0 where nothing is known of them.
+    step: i64,
     tally: Tally,
     first: Option<i64>,
     segment: Option<Segment>,
@@ -62,6 +68,8 @@ struct Segment {
     seen: Vec<bool>,
     /// Kernel time minus media time of each packet.
     offsets: Vec<i64>,
+    /// The least of them, and the kernel time of that packet.
+    punctual: (i64, i64),
     last_transit: i64,
 }
 
@@ -77,6 +85,12 @@ pub enum Place {
 }
 
 impl Stream {
+    /// One whose departures are due at multiples of `step` ns on the clock; 0: that is not known.
+    #[must_use]
+    pub fn on_grid(step: i64) -> Self {
+        Self { step, ..Self::default() }
+    }
+
     /// When the first packet came.
     #[must_use]
     pub fn first(&self) -> Option<i64> {
@@ -108,6 +122,7 @@ impl Stream {
             let moved = (transit - segment.last_transit).abs() as f64;
             segment.last_transit = transit;
             segment.offsets.push(transit);
+            segment.punctual = segment.punctual.min((transit, at));
             // RFC 3550 section 6.4.1.
             self.jitter += (moved - self.jitter) / 16.0;
             self.jitter_sum += self.jitter;
@@ -121,7 +136,9 @@ impl Stream {
             return;
         };
         self.tally.lost += segment.seen.iter().filter(|&&seen| !seen).count() as u64;
-        let grid = segment.offsets.iter().copied().min().unwrap_or(0);
+        let (least, at) = segment.punctual;
+        let late = if self.step > 0 { (at + UNSURE).rem_euclid(self.step) - UNSURE } else { 0 };
+        let grid = least - late;
         self.late.extend(segment.offsets.iter().map(|offset| offset - grid));
     }
 
@@ -136,14 +153,16 @@ impl Stream {
 impl Segment {
     fn new(at: i64, packet: &Packet<'_>) -> Self {
         let sequence = i64::from(packet.sequence);
+        let transit = at - i64::from(packet.timestamp) * SAMPLE;
         Self {
             ssrc: packet.ssrc,
             base: sequence,
             highest: sequence,
             timestamp: i64::from(packet.timestamp),
             seen: vec![true],
-            offsets: vec![at - i64::from(packet.timestamp) * SAMPLE],
-            last_transit: at - i64::from(packet.timestamp) * SAMPLE,
+            offsets: vec![transit],
+            punctual: (transit, at),
+            last_transit: transit,
         }
     }
 
@@ -207,6 +226,19 @@ mod tests {
         assert_eq!(late, [3, 0, 7, 0, 1].map(|ms| ms * MS));
         assert_eq!((tally.received, tally.lost, tally.timestamp_jumps), (5, 0, 0));
         assert!(jitter > 0.0);
+    }
+
+    #[test]
+    fn on_a_known_grid_even_the_most_punctual_packet_may_be_late() {
+        let mut stream = Stream::on_grid(2 * MS);
+        for (n, late) in [3, 1, 7].into_iter().enumerate() {
+            let n = u16::try_from(n).unwrap_or(0);
+            stream.take((i64::from(n) * 200 + 40 + late) * MS / 10, &packet(n, u32::from(n).wrapping_mul(160)));
+        }
+        assert_eq!(stream.finish().2, [3, 1, 7].map(|tenths| tenths * MS / 10));
+        let mut stream = Stream::on_grid(2 * MS);
+        stream.take(4 * MS - UNSURE, &packet(0, 0));
+        assert_eq!(stream.finish().2, [-UNSURE], "the clocks differ, and nobody is two milliseconds late");
     }
 
     #[test]

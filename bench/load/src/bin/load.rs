@@ -21,7 +21,7 @@ use offhook_load::stream::{Place, Stream, Tally};
 use offhook_load::{os, sockets, FRAME, SECOND};
 
 const USAGE: &str = "usage: load --seconds S (--to A:P,… | --ports-file F) [--calls N] [--first-port P] [--wait]
-            [--echo-check] [--rtcp] [--rate-ppm R] [--seed N]
+            [--echo-check] [--rtcp] [--rate-ppm R] [--grid-us G] [--seed N]
        load sleeper --seconds S";
 /// Steps of a packet time; in each the same share of the calls sends.
 const SLOTS: usize = 40;
@@ -41,6 +41,8 @@ struct Plan {
     wait: bool,
     echo: bool,
     rtcp: bool,
+    /// The multiples of the clock at which what comes should have left, ns.
+    grid: i64,
     seed: u64,
 }
 
@@ -79,7 +81,7 @@ fn only_sleep(duration: i64) -> Json {
 }
 
 fn plan(typed: Vec<String>) -> Result<Plan, String> {
-    let options = ["calls", "seconds", "to", "ports-file", "first-port", "rate-ppm", "seed"];
+    let options = ["calls", "seconds", "to", "ports-file", "first-port", "rate-ppm", "grid-us", "seed"];
     let args = Args::parse(typed, &options, &["wait", "echo-check", "rtcp"])?;
     let text = match (args.text("to"), args.text("ports-file")) {
         (Some(to), None) => to.to_owned(),
@@ -104,6 +106,7 @@ fn plan(typed: Vec<String>) -> Result<Plan, String> {
         wait: args.has("wait"),
         echo: args.has("echo-check"),
         rtcp: args.has("rtcp"),
+        grid: i64::from(args.value::<u32>("grid-us")?.unwrap_or(0)) * 1000,
         seed: args.value("seed")?.unwrap_or(1),
     })
 }
@@ -176,7 +179,7 @@ impl<'a> Load<'a> {
             epoll.watch(socket.as_raw_fd(), token)?;
         }
         let calls = sockets.into_iter().zip(&plan.targets).zip(0u32..);
-        let calls = calls.map(|((socket, &target), number)| Call::new(socket, target, plan.seed, number)).collect();
+        let calls = calls.map(|((socket, &target), number)| Call::new(socket, target, plan, number)).collect();
         let ahead =
             os::wall_ahead().ok_or_else(|| io::Error::other("the clocks can't be compared on so busy a machine"))?;
         Ok(Self {
@@ -402,11 +405,11 @@ impl<'a> Load<'a> {
 }
 
 impl Call {
-    fn new(socket: UdpSocket, target: SocketAddr, seed: u64, number: u32) -> Self {
+    fn new(socket: UdpSocket, target: SocketAddr, plan: &Plan, number: u32) -> Self {
         Self {
             socket,
             target,
-            script: Script::new(seed, u64::from(number)),
+            script: Script::new(plan.seed, u64::from(number)),
             ssrc: 0x0FF0_0000 | number,
             // From shortly before the wrap, so that every run has one.
             sequence: u16::MAX - 100,
@@ -415,7 +418,7 @@ impl Call {
             first_sent: None,
             frames: 0,
             next_report: 0,
-            stream: Stream::default(),
+            stream: Stream::on_grid(plan.grid),
             finder: Finder::default(),
             back: Vec::new(),
         }

@@ -25,9 +25,10 @@ SETTLE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of ours: CPU-ms per call-second, and the frames that did not come back."""
+    """One run of ours: CPU-ms per call-second, the frames that were sent, and those that did not come back."""
 
     cms: float
+    frames: int
     lost: int
 
 
@@ -50,7 +51,7 @@ def subject_run(load_program: str, calls: int, seconds: int, seed: int) -> Run:
         counters = subject.ask(10, counters=True)["counters"]
     echo = told["echo"]
     lost = echo["frames"] - echo["returned"] + counters["events_lost"]
-    return Run(used / calls / window, lost)
+    return Run(used / calls / window, echo["frames"], lost)
 
 
 def floor_run(floor_program: str, load_program: str, calls: int, seconds: int, seed: int) -> float:

@@ -5,7 +5,7 @@ stream    Python keeps the play queue of every call filled with speech, piece by
 hold      the ports are only there and configured, and hear
 
 orders    {"open": N} → {"ports": […]}    {"connect": [remote ports]}    {"block": {"ms": 200, "every_ms": 1000}}
-          {"counters": true} → engine totals                      all answered by one line
+          {"counters": true} → engine totals, and what Python did  all answered by one line
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ class Plane:
         self.rng = random.Random(seed)
         self.numbers: list[int] = []
         self.taken = 0
+        self.handed_on = 0
+        self.blocks = 0
         self.clip = speech(self.rng, 4) if mode == "stream" else b""
         self.places: dict[int, int] = {}
         self.loop = asyncio.get_running_loop()
@@ -93,6 +95,7 @@ class Plane:
         for _ in range(2000 // PIECE_MS + 1):
             piece = clip[place : place + size]
             taken = self.engine.play(number, 1, piece, 8000)
+            self.handed_on += taken // 2
             place = (place + taken) % len(clip)
             if taken < len(piece):
                 break
@@ -100,18 +103,19 @@ class Plane:
 
     def drain(self) -> None:
         """Take what was heard, and answer it."""
-        engine, echo = self.engine, self.mode == "echo"
+        engine, echo, stream = self.engine, self.mode == "echo", self.mode == "stream"
         for event in engine.drain():
             if isinstance(event, native.Heard):
                 self.taken += 1
                 if echo:
                     engine.play(event.port, 1, event.pcm, 8000)
-            elif isinstance(event, native.Room):
+            elif stream and isinstance(event, native.Room):
                 self.fill(event.port)
 
     def block(self, ms: int, every_ms: int) -> None:
         """Hold the interpreter for `ms` with pure Python every so often; no other Python thread gets in."""
         sys.setswitchinterval(1)
+        self.blocks += 1
         until = time.perf_counter() + ms / 1000
         while time.perf_counter() < until:
             pass
@@ -132,7 +136,8 @@ def obey(plane: Plane, order: dict[str, Any]) -> None:
             tell(blocking=ms)
             plane.block(ms, every_ms)
         case _:
-            tell(counters=plane.engine.totals(), taken=plane.taken)
+            did = {"taken": plane.taken, "handed_on": plane.handed_on, "blocks": plane.blocks}
+            tell(counters=plane.engine.totals(), **did)
 
 
 async def serve(mode: str, threads: int, seed: int) -> None:

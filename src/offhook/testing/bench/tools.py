@@ -36,9 +36,13 @@ def floor(program: str, calls: int, seconds: int, core: int | None) -> Subject:
 
 
 def load(
-    program: str, ports: Sequence[int], seconds: int, core: int | None, *, echo: bool, seed: int, rtcp: bool = True
+    program: str, ports: Sequence[int], seconds: int, core: int | None, *, echo: bool, seed: int, grid_us: int = 0
 ) -> Subject:
-    """Start the load towards `ports` of this host; it reports its own ports and sends after any order."""
+    """Start the load towards `ports` of this host; it reports its own ports and sends after any order.
+
+    `grid_us`: what comes back should have left at multiples of it on the monotonic clock.
+    """
     targets = ",".join(f"127.0.0.1:{port}" for port in ports)
-    command = [program, "--to", targets, "--seconds", str(seconds), "--wait", "--seed", str(seed)]
-    return Subject([*command, *(["--echo-check"] if echo else []), *(["--rtcp"] if rtcp else [])], core)
+    command = [program, "--to", targets, "--seconds", str(seconds), "--wait", "--rtcp"]
+    command += ["--seed", str(seed), "--grid-us", str(grid_us)]
+    return Subject([*command, *(["--echo-check"] if echo else [])], core)
