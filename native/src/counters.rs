@@ -38,6 +38,8 @@ counters! {
     DroppedHeld => "dropped_held",
     /// Before the first `configure`.
     DroppedUnconfigured => "dropped_unconfigured",
+    /// Never given: the socket was full, since its thread could not run. Told when the port closes.
+    Overflowed => "overflowed",
     /// RTP and RTCP sent.
     Sent => "sent",
     SentRtcp => "sent_rtcp",

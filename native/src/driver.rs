@@ -17,10 +17,11 @@ use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
+use crate::counters::Count;
 use crate::event::{Kind, Sink};
 use crate::lane::{Bell, Command, Lane, Opening, Shared, AUDIO_EVENTS};
 use crate::port::Port;
-use crate::sys::{be_punctual, now, sleep_until, Poll, Ready};
+use crate::sys::{be_punctual, now, overflowed, sleep_until, Poll, Ready};
 
 const MS: i64 = 1_000_000;
 /// Departures are spread over the packet time in as many slots.
@@ -324,6 +325,8 @@ impl Driver {
         if let Some(seat) = self.seats[index].take() {
             self.poll.remove(seat.rtp.as_raw_fd());
             self.poll.remove(seat.rtcp.as_raw_fd());
+            let dropped = overflowed(&seat.rtp) + overflowed(&seat.rtcp);
+            seat.shared.counters.add_many(Count::Overflowed, dropped);
             self.lingering.push_back((now() + LINGER, seat.rtp, seat.rtcp));
         }
         self.free.push(index);

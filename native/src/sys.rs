@@ -45,13 +45,27 @@ pub fn be_punctual() {
     }
 }
 
-/// Ask for room for `bytes` of waiting datagrams. The kernel may give less; then more is lost, and counted nowhere.
+/// Ask for room for `bytes` of waiting datagrams. The kernel may give less; then more is lost, and [`overflowed`].
 pub fn ask_receive_buffer(socket: &UdpSocket, bytes: i32) {
     // SAFETY: the descriptor is open as long as `socket` is borrowed, and the value is read during the call.
     unsafe {
         let length = libc::socklen_t::try_from(size_of::<i32>()).unwrap_or(4);
         libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, (&raw const bytes).cast(), length);
     }
+}
+
+/// Datagrams that the kernel dropped because nobody took them in time.
+#[must_use]
+pub fn overflowed(socket: &UdpSocket) -> u64 {
+    // Nine figures of the socket's memory; the last is of drops.
+    let mut figures = [0u32; 9];
+    // SAFETY: the descriptor is open as long as `socket` is borrowed; the kernel writes at most the length it is given.
+    unsafe {
+        let mut length = libc::socklen_t::try_from(size_of_val(&figures)).unwrap_or(0);
+        let into = (&raw mut figures).cast();
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, into, &raw mut length);
+    }
+    u64::from(figures[8])
 }
 
 /// Mark a socket's packets as voice (DSCP EF, RFC 4594 section 4.1), where the network or the kernel cares.
@@ -199,6 +213,19 @@ mod tests {
         assert_eq!(look(), [7]);
         wake.rest();
         assert!(look().is_empty());
+    }
+
+    #[test]
+    fn what_a_full_socket_drops_is_counted() {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        socket.set_nonblocking(true).expect("a socket that does not wait");
+        ask_receive_buffer(&socket, 4096);
+        let to = socket.local_addr().expect("its address");
+        assert_eq!(overflowed(&socket), 0);
+        let sent = (0..100).filter(|_| socket.send_to(&[0; 172], to).is_ok()).count();
+        let came = (0..100).filter(|_| socket.recv(&mut [0; 172]).is_ok()).count();
+        assert!(came < sent);
+        assert_eq!(overflowed(&socket), (sent - came) as u64);
     }
 
     #[test]
