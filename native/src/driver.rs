@@ -29,8 +29,6 @@ pub const SLOTS: i64 = 10;
 pub const SLOT: i64 = 2 * MS;
 /// From this many ports on they are a crowd.
 const CROWD: usize = 24;
-/// With fewer, audio alone wakes Python at most this often.
-const AUDIO_WAKE: i64 = 2 * MS;
 /// Sockets of a closed port are kept, and drained, for this long, so that a late packet reaches nobody else.
 const LINGER: i64 = 2000 * MS;
 /// Commands that are obeyed between looks at the deadlines.
@@ -65,6 +63,7 @@ pub struct Driver {
     sink: Sink,
     ready: Ready,
     buffer: Box<[u8; LARGEST_DATAGRAM]>,
+    /// The slot in which the bell last rang.
     last_ring: i64,
     /// Audio waits to be told of.
     unrung: bool,
@@ -136,7 +135,7 @@ impl Driver {
             return sleep_until(until.min(self.next_look()));
         }
         if self.unrung {
-            until = until.min(self.last_ring + AUDIO_WAKE);
+            until = until.min(self.last_ring + SLOT);
         }
         self.lane.asleep.store(true, Ordering::SeqCst);
         if self.lane.commands.is_empty() {
@@ -238,10 +237,11 @@ impl Driver {
         }
     }
 
+    /// Wake Python, for audio alone once a slot at most.
     fn ring(&mut self, now: i64) {
-        if self.unrung && (self.is_crowd() || now - self.last_ring >= AUDIO_WAKE) {
+        if self.unrung && now - self.last_ring >= SLOT {
             self.bell.ring();
-            self.last_ring = now;
+            self.last_ring = now - now % SLOT;
             self.unrung = false;
         }
     }

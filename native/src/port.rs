@@ -284,7 +284,9 @@ impl Port {
         let stall = self.last_valid.filter(|_| !self.stalled).map(|last| last + STALL);
         let tape = self.tape.as_ref().map(Tape::due);
         let queue = self.mouth.queue.due();
-        [self.next_departure, self.ear.due(), queue, self.listening.due(), stall, tape, self.reports.due()]
+        // Where packets leave, a report waits for the next of them: it is not worth a wake of its own.
+        let report = self.reports.due().filter(|_| self.next_departure.is_none());
+        [self.next_departure, self.ear.due(), queue, self.listening.due(), stall, tape, report]
             .into_iter()
             .flatten()
             .min()
