@@ -12,7 +12,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
@@ -20,8 +20,9 @@ use std::sync::Arc;
 use crate::counters::Count;
 use crate::event::{Kind, Sink};
 use crate::lane::{Bell, Command, Lane, Opening, Shared, AUDIO_EVENTS};
+use crate::pair::Pair;
 use crate::port::Port;
-use crate::sys::{be_punctual, now, overflowed, sleep_until, Poll, Ready};
+use crate::sys::{be_punctual, now, sleep_until, Poll, Ready};
 
 const MS: i64 = 1_000_000;
 /// Departures are spread over the packet time in as many slots.
@@ -29,8 +30,12 @@ pub const SLOTS: i64 = 10;
 pub const SLOT: i64 = 2 * MS;
 /// From this many ports on they are a crowd.
 const CROWD: usize = 24;
-/// Sockets of a closed port are kept, and drained, for this long, so that a late packet reaches nobody else.
+/// Sockets of a closed port are kept for this long, so that a late packet reaches nobody else.
 const LINGER: i64 = 2000 * MS;
+/// Datagrams of one socket that are taken at one look at most: the others wait, and the clock does not.
+const BURST: usize = 32;
+/// A crowd that has not looked for so long has more than one packet waiting a socket.
+const LATE: i64 = 20 * MS;
 /// Commands that are obeyed between looks at the deadlines.
 const COMMANDS_AT_ONCE: usize = 64;
 /// The longest sleep while ports are open: commands of audio do not wake the thread.
@@ -42,8 +47,7 @@ const RTCP_TOKEN: u64 = 1 << 32;
 /// A port on its thread.
 struct Seat {
     port: Port,
-    rtp: UdpSocket,
-    rtcp: UdpSocket,
+    pair: Pair,
     shared: Arc<Shared>,
     /// The earliest entry for it in the heap.
     scheduled: i64,
@@ -59,7 +63,7 @@ pub struct Driver {
     numbers: Vec<(u32, usize)>,
     free: Vec<usize>,
     due: BinaryHeap<Reverse<(i64, usize)>>,
-    lingering: VecDeque<(i64, UdpSocket, UdpSocket)>,
+    lingering: VecDeque<(i64, Pair)>,
     sink: Sink,
     ready: Ready,
     buffer: Box<[u8; LARGEST_DATAGRAM]>,
@@ -128,7 +132,7 @@ impl Driver {
         if let Some(Reverse((due, _))) = self.due.peek() {
             until = until.min(*due);
         }
-        if let Some((due, ..)) = self.lingering.front() {
+        if let Some((due, _)) = self.lingering.front() {
             until = until.min(*due);
         }
         if self.is_crowd() {
@@ -160,8 +164,9 @@ impl Driver {
             }
             self.schedule(index);
         }
-        while self.lingering.front().is_some_and(|(until, ..)| *until <= now) {
-            self.lingering.pop_front();
+        while self.lingering.front().is_some_and(|(until, _)| *until <= now) {
+            // Where enough are spare, the rest is closed.
+            drop(self.lingering.pop_front().map(|(_, pair)| self.lane.spare.push(pair)));
         }
     }
 
@@ -177,7 +182,11 @@ impl Driver {
     // ── the network ──────────────────────────────────────────────────────────────────────────────────────────────
 
     fn sockets(&mut self) {
-        self.looked = now();
+        let before = std::mem::replace(&mut self.looked, now());
+        // A crowd's sockets hold a packet each, and asking twice would cost more than the packet. Who has few ports, or
+        // could not look for a while, takes all that waits.
+        let late = self.looked - before > LATE;
+        let most = if self.is_crowd() && !late { 1 } else { BURST };
         self.poll.look(&mut self.ready);
         // What was said before a packet was sent is obeyed before it is taken.
         self.commands();
@@ -186,31 +195,32 @@ impl Driver {
             if token == WAKE_TOKEN {
                 self.lane.wake.rest();
             } else {
-                self.receive(token);
+                (0..most).take_while(|_| self.receive(token)).for_each(drop);
             }
         }
         std::mem::swap(&mut self.ready, &mut ready);
     }
 
-    /// Take one datagram; if there are more, the next look finds the socket readable still.
-    fn receive(&mut self, token: u64) {
+    /// Take one datagram, if there is one; if there are more, the next look finds the socket readable still.
+    fn receive(&mut self, token: u64) -> bool {
         let rtcp = token & RTCP_TOKEN != 0;
-        let Ok(index) = usize::try_from(token & (RTCP_TOKEN - 1)) else { return };
-        let Some(seat) = self.seats.get_mut(index).and_then(Option::as_mut) else { return };
-        let socket = if rtcp { &seat.rtcp } else { &seat.rtp };
+        let Ok(index) = usize::try_from(token & (RTCP_TOKEN - 1)) else { return false };
+        let Some(seat) = self.seats.get_mut(index).and_then(Option::as_mut) else { return false };
+        let socket = if rtcp { &seat.pair.rtcp } else { &seat.pair.rtp };
         // An error is an ICMP answer to what we sent, or nothing to read: neither is a datagram.
-        let Ok((length, from)) = socket.recv_from(&mut self.buffer[..]) else { return };
+        let Ok((length, from)) = socket.recv_from(&mut self.buffer[..]) else { return false };
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         seat.port.datagram(self.looked, &self.buffer[..length], from, rtcp, &mut self.sink);
         self.flush(index);
         self.schedule(index);
+        true
     }
 
     /// Send what a port made, and pass on what it tells.
     fn flush(&mut self, index: usize) {
         let Some(seat) = &mut self.seats[index] else { return };
         for (bytes, departure) in self.sink.packets() {
-            let socket = if departure.rtcp { &seat.rtcp } else { &seat.rtp };
+            let socket = if departure.rtcp { &seat.pair.rtcp } else { &seat.pair.rtp };
             // A full buffer or an unreachable peer loses this packet as the network would.
             drop(socket.send_to(bytes, departure.destination));
         }
@@ -301,17 +311,17 @@ impl Driver {
     }
 
     fn open(&mut self, opening: Opening) {
-        let Opening { port, rtp, rtcp, shared } = opening;
+        let Opening { port, pair, shared } = opening;
         let index = self.free.pop().unwrap_or_else(|| {
             self.seats.push(None);
             self.seats.len() - 1
         });
         let token = index as u64;
         // Only the kernel's limit of watches can refuse; such a port is deaf, and the call says `Stalled` at once.
-        drop(self.poll.add(rtp.as_raw_fd(), token));
-        drop(self.poll.add(rtcp.as_raw_fd(), token | RTCP_TOKEN));
+        drop(self.poll.add(pair.rtp.as_raw_fd(), token));
+        drop(self.poll.add(pair.rtcp.as_raw_fd(), token | RTCP_TOKEN));
         let number = port.number();
-        self.seats[index] = Some(Seat { port, rtp, rtcp, shared, scheduled: i64::MAX });
+        self.seats[index] = Some(Seat { port, pair, shared, scheduled: i64::MAX });
         self.numbers.push((number, index));
     }
 
@@ -323,11 +333,10 @@ impl Driver {
         }
         self.flush(index);
         if let Some(seat) = self.seats[index].take() {
-            self.poll.remove(seat.rtp.as_raw_fd());
-            self.poll.remove(seat.rtcp.as_raw_fd());
-            let dropped = overflowed(&seat.rtp) + overflowed(&seat.rtcp);
-            seat.shared.counters.add_many(Count::Overflowed, dropped);
-            self.lingering.push_back((now() + LINGER, seat.rtp, seat.rtcp));
+            self.poll.remove(seat.pair.rtp.as_raw_fd());
+            self.poll.remove(seat.pair.rtcp.as_raw_fd());
+            seat.shared.counters.add_many(Count::Overflowed, seat.pair.overflowed());
+            self.lingering.push_back((now() + LINGER, seat.pair));
         }
         self.free.push(index);
     }

@@ -8,7 +8,7 @@
 //! What is called here only opens sockets and hands over: no call waits for a thread, and no thread for a call.
 
 use std::io;
-use std::net::{IpAddr, UdpSocket};
+use std::net::IpAddr;
 use std::os::fd::RawFd;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
@@ -17,17 +17,15 @@ use std::thread::JoinHandle;
 use crate::driver::{Driver, SLOT, SLOTS};
 use crate::event::Event;
 use crate::lane::{Bell, Command, Lane, Opening, Shared};
+use crate::pair::Pair;
 use crate::port::Port;
-use crate::sys::{ask_receive_buffer, mark_as_voice};
-
-/// A socket keeps 250 ms and more of packets while the thread can't run.
-const RECEIVE_BUFFER: i32 = 64 * 1024;
 
 /// The engine: its threads, and the ports that may be bound.
 pub struct Engine {
     ip: IpAddr,
-    pairs: Vec<u16>,
-    next_pair: usize,
+    /// The even ports that may be bound.
+    ports: Vec<u16>,
+    next_port: usize,
     next_number: u32,
     lanes: Vec<Arc<Lane>>,
     threads: Vec<JoinHandle<()>>,
@@ -41,9 +39,9 @@ impl Engine {
     /// Where a thread or a descriptor can't be had.
     pub fn start(ip: IpAddr, first: u16, last: u16, threads: usize) -> io::Result<Self> {
         let bell = Arc::new(Bell::new()?);
-        let pairs = (first..=last).filter(|port| port % 2 == 0 && *port < last).collect();
+        let ports = (first..=last).filter(|port| port % 2 == 0 && *port < last).collect();
         let (lanes, handles) = (Vec::new(), Vec::new());
-        let mut engine = Self { ip, pairs, next_pair: 0, next_number: 1, lanes, threads: handles, bell };
+        let mut engine = Self { ip, ports, next_port: 0, next_number: 1, lanes, threads: handles, bell };
         for n in 0..threads {
             let lane = Arc::new(Lane::new()?);
             let driver = Driver::new(lane.clone(), engine.bell.clone())?;
@@ -71,48 +69,37 @@ impl Engine {
         timestamp: u32,
         cname: &str,
     ) -> io::Result<(u32, u16, usize, Arc<Shared>)> {
-        let (rtp, rtcp, bound) = self.bind()?;
-        let number = self.next_number;
-        let mut port = Port::new(number, ssrc, sequence, timestamp, cname);
         let lane = (0..self.lanes.len()).min_by_key(|&lane| self.lanes[lane].ports.load(Ordering::Relaxed));
         let lane = lane.ok_or_else(|| io::Error::other("the engine was shut down"))?;
-        // Nobody sends to it before somebody listens, and that wakes its thread.
+        let pair = self.pair(lane)?;
+        let bound = pair.port;
+        let number = self.next_number;
+        let mut port = Port::new(number, ssrc, sequence, timestamp, cname);
         // Neighbours in number depart a slot apart, so that no slot fills before the others.
         port.set_phase(i64::from(number) * 7 % SLOTS * SLOT);
         let shared = Arc::new(Shared::new(port.counters().clone()));
-        self.send(lane, Command::Open(Box::new(Opening { port, rtp, rtcp, shared: shared.clone() })), false)?;
+        // Nobody sends to it before somebody listens, and that wakes its thread.
+        self.send(lane, Command::Open(Box::new(Opening { port, pair, shared: shared.clone() })), false)?;
         self.lanes[lane].ports.fetch_add(1, Ordering::Relaxed);
         self.next_number += 1;
         Ok((number, bound, lane, shared))
     }
 
-    fn bind(&mut self) -> io::Result<(UdpSocket, UdpSocket, u16)> {
-        let mut refused = io::Error::new(io::ErrorKind::AddrInUse, "no pair of RTP ports is free");
-        for _ in 0..self.pairs.len() {
-            let port = self.pairs[self.next_pair];
-            self.next_pair = (self.next_pair + 1) % self.pairs.len();
-            let pair = UdpSocket::bind((self.ip, port))
-                .and_then(|rtp| UdpSocket::bind((self.ip, port + 1)).map(|rtcp| (rtp, rtcp)));
-            match pair {
-                Ok((rtp, rtcp)) => {
-                    for socket in [&rtp, &rtcp] {
-                        socket.set_nonblocking(true)?;
-                        ask_receive_buffer(socket, RECEIVE_BUFFER);
-                        mark_as_voice(socket);
-                        // What came before the pair was ours was meant for somebody else.
-                        while socket.recv_from(&mut [0; 1]).is_ok() {}
-                    }
-                    return Ok((rtp, rtcp, port));
-                }
+    /// A pair that has lingered, else the next one that is free.
+    fn pair(&mut self, lane: usize) -> io::Result<Pair> {
+        if let Some(spare) = self.lanes[lane].spare.pop() {
+            return Ok(spare.renew());
+        }
+        for _ in 0..self.ports.len() {
+            let port = self.ports[self.next_port];
+            self.next_port = (self.next_port + 1) % self.ports.len();
+            match Pair::bind(self.ip, port) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 // An address that is not ours, or no more descriptors: the next pair would not do better.
-                Err(error) => {
-                    refused = error;
-                    break;
-                }
+                bound => return bound,
             }
         }
-        Err(refused)
+        Err(io::Error::new(io::ErrorKind::AddrInUse, "no pair of RTP ports is free"))
     }
 
     /// Send audio; `samples` of it were counted against the port's room.
@@ -155,7 +142,7 @@ impl Engine {
         if lane.commands.push(command).is_err() {
             return Err(io::Error::new(io::ErrorKind::WouldBlock, "the media thread does not keep up"));
         }
-        if now && lane.asleep.load(Ordering::SeqCst) {
+        if now && lane.asleep.swap(false, Ordering::SeqCst) {
             lane.wake.wake();
         }
         Ok(())

@@ -3,7 +3,6 @@
 //! Nothing here waits for a lock: the ways are lock-free rings of a fixed size, the counts atomics.
 
 use std::io;
-use std::net::UdpSocket;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use crossbeam_queue::ArrayQueue;
 use crate::counters::Counters;
 use crate::event::Event;
 use crate::listening::Mode;
+use crate::pair::Pair;
 use crate::plan::Plan;
 use crate::port::Port;
 use crate::queue::CAPACITY;
@@ -24,6 +24,8 @@ const COMMANDS: usize = 16_384;
 const EVENTS: usize = 32_768;
 /// Audio is turned away here, so that edges, keys and cuts still find room.
 pub const AUDIO_EVENTS: usize = EVENTS - EVENTS / 8;
+/// Pairs of sockets that wait for their next call at most: more than become free between two looks.
+const SPARE: usize = 64;
 
 /// What Python asks of a port's thread.
 pub enum Command {
@@ -44,8 +46,7 @@ pub enum Command {
 /// A port on its way to its thread.
 pub struct Opening {
     pub port: Port,
-    pub rtp: UdpSocket,
-    pub rtcp: UdpSocket,
+    pub pair: Pair,
     pub shared: Arc<Shared>,
 }
 
@@ -130,6 +131,8 @@ impl Bell {
 pub struct Lane {
     pub commands: ArrayQueue<Command>,
     pub events: ArrayQueue<Event>,
+    /// Sockets whose call is long over.
+    pub spare: ArrayQueue<Pair>,
     /// Events that found no room.
     pub lost: AtomicU64,
     pub wake: Wake,
@@ -147,6 +150,7 @@ impl Lane {
         Ok(Self {
             commands: ArrayQueue::new(COMMANDS),
             events: ArrayQueue::new(EVENTS),
+            spare: ArrayQueue::new(SPARE),
             lost: AtomicU64::new(0),
             wake: Wake::new()?,
             asleep: AtomicBool::new(false),

@@ -14,6 +14,7 @@ pub mod lane;
 pub mod latch;
 pub mod listening;
 pub mod mouth;
+pub mod pair;
 pub mod plan;
 pub mod port;
 pub mod queue;

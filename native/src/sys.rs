@@ -8,6 +8,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// What the media thread asks to run for at a time, ns; it is awake for less than that.
 const SLICE: u64 = 500_000;
+/// The media thread's nice value, where it may have it: what sound servers take.
+const PRECEDENCE: i32 = -11;
 
 /// CLOCK_MONOTONIC, ns: the clock of Python's `time.monotonic_ns`.
 #[must_use]
@@ -26,12 +28,15 @@ pub fn sleep_until(instant: i64) {
 }
 
 /// Let this thread's timers fire on time (the kernel would else put them off by 50 µs to save wake-ups), and let it run
-/// when they do: it asks for little at a time, so that a busy neighbour on its core gives way at once. Kernels before
-/// 6.12 know no such wish, and the neighbour finishes its own few milliseconds.
+/// when they do: it asks for little at a time, so that a busy neighbour on its core gives way at once, and for precedence
+/// over what is not bound to a clock. Kernels before 6.12 know no slices, who is not privileged gets no precedence; then
+/// the neighbour finishes its own few milliseconds.
 pub fn be_punctual() {
     let nanoseconds: libc::c_ulong = 1;
     // SAFETY: this option takes a number and touches no memory of ours.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, nanoseconds) };
+    // SAFETY: no pointers; zero is this thread. Refused where the process may not, and then nothing is changed.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, PRECEDENCE) };
     let size = u32::try_from(size_of::<libc::sched_attr>()).unwrap_or(0);
     // SAFETY: the integers of this structure may all be zero. Both calls are about this thread, and are given a live
     // structure and its size; what the first fills in is given back to the second, but for the slice.
@@ -69,9 +74,8 @@ pub fn overflowed(socket: &UdpSocket) -> u64 {
 }
 
 /// Mark a socket's packets as voice (DSCP EF, RFC 4594 section 4.1), where the network or the kernel cares.
-pub fn mark_as_voice(socket: &UdpSocket) {
+pub fn mark_as_voice(socket: &UdpSocket, six: bool) {
     let expedited: i32 = 46 << 2;
-    let six = socket.local_addr().is_ok_and(|address| address.is_ipv6());
     let (level, option) = if six { (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) } else { (libc::IPPROTO_IP, libc::IP_TOS) };
     // SAFETY: as above.
     unsafe {
