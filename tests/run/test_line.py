@@ -14,6 +14,7 @@ import structlog
 from offhook.core.errors import NotAllowed
 from offhook.run.line import SipLine
 from offhook.run.media import EngineMedia
+from offhook.sip.outcomes import IncomingCall
 from offhook.sip.uri import parse_uri
 from offhook.testing.peers import Peer
 from offhook.testing.world import SIP_PORT, World
@@ -100,6 +101,37 @@ def test_a_bug_of_ours_costs_one_message_and_is_counted() -> None:
         assert line.guarded == 1
         assert line.agent.counters()["received"] == 1
         assert [entry["event"] for entry in logs] == ["a bug: a message was not served"]
+        await line.close()
+
+    world.run(story())
+
+
+def test_a_bug_of_ours_ends_the_call_that_it_hit_and_no_other() -> None:
+    world = World("line", checkers=())
+    came: list[IncomingCall] = []
+
+    async def story() -> None:
+        line = line_in(world, allow=("10.0.0.0/8",))
+
+        def breaks(outcome: IncomingCall) -> None:
+            came.append(outcome)
+            if len(came) == 1:
+                raise ZeroDivisionError
+            line.agent.reject(line.now(), outcome.call, 486)
+
+        line._incoming = breaks
+        await line.listen("udp", (US, SIP_PORT))
+        peers = [Peer(world, ip, (US, SIP_PORT), world.rng(ip)) for ip in ("10.3.0.1", "10.3.0.2")]
+        with structlog.testing.capture_logs() as logs:
+            for peer, code in zip(peers, (500, 486), strict=True):
+                peer.request("INVITE", peer.sdp())
+                assert await peer.response("INVITE", code) is not None
+                peer.request("ACK", same=True)
+            await asyncio.sleep(1.0)
+        assert [entry["event"] for entry in logs] == ["a bug: an outcome was not served"]
+        assert (line.guarded, line.agent.counters()["calls"]) == (1, 0)
+        for peer in peers:
+            peer.close()
         await line.close()
 
     world.run(story())

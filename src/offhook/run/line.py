@@ -26,7 +26,7 @@ from offhook.core.media import Address
 from offhook.policy.screening import allows_address, allows_number, number_of
 from offhook.run.media import EngineMedia
 from offhook.run.transports import Transports
-from offhook.sip.outcomes import Asked, Flow, IncomingCall, Send, SipCall
+from offhook.sip.outcomes import Asked, Flow, IncomingCall, Outcome, Send, SipCall
 from offhook.sip.uri import Uri, parse_uri
 from offhook.sip.useragent import Settings, UserAgent
 
@@ -96,9 +96,9 @@ class SipLine:
         self._settling = True
         take = self.agent.take
         send = self.transports.send
-        try:
-            while outcomes := take():
-                for outcome in outcomes:
+        while outcomes := take():
+            for outcome in outcomes:
+                try:
                     if isinstance(outcome, Send):
                         send(outcome.flow, outcome.data)
                     elif isinstance(outcome, IncomingCall):
@@ -111,9 +111,19 @@ class SipLine:
                             leg.tell(outcome)
                             if leg.over:
                                 self._forget(leg)
-        finally:
-            self._settling = False
+                except Exception:
+                    self.guarded += 1
+                    log.exception("a bug: an outcome was not served", outcome=type(outcome).__name__)
+                    self._give_up(outcome)
+        self._settling = False
         self._arm()
+
+    def _give_up(self, outcome: Outcome) -> None:
+        """End the call that a bug of ours has hit: nobody else would, and the others go on."""
+        if isinstance(outcome, IncomingCall):
+            self.agent.reject(self.now(), outcome.call, 500)
+        elif not isinstance(outcome, Send):
+            self.agent.hangup(self.now(), outcome.call)
 
     def screen(self, target: str, peer: Uri) -> Uri:
         """Give the URI that a transfer to `target` names; a bare number belongs to the far end's own host.
@@ -220,10 +230,10 @@ class SipLine:
         self._inputs += 1
         try:
             self.agent.receive(self.now(), data, flow)
-            self.settle()
         except Exception:
             self.guarded += 1
             log.exception("a bug: a message was not served", source=flow.remote[0], transport=flow.transport)
+        self.settle()
 
     def flow_closed(self, flow: Flow) -> None:
         """Hear that a connection is gone or can't be opened."""
@@ -298,8 +308,7 @@ class SipLine:
         self._looking = False
         try:
             self.agent.expire(self._now)
-            self.settle()
         except Exception:
             self.guarded += 1
             log.exception("a bug: a deadline was not served")
-            self._arm()
+        self.settle()
