@@ -17,6 +17,8 @@ agent = offhook.Agent("x")
 other = offhook.Agent("y")
 number = 7
 async def script(call): ...
+async def two(call, more): ...
+def plain(call): ...
 class shelf:
     inner = other
 """
@@ -28,6 +30,8 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "luigis_app.py").write_text(SOURCE)
     (tmp_path / "broken_app.py").write_text("import something_that_is_nowhere")
+    (tmp_path / "raising_app.py").write_text("x = 1\nx / 0\n")
+    (tmp_path / "garbled_app.py").write_text("def agent(:\n")
 
 
 def test_an_agent_is_named_by_module_and_attribute() -> None:
@@ -51,7 +55,15 @@ def test_the_echo_and_the_receptionist_are_there_however_they_are_reached() -> N
         ("nowhere_app:agent", "there is no module nowhere_app"),
         ("luigis_app:waiter", "luigis_app has no waiter"),
         ("luigis_app:number", "neither an offhook.Agent nor an async function"),
-        ("broken_app:agent", "something_that_is_nowhere"),
+        ("luigis_app:plain", "neither an offhook.Agent nor an async function that takes a call"),
+        ("luigis_app:two", "neither an offhook.Agent nor an async function that takes a call"),
+        ("luigis_app:shelf", "neither an offhook.Agent nor an async function that takes a call"),
+        ("broken_app:agent", r"something_that_is_nowhere.* \(broken_app.py, line 1\)"),
+        ("raising_app:agent", r"ZeroDivisionError: division by zero \(raising_app.py, line 2\)"),
+        ("garbled_app:agent", r"SyntaxError: .* \(garbled_app.py, line 1\)"),
+        ("", "is not like package.module:attribute"),
+        (":agent", "is not like package.module:attribute"),
+        (".luigis_app:agent", "is not like package.module:attribute"),
     ],
 )
 def test_what_is_no_agent_is_said_so(name: str, words: str) -> None:
