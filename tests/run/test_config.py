@@ -8,7 +8,7 @@ import pytest
 
 from offhook.core.codecs import PCMA, PCMU
 from offhook.core.errors import ConfigError
-from offhook.run.config import Config, host_rules, load, parse_address, parse_listen
+from offhook.run.config import Config, address_note, host_rules, load, parse_address, parse_listen
 
 EXAMPLE = """
 sip = { listen = ["udp://0.0.0.0:5070"], allow = ["192.168.0.0/16"], rtp_ports = [20000, 20999] }
@@ -83,8 +83,21 @@ def test_the_file_of_this_folder_is_found(file: Path, monkeypatch: pytest.Monkey
     [
         ("sipp = {}", "sipp: there is no such key"),
         ("sip = { lisen = [] }", "sip.lisen: there is no such key"),
-        ("[trunks.main]\nusername = 'x'", "trunks.main.username: there is no such key"),
-        ("sip = { listen = ['tls://0.0.0.0:5061'] }", "is not like udp://127.0.0.1:5060"),
+        ("[trunks.main]\nuser = 'x'", "trunks.main.user: there is no such key"),
+        ("[trunks.main]\nnetworks = []", "trunks.main.address: Field required"),
+        ("sip = { listen = ['tls://0.0.0.0:5061'] }", "tls is not in this version"),
+        ("sip = { listen = ['http://0.0.0.0:5061'] }", "is not like udp://127.0.0.1:5060"),
+        ("sip = { listen = [] }", "sip.listen"),
+        ("sip = { rtp_ports = [20000, 10000] }", "sip.rtp_ports: 20000 to 10000 holds no pair"),
+        ("sip = { rtp_ports = [0, 9] }", "sip.rtp_ports"),
+        ("sip = { rtp_ports = [20001, 20002] }", "sip.rtp_ports"),
+        ("sip = { rtp_ports = [60000, 70000] }", "sip.rtp_ports"),
+        ("sip = { codecs = [] }", "sip.codecs"),
+        ("dial = { allow = [''] }", "dial.allow.0: '' is neither"),
+        ("dial = { allow = ['anyone'] }", "dial.allow.0: 'anyone' is neither"),
+        ("drain_s = nan", "drain_s"),
+        ("models = { llm = ['a:b', 'c:d'] }", "models.llm: several in failover order are not in this version"),
+        ("models = { stt = [] }", "models.stt: several"),
         ("sip = { listen = ['udp://example.org:5060'] }", "sip.listen.0"),
         ("sip = { codecs = ['G722'] }", "is none of PCMU, PCMA"),
         ("sip = { allow = ['10.0.0.1/8'] }", "sip.allow.0"),
@@ -100,6 +113,40 @@ def test_what_can_not_work_is_refused_by_name(tmp_path: Path, text: str, words: 
         load(file)
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_what_a_later_version_brings_is_told_in_one_line_apart_from_typos(tmp_path: Path) -> None:
+    file = tmp_path / "offhook.toml"
+    file.write_text(
+        "dial = { minutes_a_day = 600, alow = [] }\nrecords = { consent = 'notice', keep_days = 30 }\n"
+        "[trunks.main]\nprofile = 'telnyx'\nusername = 'luigi'\npassword = 'secret'\n"
+    )
+    with pytest.raises(ConfigError) as refused:
+        load(file)
+    told = str(refused.value)
+    assert "dial.minutes_a_day: not in this version (limits of dialling)" in told
+    assert "records: not in this version (recording)" in told
+    assert "trunks.main.profile, trunks.main.username, trunks.main.password: not in this version (registering" in told
+    assert "dial.alow: there is no such key" in told
+    assert "Field required" not in told, "the account is what is wrong, not the address that it would bring"
+    assert "secret" not in told
+    assert "\n" not in told
+
+
+def test_one_model_of_a_list_is_that_model(tmp_path: Path) -> None:
+    file = tmp_path / "offhook.toml"
+    file.write_text("models = { llm = ['openai:gpt-x'] }")
+    models = load(file).models
+    assert (models.llm, models.stt, models.tts) == ("openai:gpt-x", "local", "local")
+
+
+def test_an_address_that_is_asked_to_be_found_out_is_told_how_far_it_will_be() -> None:
+    public = {"listen": ["udp://0.0.0.0:5060"], "allow": ["10.0.0.0/8"]}
+    told = address_note(Config(sip={**public, "external_address": "auto"}))  # type: ignore[arg-type]
+    assert "not found out in this version" in told
+    assert address_note(Config(sip=public)) == ""  # type: ignore[arg-type]
+    assert address_note(Config(sip={**public, "external_address": "203.0.113.9"})) == ""  # type: ignore[arg-type]
+    assert address_note(Config(sip={"external_address": "auto"})) == ""  # type: ignore[arg-type]
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -128,7 +175,13 @@ def test_an_address_to_advertise_must_be_one() -> None:
 
 
 def test_a_trunk_needs_a_sip_address() -> None:
-    for address in ("gateway.example", "tel:+1555", "sip:"):
+    for address in (
+        "gateway.example",
+        "tel:+1555",
+        "sip:",
+        "sips:gateway.example",
+        "sip:gateway.example;transport=tls",
+    ):
         with pytest.raises(ConfigError, match=r"trunks\.main\.address"):
             host_rules(Config(trunks={"main": {"address": address}}), max_calls=1)  # type: ignore[arg-type]
 

@@ -41,15 +41,12 @@ def test_an_address_of_another_machine_is_a_fault() -> None:
     assert "ip addr" in finding.fix
 
 
-def test_rtp_ports_that_are_taken_or_too_few_are_faults() -> None:
+def test_rtp_ports_that_are_taken_are_a_fault() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 0))
         port = other.getsockname()[1] // 2 * 2
         [finding] = doctor.rtp_ports((port, port + 1))
         assert finding.level == "fault"
-    [finding] = doctor.rtp_ports((20001, 20002))
-    assert finding.level == "fault"
-    assert "no pair" in finding.text
 
 
 def test_rtp_ports_that_the_system_gives_away_are_a_warning() -> None:

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 class Models:
     """What carries an agent. `brain` gives the mind of an agent (`providers.brain.Minds`); any may be missing.
 
-    `rendered` holds the audio of stock phrases.
+    `voice` is how an agent sounds that does not say. `rendered` holds the audio of stock phrases.
     """
 
     brain: Callable[[Agent], Brain] | None = None
     stt: Stt | None = None
     tts: Tts | None = None
+    voice: str | None = None
     rendered: Mapping[str, tuple[Speech, ...]] = field(default_factory=dict[str, "tuple[Speech, ...]"])
 
     async def prepared(self, agent: Agent | None = None) -> Models:
@@ -37,7 +38,7 @@ class Models:
         rendered = dict(self.rendered)
         for text in texts:
             if text not in rendered:
-                voice = agent.voice if agent else None
+                voice = (agent.voice if agent else None) or self.voice
                 rendered[text] = tuple([piece async for piece in self.tts.speak(_one(text), voice=voice)])
         return replace(self, rendered=rendered)
 

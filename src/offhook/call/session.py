@@ -106,7 +106,7 @@ class Session:
         self.agent = agent
         self.manners = agent.manners if isinstance(agent, Agent) else Manners()
         self.language = agent.language if isinstance(agent, Agent) else "en"
-        self.voice = agent.voice if isinstance(agent, Agent) else None
+        self.voice = (agent.voice if isinstance(agent, Agent) else None) or self.models.voice
         self._brain = None
         if isinstance(agent, Agent):
             if self.models.brain is None:

@@ -64,7 +64,8 @@ def llm(name: str, key: str | None = None) -> Model:
     try:
         return infer_model(name)
     except UserError as error:  # an unknown provider, or one without its key: the text names the variable to set
-        raise ConfigError(f"models.llm = {name!r}: {error}; it can be {', '.join(LLM_NAMES)}") from error
+        told = str(error).split(". ")[0]
+        raise ConfigError(f"models.llm = {name!r}: {told}; it can be {', '.join(LLM_NAMES)}") from error
     except ValueError as error:
         raise _unknown("llm", name, LLM_NAMES) from error
     except ImportError as error:

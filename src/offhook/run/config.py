@@ -3,7 +3,7 @@
     flags  ►  environment (OFFHOOK__SIP__LISTEN …)  ►  offhook.toml  ►  defaults          the first that speaks wins
 
 Text may name environment variables as `${NAME}`, so that no secret stands in the file. A key that is not known is an
-error that names it: a typo must never switch a safety off.
+error that names it: a typo must never switch a safety off. What a later version brings is told apart from a typo.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -45,11 +46,26 @@ CODECS: Final[dict[str, Codec]] = {codec.name: codec for codec in AUDIO}
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LISTEN: Final = re.compile(r"(?P<transport>[a-z]+)://(?P<host>[^:/]+):(?P<port>\d+)")
+_RULE: Final = re.compile(r"\+?[0-9]+|\+|sip:\S+")
+
+_ACCOUNT: Final = (
+    "registering with a trunk: give the address of one that knows this machine by its own, and its networks"
+)
+LATER: Final = {
+    "dial.minutes_a_day": "limits of dialling",
+    "records": "recording",
+    "trunks.*.profile": _ACCOUNT,
+    "trunks.*.username": _ACCOUNT,
+    "trunks.*.password": _ACCOUNT,
+}
+"""Keys that are no typo, and what they ask for that is not in this version."""
 
 
 def parse_listen(text: str) -> tuple[str, Address]:
     """Read `udp://127.0.0.1:5060`. ValueError where it is not that."""
     found = _LISTEN.fullmatch(text)
+    if found is not None and found["transport"] in ("tls", "ws", "wss"):
+        raise ValueError(f"{text}: {found['transport']} is not in this version; take udp or tcp")
     if found is None or found["transport"] not in ("udp", "tcp"):
         raise ValueError(f"{text!r} is not like udp://127.0.0.1:5060 or tcp://127.0.0.1:5060")
     return found["transport"], parse_address(f"{found['host']}:{found['port']}")
@@ -76,10 +92,33 @@ def _codec(text: str) -> str:
     return text.upper()
 
 
+def _port_range(span: tuple[int, int]) -> tuple[int, int]:
+    first, last = span
+    if not 1 <= first <= last <= 65535 or first + first % 2 + 1 > last:
+        raise ValueError(f"{first} to {last} holds no pair of ports: it must be like [10000, 19999]")
+    return span
+
+
+def _rule(text: str) -> str:
+    if not _RULE.fullmatch(text):
+        raise ValueError(f"{text!r} is neither the beginning of a number like +1555 nor like sip:*@pbx.example")
+    return text
+
+
+def _one_model(choice: object) -> object:
+    if isinstance(choice, list):
+        names = cast("list[object]", choice)
+        if len(names) != 1:
+            raise ValueError("several in failover order are not in this version; name one")
+        return names[0]
+    return choice
+
+
 Listen = Annotated[str, AfterValidator(_listens)]
 CodecName = Annotated[str, AfterValidator(_codec)]
-Choice = str | list[str] | None
-"""A model by name, or several in failover order."""
+PortRange = Annotated[tuple[int, int], AfterValidator(_port_range)]
+Rule = Annotated[str, AfterValidator(_rule)]
+ModelName = Annotated[str, BeforeValidator(_one_model)]
 
 
 class _Table(BaseModel):
@@ -94,12 +133,12 @@ class Sip(_Table):
     makes us send another codec than we take, where the far end offered both.
     """
 
-    listen: list[Listen] = ["udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"]
+    listen: list[Listen] = Field(default=["udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"], min_length=1)
     external_address: str = "auto"
-    rtp_ports: tuple[int, int] = (10000, 19999)
+    rtp_ports: PortRange = (10000, 19999)
     allow: list[IPv4Network] | None = None
     user: str = "offhook"
-    codecs: list[CodecName] = ["PCMU", "PCMA"]
+    codecs: list[CodecName] = Field(default=["PCMU", "PCMA"], min_length=1)
     send: CodecName | None = None
     ring_s: float = Field(default=60.0, gt=0, le=300)
 
@@ -107,7 +146,7 @@ class Sip(_Table):
 class Dial(_Table):
     """What may be dialled and transferred to: `+1` (a prefix), `sip:*@pbx.example`."""
 
-    allow: list[str] = []
+    allow: list[Rule] = []
 
 
 class Trunk(_Table):
@@ -118,11 +157,14 @@ class Trunk(_Table):
 
 
 class Models(_Table):
-    """Which models listen, think and speak; nothing: the local ones. Names as in Pydantic AI, or a URL."""
+    """Which models listen, think and speak; nothing: the local ones. Names as in Pydantic AI, or a URL.
 
-    llm: Choice = None
-    stt: Choice = None
-    tts: Choice = None
+    `voice` is how the voice is to sound where an agent does not say, by a name that `tts` knows.
+    """
+
+    llm: ModelName = "local"
+    stt: ModelName = "local"
+    tts: ModelName = "local"
     key: SecretStr | None = None
     voice: str | None = None
 
@@ -171,7 +213,7 @@ def load(path: Path | None = None, flags: Mapping[str, Any] | None = None) -> Co
         return Layers(**(flags or {}))
     except ValidationError as error:
         where = f"{file}: " if file is not None else ""
-        raise ConfigError(where + "; ".join([_sentence(fault) for fault in error.errors()])) from None
+        raise ConfigError(where + "; ".join(_sentences(error))) from None
     except SettingsError as error:
         raise ConfigError(f"environment: {error}") from None
 
@@ -199,11 +241,24 @@ def _variable(name: str, where: str) -> str:
     return value
 
 
-def _sentence(fault: Any) -> str:
-    key = ".".join([str(part) for part in fault["loc"]])
-    if fault["type"] == "extra_forbidden":
-        return f"{key}: there is no such key"
-    return f"{key}: {fault['msg'].removeprefix('Value error, ')}"
+def _sentences(error: ValidationError) -> Iterator[str]:
+    """Say of each fault what it is; first what is not there yet, by what it asks for."""
+    faults = {".".join([str(part) for part in fault["loc"]]): fault for fault in error.errors()}
+    later: dict[str, list[str]] = {}
+    for key in faults:
+        for pattern, what in LATER.items():
+            if fnmatchcase(key, pattern):
+                later.setdefault(what, []).append(key)
+    for what, keys in later.items():
+        yield f"{', '.join(keys)}: not in this version ({what})"
+    accounts = [key.rpartition(".")[0] for key in later.get(_ACCOUNT, [])]
+    for key, fault in faults.items():
+        if any(key in keys for keys in later.values()) or key.removesuffix(".address") in accounts:
+            continue
+        if fault["type"] == "extra_forbidden":
+            yield f"{key}: there is no such key"
+        else:
+            yield f"{key}: {fault['msg'].removeprefix('Value error, ')}"
 
 
 def host_rules(config: Config, *, max_calls: int, dial_also: tuple[str, ...] = ()) -> HostRules:
@@ -240,6 +295,18 @@ def host_rules(config: Config, *, max_calls: int, dial_also: tuple[str, ...] = (
     )
 
 
+def address_note(config: Config) -> str:
+    """Say what `external_address = "auto"` does not find out, where the file asks for it and it matters; else ""."""
+    sip = config.sip
+    reached = any(IPv4Address(parse_listen(text)[1][0]) not in LOOPBACK for text in sip.listen)
+    if not reached or sip.external_address != "auto" or "external_address" not in sip.model_fields_set:
+        return ""
+    return (
+        "sip.external_address = auto: each far end is told the address of our own that faces it; the outer one of a "
+        "NAT is not found out in this version, set it"
+    )
+
+
 def _external(text: str) -> str:
     try:
         return str(IPv4Address(text))
@@ -254,4 +321,6 @@ def _trunk(name: str, trunk: Trunk) -> Uri:
         raise ConfigError(f"trunks.{name}.address: {error}") from None
     if uri.scheme != "sip":
         raise ConfigError(f"trunks.{name}.address: {trunk.address!r} is not like sip:gateway.example")
+    if (uri.param("transport") or "udp").lower() not in ("udp", "tcp"):
+        raise ConfigError(f"trunks.{name}.address: {trunk.address!r}: this version speaks udp and tcp only")
     return uri

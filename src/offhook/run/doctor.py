@@ -72,6 +72,8 @@ async def examine(path: Path | None) -> list[Finding]:
     told = str(path) if path else "offhook.toml" if configuration.DEFAULT_FILE.is_file() else "the defaults"
     findings = [Finding("configuration", "good", told)]
     findings += agents(config)
+    if note := configuration.address_note(config):
+        findings.append(Finding("external address", "warning", note, "set sip.external_address if there is a NAT"))
     findings += sip_ports([configuration.parse_listen(listen) for listen in config.sip.listen])
     findings += rtp_ports(config.sip.rtp_ports)
     findings += codecs(config.sip.codecs)
@@ -120,9 +122,6 @@ def rtp_ports(span: tuple[int, int]) -> Iterator[Finding]:
     """Try up to fifty pairs spread over the range."""
     first, last = span[0] + span[0] % 2, span[1]
     pairs = (last - first + 1) // 2
-    if pairs < 1:
-        yield Finding("RTP ports", "fault", f"{span[0]}–{span[1]} holds no pair", "set sip.rtp_ports to a wider range")
-        return
     tried = [first + 2 * (pairs * index // min(pairs, 50)) for index in range(min(pairs, 50))]
     free = sum(_pair_is_free(port) for port in tried)
     if free == 0:
@@ -216,7 +215,7 @@ async def examine_models(names: configuration.Models) -> list[Finding]:
     from offhook.providers import local
 
     key = names.key.get_secret_value() if names.key is not None else None
-    chosen = {"llm": _first(names.llm), "stt": _first(names.stt), "tts": _first(names.tts)}
+    chosen = {"llm": names.llm, "stt": names.stt, "tts": names.tts}
     findings: list[Finding] = []
     if "local" in chosen.values():
         try:
@@ -256,12 +255,6 @@ async def _ask(role: str, name: str, key: str | None) -> None:
         await provider.check()
     finally:
         await provider.close()
-
-
-def _first(choice: configuration.Choice) -> str:
-    if choice is None:
-        return "local"
-    return choice if isinstance(choice, str) else choice[0] if choice else "local"
 
 
 def _known(role: str) -> tuple[str, ...]:

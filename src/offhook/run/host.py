@@ -195,7 +195,7 @@ class Host:
         line = self.line
         if self._draining:
             raise NotAllowed("this phone is being closed")
-        target, next_hop = self._target(to)
+        target, next_hop = target_of(self.rules, to)
         flow = await line.flow_to(next_hop)
         sender = Uri("sip", self.rules.settings.user, flow.local[0])
         info = CallInfo(CallId(self._name()), "outbound", str(sender), to)
@@ -209,21 +209,6 @@ class Host:
         except TimeoutError:
             raise DialFailed(408, f"nobody answered for {self.rules.ring_s:.0f} s") from None
         return self._start(leg, agent)
-
-    def _target(self, to: str) -> tuple[Uri, Uri]:
-        """Give whom to call and where the request goes first."""
-        rules = self.rules
-        number = number_of(to)
-        if number is None:
-            uri = SipLine.parse_target(to)
-            if uri.headers or not allows_address(rules.dial, uri.user or "", uri.host, uri.port):
-                raise NotAllowed(f"{to} is not among the addresses that dial.allow lists")
-            return uri, uri
-        if not allows_number(rules.dial, number):
-            raise NotAllowed(f"{to} is not among the numbers that dial.allow lists")
-        if rules.trunk is None:
-            raise ConfigError(f"{to} is a number and there is no trunk to call it through: add [trunks.main]")
-        return replace(rules.trunk, user=number), rules.trunk
 
     # A call's life
 
@@ -335,6 +320,24 @@ class Host:
         line, self._line = self._line, None
         await line.close()
         self._media.stop()
+
+
+def target_of(rules: HostRules, to: str) -> tuple[Uri, Uri]:
+    """Give whom to call for `to` and where the request goes first.
+
+    NotAllowed outside `rules.dial` or where it is nobody's address, ConfigError for a number without a trunk.
+    """
+    number = number_of(to)
+    if number is None:
+        uri = SipLine.parse_target(to)
+        if uri.headers or not allows_address(rules.dial, uri.user or "", uri.host, uri.port):
+            raise NotAllowed(f"{to} is not among the addresses that dial.allow lists")
+        return uri, uri
+    if not allows_number(rules.dial, number):
+        raise NotAllowed(f"{to} is not among the numbers that dial.allow lists")
+    if rules.trunk is None:
+        raise ConfigError(f"{to} is a number and there is no trunk to call it through: add [trunks.main]")
+    return replace(rules.trunk, user=number), rules.trunk
 
 
 def _user_of(uri: str) -> str:

@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from offhook.call import Agent, Models
-from offhook.core.errors import ConfigError
 from offhook.run import config as configuration
 from offhook.run.host import AgentLike
 
@@ -25,35 +24,25 @@ async def load_models(
     from offhook.providers.brain import Minds
 
     key = names.key.get_secret_value() if names.key is not None else None
-    llm, stt, tts = (_first(choice) for choice in (names.llm, names.stt, names.tts))
     async with AsyncExitStack() as stack:
+        # First what is made by name and asked by URL: that may be wrong, and loading ours takes seconds.
+        llm = None if names.llm == "local" else registry.llm(names.llm, key)
+        ear = None if names.stt == "local" else registry.stt(names.stt, key)
+        voice = None if names.tts == "local" else registry.tts(names.tts, key)
+        for provider in (ear, voice):
+            if provider is not None:
+                stack.push_async_callback(provider.close)
+                await provider.check()
         carried: int | None = None
         ours: Any = None
-        if "local" in (llm, stt, tts):
+        if "local" in (names.llm, names.stt, names.tts):
             ours = await stack.enter_async_context(await local.load(progress=say))
             carried = ours.max_calls
             say(ours.warmup.describe())
-        ear = ours.stt if stt == "local" else registry.stt(stt, key)
-        voice = ours.tts if tts == "local" else registry.tts(tts, key)
-        mind = Minds(ours.model if llm == "local" else registry.llm(llm, key))
-        for provider in (ear, voice):
-            if hasattr(provider, "close"):
-                stack.push_async_callback(provider.close)
-            await provider.check()
-        models = Models(brain=mind, stt=ear, tts=voice)
+        mind = Minds(llm or ours.model)
+        models = Models(brain=mind, stt=ear or ours.stt, tts=voice or ours.tts, voice=names.voice)
         for agent in agents:
             if isinstance(agent, Agent):
                 await mind.check(agent)
-                models = await models.prepared(agent)
+            models = await models.prepared(agent if isinstance(agent, Agent) else None)
         yield models, carried
-
-
-def _first(choice: configuration.Choice) -> str:
-    """Give the one model of a choice: failover needs more than one provider to be worth its name."""
-    if choice is None:
-        return "local"
-    if isinstance(choice, str):
-        return choice
-    if len(choice) != 1:
-        raise ConfigError("models: a list of several (failover) is not in this version; name one")
-    return choice[0]

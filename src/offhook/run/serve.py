@@ -28,9 +28,9 @@ from offhook.call import Agent, Call, Models
 from offhook.call.events import CallEvent
 from offhook.core.errors import ConfigError
 from offhook.run.agents import RECEPTIONIST, load_agent, needs_models, router
-from offhook.run.config import Config, host_rules
+from offhook.run.config import Config, address_note, host_rules
 from offhook.run.events import EventLines
-from offhook.run.host import AgentLike, Host
+from offhook.run.host import AgentLike, Host, target_of
 from offhook.run.models import load_models
 
 _T = TypeVar("_T")
@@ -102,6 +102,8 @@ class Station:
         config = self.config
         # First what costs nothing to check.
         made = replace(host_rules(config, max_calls=config.max_calls or PLENTY, dial_also=dial_also), **rules)
+        for to in dial_also:
+            target_of(made, to)
         models: Models | None = None
         hungry = [agent for agent in (*routes.values(), *also) if needs_models(agent)]
         if hungry:
@@ -156,13 +158,15 @@ async def serve_routes(
         out = stack.enter_context(_open(events)) if events is not None else None
         station = Station(config, say, EventLines(out) if out is not None else None)
         await stack.enter_async_context(station.stack)
+        if note := address_note(config):
+            say(note)
         host = await station.open(routes)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, told)
         loop.add_signal_handler(signal.SIGUSR1, lambda: say(counted(host)))
         settle_memory()
         where = " ".join([f"{transport}://{ip}:{port}" for transport, (ip, port) in host.listening])
-        say(f"ready: {where} · {who} · at most {host.rules.max_calls} calls")
+        say(f"ready: {where} · {who} · at most {_calls(host.rules.max_calls)}")
         await stop.wait()
         await _drain(host, hurry, config.drain_s, say)
         say(counted(host))
@@ -184,6 +188,10 @@ async def _drain(host: Host, hurry: asyncio.Event, patience_s: float, say: Calla
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+def _calls(number: int) -> str:
+    return "1 call" if number == 1 else f"{number} calls"
 
 
 def _open(path: Path) -> TextIO:
