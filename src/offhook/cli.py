@@ -36,7 +36,11 @@ EventsFile = Annotated[
 ]
 SipAddress = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option("--sip", metavar="HOST:PORT", help="Where to take SIP, UDP and TCP (default: 127.0.0.1:5060)."),
+    typer.Option(
+        "--sip",
+        metavar="HOST:PORT",
+        help="Where to take SIP, UDP and TCP (default: 127.0.0.1:5060; for a call, any free port).",
+    ),
 ]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="The same seed gives the same run.")]
 
@@ -83,9 +87,7 @@ def settings(config: Path | None, sip: str | None, **flags: Any) -> Any:
 def serve(
     agent: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Argument(
-            metavar="[MODULE:AGENT]", help="Who answers (default: routes of the file, else a receptionist)."
-        ),
+        typer.Argument(metavar="MODULE:AGENT", help="Who answers (default: routes of the file, else a receptionist)."),
     ] = None,
     config: ConfigFile = None,
     sip: SipAddress = None,
@@ -116,7 +118,7 @@ def serve(
 def call(
     to: Annotated[str, typer.Argument(metavar="TO", help="sip:user@host, or +15551234567 through the trunk.")],
     agent: Annotated[
-        str, typer.Argument(metavar="[MODULE:AGENT]", help="Who speaks (default: the built-in receptionist).")
+        str, typer.Argument(metavar="MODULE:AGENT", help="Who speaks (default: the built-in receptionist).")
     ] = "offhook.examples:receptionist",
     config: ConfigFile = None,
     sip: SipAddress = None,

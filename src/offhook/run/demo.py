@@ -17,6 +17,7 @@ import contextlib
 import json
 import random
 import sys
+import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -58,6 +59,7 @@ def main(out: Path, seed: int) -> int:
     """Run the demo, leave its files in `out`; give the exit code."""
     with Screen() as screen:
         try:
+            writable(out)
             account = run_live(lambda: demo(out, seed, screen))
         except OffhookError as error:
             screen.failed(str(error))
@@ -70,6 +72,13 @@ def main(out: Path, seed: int) -> int:
             return 130
     screen.verdict(account, out)
     return 1 if account.why else 0
+
+
+def writable(folder: Path) -> None:
+    """Make the folder, and a file in it: a call that can't be kept is not begun. OSError says why not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 async def demo(out: Path, seed: int, screen: Screen) -> Account:

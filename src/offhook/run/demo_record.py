@@ -214,11 +214,7 @@ def _moment(event: events.CallEvent, start: float) -> Moment:
     facts = events.as_json(event)
     facts.pop("call", None)
     name = str(facts.pop("event"))
-    return Moment(
-        round(float(facts.pop("t")) - start, 3),
-        name,
-        {"key": facts.pop("digit"), **facts} if name == "digit" else facts,
-    )
+    return Moment(round(float(facts.pop("t")) - start, 3), name, facts)
 
 
 def _reading(event: native.Quality, start: float) -> Reading:

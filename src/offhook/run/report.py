@@ -159,7 +159,7 @@ def _notes(account: Account, turn: Turn) -> str:
             arguments = ", ".join(f"{key}={value!r}" for key, value in dict(moment.facts.get("arguments", {})).items())
             notes.append(f"<code>{escape(str(moment.facts.get('name')))}({escape(arguments)})</code>")
         elif moment.event == "digit":
-            notes.append(f"the caller pressed {escape(str(moment.facts.get('key')))}")
+            notes.append(f"the caller pressed {escape(str(moment.facts.get('digit')))}")
         elif moment.event == "cut":
             notes.append(f"interrupted: {moment.facts.get('heard_ms', 0) / 1000:.1f} s of it were heard")
     return "".join(f'<div class="note">{note}</div>' for note in notes)

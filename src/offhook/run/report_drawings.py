@@ -201,7 +201,7 @@ def mark_label(moment: Moment) -> str:
     """Give the few words that stand beside a moment in the score; "" for one that is not drawn."""
     match moment.event:
         case "digit":
-            return f"key {moment.facts.get('key', '?')}"
+            return f"key {moment.facts.get('digit', '?')}"
         case "tool":
             return f"{moment.facts.get('name', 'tool')}()"
         case "cut":
