@@ -36,6 +36,7 @@ class Stage:
         self.lines: dict[str, str] = {}
         """What the brain answers to which words of the caller; "…" answers to all others."""
         self.words = ""
+        self.stt_ms = STT_MS
         self.mute = False
         """The voice is asked and never sounds."""
         self.deaf = False
@@ -62,6 +63,11 @@ class Stage:
         if interim:
             self.at((begin_ms + end_ms) // 2, self._interim, interim)
         self.at(end_ms + HANGOVER_MS, self._ended, end_ms, words)
+        return self
+
+    def hears_late(self, ms: int) -> Stage:
+        """The ear takes so long."""
+        self.stt_ms = ms
         return self
 
     def caller_presses(self, ms: int, keys: str) -> Stage:
@@ -131,7 +137,7 @@ class Stage:
             self.log.append((self.ms, order))
             match order:
                 case orders.Transcribe(turn=turn, pause=pause):
-                    self.at(self.ms + STT_MS, self.tell, inputs.Transcribed(turn, pause, self.words))
+                    self.at(self.ms + self.stt_ms, self.tell, inputs.Transcribed(turn, pause, self.words))
                 case orders.Reply(turn=turn, run=run, history=history):
                     answer = self.lines.get(history.last_heard(), "…" if self.lines else "")
                     self.at(self.ms + LLM_MS, self._phrase, turn, run, split(answer) if answer != "…" else ["Well."])

@@ -245,8 +245,31 @@ def test_while_an_answer_is_owed_the_caller_hears_a_filler_and_at_last_an_apolog
     play.answered().caller_speaks(2000, 2500, "Hello.").until(30_000)
     assert play.said[:3] == [GREETING, "One moment.", "One moment."]
     assert play.said[-1] == "Sorry. Goodbye."
-    assert play.when(orders.Say, 1) - play.when(orders.Commit) == manners.filler_after_ms
+    assert play.when(orders.Say, 1) == 2700 + manners.filler_after_ms, "from when the pause is known"
     assert play.of(orders.End) == [orders.End("failed")]
+
+
+def test_an_ear_and_a_brain_that_are_both_late_bring_one_silence_not_two(stage: Stages) -> None:
+    manners = Manners(fillers=("One moment.",))
+    play = stage(manners, greeting=GREETING).answered().caller_speaks(2000, 2500, "Hello.")
+    play.lines["Hello."] = ""  # the brain never answers
+    play.hears_late(2000).until(12_000)
+    assert play.when(orders.Commit) == 4700
+    assert play.when(orders.Say, 1) == 2700 + manners.filler_after_ms
+
+
+def test_while_the_ear_is_late_a_filler_comes_and_the_answer_after_it(stage: Stages) -> None:
+    play = stage(Manners(fillers=("One moment.",)), greeting=GREETING).answered().caller_speaks(2000, 2500, "Hello.")
+    play.lines["Hello."] = "Hello!"
+    play.hears_late(4500).until(12_000)
+    assert play.transcript[1:] == ["agent: One moment.", "caller: Hello.", "agent: Hello!"]
+
+
+def test_a_caller_who_goes_on_after_a_pause_is_owed_nothing_yet(stage: Stages) -> None:
+    play = stage(Manners(fillers=("One moment.",)), greeting=GREETING).answered()
+    play.caller_speaks(2000, 2500, "I would like").caller_speaks(4600, 9000, "I would like a table.").hears_late(3000)
+    play.until(9000)
+    assert play.said == [GREETING]
 
 
 # Failures
@@ -281,8 +304,8 @@ def test_an_ear_that_says_nothing_fails(stage: Stages) -> None:
     play.tell(native.SpeechEnded(0, 0, play.now, 200))
     play._todo = [one for one in play._todo if one[2] != play.tell]  # the words never come
     play.until(8000)
-    assert play.said[-1] == "Sorry."
-    assert play.when(orders.Say, 1) == 4500
+    assert play.said == [GREETING, Manners().fillers[0], "Sorry."]
+    assert play.when(orders.Say, 2) == 4500
 
 
 # Tools

@@ -376,9 +376,12 @@ class Conversation(Floor):
             self._end(self._leaving.reason)
             return
         busy = bool(self._mouth.busy)
-        free = self._replies and quiet and not (self._waits.pending or self._leaving)
-        idle = free and not busy and self._open and self._ear.flowing and not self._held
-        self._patience.watch(now, self.manners, busy=busy, owing=free and busy and not self._mouth.sounding, idle=idle)
+        free = self._replies and not (self._waits.pending or self._leaving)
+        idle = free and quiet and not busy and self._open and self._ear.flowing and not self._held
+        # The caller hears silence from their pause on, whoever of us is late: the ear, the brain or the voice.
+        paused = self._hearing is not None and self._hearing.paused_at is not None and self._ear.flowing
+        owing = free and (paused or (quiet and busy)) and not self._mouth.sounding
+        self._patience.watch(now, self.manners, busy=busy, owing=owing, idle=idle)
 
     def _consider(self, now: Instant, hearing: Hearing) -> None:
         """The caller paused and the words are known: answer on trial, and for good once the pause was long enough."""

@@ -53,7 +53,10 @@ class Manners:
     """Said before we hang up on silence."""
 
     filler_after_ms: int = 2500
-    """While we owe an answer, so much silence brings a filler (and, with the voice's own time, less than 4 s)."""
+    """While we owe an answer, so much silence brings a filler (and, with the voice's own time, less than 4 s).
+
+    It counts from the caller's pause, or from our last words.
+    """
 
     fillers: tuple[str, ...] = ("One moment, please.", "Just a moment longer.", "Still on it.")
     """Said while the caller waits, in turn."""
