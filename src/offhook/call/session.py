@@ -221,7 +221,10 @@ class Session:
 
     def _script_done(self, task: asyncio.Task[object]) -> None:
         self._lasting.pop(task, None)
-        if self.ended is not None or task is not self._script:
+        if task is not self._script:
+            failure(task, "script")  # it has handed the call over
+            return
+        if self.ended is not None:
             return
         failed = not task.cancelled() and task.exception() is not None
         self.tell(
@@ -478,6 +481,7 @@ class Session:
         self._listening.language = self.language
         replies = isinstance(agent, Agent)
         self.tell(inputs.HandOver(self.manners, agent.greeting if replies else "", replies, self.language))
+        self._script = None  # the call is the new one's: the end of the old script is not the end of the call
         if not isinstance(agent, Agent):
             self.start(agent)
 
