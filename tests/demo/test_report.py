@@ -30,7 +30,7 @@ def account() -> Account:
         turns=(
             Turn("agent", 0.1, 1.0, "Good evening!"),
             Turn("caller", 1.4, 2.0, "A cable for <four>, please.", delay_ms=400.0),
-            Turn("agent", 2.75, 3.4, "With", unheard="pleasure & joy", delay_ms=750.0),
+            Turn("agent", 2.75, 3.4, "With", delay_ms=750.0),
         ),
         moments=(
             Moment(0.0, "answered"),
@@ -86,9 +86,16 @@ def test_the_page_tells_the_delays_the_words_and_the_line(account: Account, tmp_
     assert "Booked: a table for 4, at 19:00, for Ann." in html
     assert html.count("750 ms") == 2  # once in the score, once beside the turn
     assert '<mark title="said: table">cable</mark>' in html
-    assert "<s>pleasure &amp; joy</s>" in html
+    assert "interrupted: 0.5 s of it were heard" in html
     assert "dropped: late" in html
     assert "3.2" in html
+
+
+def test_a_cut_stands_beside_the_words_that_were_cut(account: Account) -> None:
+    over = (Turn("agent", 2.75, 3.4, "With"), Turn("caller", 3.0, 3.8, "Stop!"))
+    _, agent, caller = page(replace(account, turns=over)).split('<li class="turn ')
+    assert "interrupted: 0.5 s" in agent
+    assert "interrupted: 0.5 s" not in caller
 
 
 def test_what_was_said_can_not_become_markup(account: Account) -> None:

@@ -25,16 +25,14 @@ RATE_HZ = 8000
 class Turn:
     """What one side said without the other taking over.
 
-    `text` is what was heard of it (of the caller: by the agent's speech recognition; of the agent: up to the cut);
-    `unheard` is what the agent had still meant to say. `delay_ms` is the silence on the line since the other side
-    stopped: None where it spoke first or over the other.
+    `text` is what was heard of it (of the caller: by the agent's speech recognition; of the agent: up to the cut).
+    `delay_ms` is the silence on the line since the other side stopped: None where it spoke first or over the other.
     """
 
     who: Literal["caller", "agent"]
     began_s: float
     ended_s: float
     text: str
-    unheard: str = ""
     delay_ms: float | None = None
 
 

@@ -10,7 +10,7 @@ Who spoke when is measured on the tape and not taken from the events, so that a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -157,47 +157,32 @@ def turns(pcm: bytes, start: float, heard: Sequence[events.Heard], said: Sequenc
     """Give the turns of both sides in the order in which they began, each with its words and its wait."""
     told = sorted(
         [
-            *((event.t - start, "caller", event.text, "") for event in heard),
-            *((e.t - start, "agent", *_words(e)) for e in said),
+            *((event.t - start, "caller", event.text) for event in heard),
+            *((event.t - start, "agent", event.text) for event in said),
         ]
     )
     sound = {"caller": spans(pcm, 0), "agent": spans(pcm, 1)}
     raw: list[Turn] = []
-    for t, who, text, unheard in told:
+    for t, who, text in told:
         began, ended = _when(sound[who], t)
         last = raw[-1] if raw else None
         if last is not None and last.who == who and began <= last.ended_s + 0.01:
-            raw[-1] = Turn(
-                last.who, last.began_s, max(last.ended_s, ended), _join(last.text, text), _join(last.unheard, unheard)
-            )
+            raw[-1] = replace(last, ended_s=max(last.ended_s, ended), text=_join(last.text, text))
         else:
-            raw.append(Turn("caller" if who == "caller" else "agent", began, ended, text, unheard))
+            raw.append(Turn("caller" if who == "caller" else "agent", began, ended, text))
     merged: list[Turn] = []
     for turn in sorted(raw, key=lambda turn: turn.began_s):
         last = merged[-1] if merged else None
         if last is not None and last.who == turn.who:
-            merged[-1] = Turn(
-                last.who,
-                last.began_s,
-                max(last.ended_s, turn.ended_s),
-                _join(last.text, turn.text),
-                _join(last.unheard, turn.unheard),
-                last.delay_ms,
-            )
+            merged[-1] = replace(last, ended_s=max(last.ended_s, turn.ended_s), text=_join(last.text, turn.text))
         else:
-            wait = (
-                None if last is None or turn.began_s < last.ended_s else round((turn.began_s - last.ended_s) * 1000, 1)
-            )
-            merged.append(Turn(turn.who, turn.began_s, turn.ended_s, turn.text, turn.unheard, wait))
+            wait_s = -1.0 if last is None else turn.began_s - last.ended_s
+            merged.append(replace(turn, delay_ms=None if wait_s < 0 else round(wait_s * 1000, 1)))
     return tuple(merged)
 
 
 def _join(one: str, other: str) -> str:
     return f"{one} {other}".strip()
-
-
-def _words(event: events.Said) -> tuple[str, str]:
-    return event.text, ""
 
 
 def _when(sound: list[tuple[float, float]], t: float) -> tuple[float, float]:

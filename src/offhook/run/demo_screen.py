@@ -65,6 +65,7 @@ class Screen:
                 self._waiting("the agent thinks")
             case events.Timed(first_audio_ms=delay) if delay is not None:
                 self._wait = f"answered in {delay:.0f} ms"
+                self._waiting("the agent speaks")
             case events.Said(text=text, whole=whole):
                 self._line(event.t, "agent", text if whole else f"{text} –", self._wait)
                 self._wait = ""
@@ -78,6 +79,7 @@ class Screen:
                 self._note(event.t, f"{name}({given}) → {result}")
             case events.Ended(reason=reason):
                 self._note(event.t, f"the call is over ({reason.replace('_', ' ')})")
+                self._waiting("writing the report")
             case _:
                 pass
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import random
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -169,7 +170,8 @@ class SipLine:
             return await self.transports.listen(transport, address)
         except OSError as error:
             raise ConfigError(
-                f"can't listen on {transport}://{address[0]}:{address[1]}: {error.strerror or error}"
+                f"can't listen on {transport}://{address[0]}:{address[1]}: "
+                f"{os.strerror(error.errno) if error.errno else error}; `offhook doctor` says what to do"
             ) from error
 
     def add(self, leg: SipLeg) -> None:

@@ -18,7 +18,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from offhook.run.account import RATE_HZ, Account, Turn, load
+from offhook.run.account import RATE_HZ, Account, Moment, Turn, load
 from offhook.run.report_drawings import delays_over_time, losses_over_time, score
 from offhook.run.words import alignment, words
 
@@ -121,8 +121,6 @@ def _turns(account: Account) -> str:
     rows: list[str] = []
     for turn in account.turns:
         text = marked.pop(0) if turn.who == "caller" else escape(turn.text)
-        if turn.unheard:
-            text += f" <s>{escape(turn.unheard)}</s>"
         rows.append(
             f'<li class="turn {turn.who}" data-from="{turn.began_s:.2f}" data-to="{turn.ended_s:.2f}">'
             f"<time>{_clock(turn.began_s)}</time>"
@@ -151,9 +149,8 @@ def _delay(turn: Turn, longest: float) -> str:
 def _notes(account: Account, turn: Turn) -> str:
     """Say beside a turn what happened in it: the tool that ran, the key that came, the cut."""
     notes: list[str] = []
-    following = min((other.began_s for other in account.turns if other.began_s > turn.began_s), default=float("inf"))
     for moment in account.moments:
-        if not turn.began_s <= moment.t < following:
+        if _turn_of(moment, account.turns) is not turn:
             continue
         if moment.event == "tool":
             arguments = ", ".join(f"{key}={value!r}" for key, value in dict(moment.facts.get("arguments", {})).items())
@@ -163,6 +160,12 @@ def _notes(account: Account, turn: Turn) -> str:
         elif moment.event == "cut":
             notes.append(f"interrupted: {moment.facts.get('heard_ms', 0) / 1000:.1f} s of it were heard")
     return "".join(f'<div class="note">{note}</div>' for note in notes)
+
+
+def _turn_of(moment: Moment, turns: Sequence[Turn]) -> Turn | None:
+    """Give the latest turn that a moment can belong to: a cut is of what the agent said, though the caller speaks."""
+    begun = [turn for turn in turns if turn.began_s <= moment.t and (moment.event != "cut" or turn.who == "agent")]
+    return begun[-1] if begun else None
 
 
 def _marked_caller_words(account: Account) -> list[str]:

@@ -241,9 +241,9 @@ def losses_over_time(readings: Sequence[Reading], duration_s: float) -> str:
 def _chart(
     duration_s: float, unit: str, lines: Sequence[tuple[str, str, list[tuple[float, float]]]], *, least: float
 ) -> str:
-    width, height, left, bottom = 520.0, 150.0, 44.0, 22.0
+    width, height, left, bottom = 360.0, 140.0, 44.0, 22.0
     most = max([least, *(value for _, _, points in lines for _, value in points)]) * 1.1
-    across, up = (width - left - 8) / max(duration_s, 1.0), (height - bottom - 12) / most
+    across, up = (width - left - 14) / max(duration_s, 1.0), (height - bottom - 12) / most
 
     def at(t: float, value: float) -> tuple[float, float]:
         return left + t * across, height - bottom - value * up
@@ -252,10 +252,12 @@ def _chart(
     for step in range(3):
         value = most / 1.1 * step / 2
         y = at(0, value)[1]
-        parts.append(f'<line class="grid" x1="{left}" x2="{width - 8}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<line class="grid" x1="{left}" x2="{width - 14}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" font-size="11" text-anchor="end">{value:.1f} {unit}</text>')
-    for second in range(0, int(duration_s) + 1, 10 if duration_s <= 120 else 60):
-        parts.append(f'<text x="{at(second, 0)[0]:.1f}" y="{height - 5}" font-size="11">{second} s</text>')
+    for second in range(0, int(duration_s) + 1, 10 if duration_s <= 60 else 20 if duration_s <= 120 else 60):
+        parts.append(
+            f'<text x="{at(second, 0)[0]:.1f}" y="{height - 5}" font-size="11" text-anchor="middle">{second} s</text>'
+        )
     for line, dot, points in lines:
         places = [at(t, value) for t, value in points]
         parts.append(
