@@ -120,9 +120,3 @@ def test_a_demo_whose_files_can_not_be_kept_is_not_begun(tmp_path: Path, capsys:
     told = capsys.readouterr().out
     assert "taken" in told
     assert "loading" not in told
-
-
-@pytest.mark.slow
-def test_a_demo_books_what_the_caller_wishes(tmp_path: Path) -> None:
-    assert demo.main(tmp_path, 7) == 0
-    assert {path.name for path in tmp_path.iterdir()} == {"call.wav", "transcript.json", "timeline.json", "report.html"}
