@@ -329,6 +329,22 @@ def test_a_model_that_can_not_be_is_said_at_once(llm: str | None, says: str, mon
         Minds(llm)(Agent("x"))
 
 
+def test_what_is_no_brain_is_said_at_once() -> None:
+    with pytest.raises(ConfigError, match="not object"):
+        Minds()(Agent("x", brain=object()))
+
+
+def test_a_tool_whose_types_no_model_can_be_told_of_is_named() -> None:
+    agent = Agent("x")
+
+    @agent.tool
+    def book(at: Nowhere) -> str:  # type: ignore[name-defined]  # noqa: F821
+        return at
+
+    with pytest.raises(ConfigError, match=r"the tool book: the types of its arguments can't be read: .*Nowhere"):
+        Minds(model_of(lambda *_: ["Hello."]))(agent)
+
+
 def test_an_address_where_nobody_answers_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "key")
     with socket.socket() as free:

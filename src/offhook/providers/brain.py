@@ -21,6 +21,7 @@ from typing import Any, cast, get_origin, get_type_hints
 from weakref import WeakKeyDictionary
 
 import pydantic_ai
+from pydantic.errors import PydanticUserError
 from pydantic_ai import RunContext, Tool
 from pydantic_ai import messages as said
 from pydantic_ai.capabilities import AbstractCapability
@@ -89,7 +90,7 @@ class PydanticBrain:
         if not isinstance(mind, pydantic_ai.Agent):
             self._tools.setdefault("hang_up", AgentTool(hang_up, "hang_up"))
         self._language = lexicon(agent.language)
-        tools = [_tool(tool) for tool in self._tools.values()]
+        tools = [_checked(tool) for tool in self._tools.values()]
         capability = _OfACall(self)
         if isinstance(mind, pydantic_ai.Agent):
             theirs = cast("pydantic_ai.Agent[Call, Any]", mind)
@@ -313,12 +314,23 @@ def _plain(arguments: Mapping[str, Any]) -> str:
 def _model(named: object) -> Model:
     if named is None:
         raise ConfigError("this agent needs a model to think with: configure one ([models] llm)")
+    if not isinstance(named, Model | str):
+        raise ConfigError(f"a brain is a Pydantic AI agent, a model or the name of one, not {type(named).__name__}")
     try:
         return infer_model(cast("Model | str", named))
     except UserError as error:
         raise ConfigError(f"model {named}: {error}") from error
     except ImportError as error:
         raise ConfigError(f"model {named}: its package is not installed ({error})") from error
+
+
+def _checked(tool: AgentTool) -> Tool[Call]:
+    """Do `_tool`. ConfigError for a function whose arguments have types that no model can be told of."""
+    try:
+        return _tool(tool)
+    except (NameError, TypeError, UserError, PydanticUserError) as error:
+        told = str(error).partition("\n")[0]
+        raise ConfigError(f"the tool {tool.name}: the types of its arguments can't be read: {told}") from error
 
 
 def _tool(tool: AgentTool) -> Tool[Call]:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from offhook.call import Agent, Models
+from offhook.core.errors import ConfigError
 from offhook.run import config as configuration
 from offhook.run.host import AgentLike
 
@@ -23,12 +24,20 @@ async def load_models(
     from offhook.providers import local, registry
     from offhook.providers.brain import Minds
 
+    for agent in agents:
+        if names.stt == "local" and isinstance(agent, Agent) and agent.language.split("-")[0].lower() != "en":
+            raise ConfigError(
+                f"an agent speaks {agent.language!r}, and the embedded recogniser hears English only: "
+                "configure another ([models] stt)"
+            )
     key = names.key.get_secret_value() if names.key is not None else None
     async with AsyncExitStack() as stack:
         # First what is made by name and asked by URL: that may be wrong, and loading ours takes seconds.
-        llm = None if names.llm == "local" else registry.llm(names.llm, key)
+        llm: Any = None if names.llm == "local" else registry.llm(names.llm, key)
         ear = None if names.stt == "local" else registry.stt(names.stt, key)
         voice = None if names.tts == "local" else registry.tts(names.tts, key)
+        if llm is not None and llm.system == "openai":
+            stack.push_async_callback(llm.client.close)
         for provider in (ear, voice):
             if provider is not None:
                 stack.push_async_callback(provider.close)
