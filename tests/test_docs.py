@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from offhook.run.config import host_rules, load
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -38,3 +40,12 @@ def test_toml_on_a_page_is_toml() -> None:
     for page in PAGES:
         for block in blocks(page, "toml"):
             assert tomllib.loads(block), page_id(page)
+
+
+def test_a_configuration_on_a_page_is_one_that_is_taken(tmp_path: Path) -> None:
+    shown = [block for page in PAGES for block in blocks(page, "toml") if block.startswith("# offhook.toml")]
+    assert shown
+    for number, block in enumerate(shown):
+        file = tmp_path / f"{number}.toml"
+        file.write_text(block, encoding="utf-8")
+        assert host_rules(load(file), max_calls=1).listen
