@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, cast
 
 import pydantic_ai
@@ -28,6 +28,7 @@ from offhook.call.protocols import Thought, ToolBegan, ToolDone
 from offhook.core.errors import ConfigError, ProviderError
 from offhook.core.ids import Turn
 from offhook.providers.brain import STILL_RUNNING, Minds, PydanticBrain, as_messages
+from offhook.providers.offline.model import offline_model
 
 ONE, TWO, THREE = Turn(1), Turn(2), Turn(3)
 
@@ -390,3 +391,25 @@ def test_a_model_that_breaks_is_a_provider_that_failed() -> None:
 
 def test_a_model_in_this_process_is_not_asked_at_start() -> None:
     asyncio.run(Minds(model_of(lambda *_: pytest.fail("asked"))).check(Agent("x")))
+
+
+def test_the_offline_brain_takes_a_turn_before_a_caller_waits_for_it() -> None:
+    encoded: list[str] = []
+    used: list[str] = []
+
+    class Vectors:
+        async def encode(self, texts: Sequence[str]) -> dict[str, Any]:
+            encoded.extend(texts)
+            return {}
+
+    agent = Agent("We are open from five to eleven.")
+
+    @agent.tool
+    def book(people: int) -> str:
+        """Book a table."""
+        used.append("book")
+        return "Booked."
+
+    asyncio.run(Minds(offline_model(Vectors())).check(agent))
+    assert any("five to eleven" in text for text in encoded), "what it may say is known by meaning already"
+    assert used == [], "and nothing was done"

@@ -53,6 +53,9 @@ ON_THE_PHONE = (
 )
 """What a language model is told besides the author's instructions."""
 
+SAYS_NOTHING = "(The caller says nothing.)"
+"""The prompt of a turn that has no words."""
+
 STILL_RUNNING = "Still running."
 """The return of a tool call that has none yet."""
 
@@ -122,6 +125,8 @@ class PydanticBrain:
     async def check(self) -> None:
         """Ask the model for a word, unless it runs in this process. ConfigError with the fix."""
         model = self.model
+        if model.system == _OFFLINE:
+            await self._rehearse()
         if model.base_url is None:
             return
         try:
@@ -139,6 +144,17 @@ class PydanticBrain:
             raise ConfigError(f"{self.name}: no answer from {model.base_url}; check the address") from error
         except AgentRunError as error:
             raise ProviderError(f"{self.name}: {error}") from error
+
+    async def _rehearse(self) -> None:
+        """Take a turn without words, so that no caller waits for what is only done the first time."""
+        if self._extras:
+            return  # the instructions of an author's own agent may ask for a call, and there is none
+        async with self._agent.iter(SAYS_NOTHING, deps=cast(Call, None)) as run:
+            async for node in run:
+                if pydantic_ai.Agent.is_model_request_node(node):
+                    async with node.stream(run.ctx) as stream:
+                        async for _ in stream:
+                            pass
 
     async def reply(self, history: History, call: Call) -> AsyncIterator[Thought]:
         """Answer the last words in the history. ProviderError when the model fails."""
@@ -288,7 +304,7 @@ def as_messages(history: History) -> tuple[str | None, list[said.ModelMessage]]:
         return "\n".join(prompt), messages
     if messages and isinstance(messages[-1], said.ModelRequest):
         return None, messages
-    return "(The caller says nothing.)", messages
+    return SAYS_NOTHING, messages
 
 
 def _keys(keys: str) -> str:
