@@ -148,7 +148,7 @@ def demo(
     """Hear a whole call: a simulated caller books a table with the receptionist, over real SIP and RTP."""
 
     def work() -> int:
-        from offhook.run.demo import main
+        from offhook.run.demo.main import main
 
         return main(out, seed)
 

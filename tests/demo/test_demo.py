@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offhook.run.words import word_errors
+from offhook.run.report.words import word_errors
 
 pytestmark = [pytest.mark.slow, pytest.mark.interop]
 
@@ -33,7 +33,7 @@ table inet muted {
     }
 }
 """
-"""The caller's media ports are 20000 to 29999 (`demo_caller`); its signalling goes by another."""
+"""The caller's media ports are 20000 to 29999 (`caller`); its signalling goes by another."""
 
 
 def run(seed: int, out: Path, *before: str) -> subprocess.CompletedProcess[str]:

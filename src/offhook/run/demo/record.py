@@ -18,8 +18,8 @@ import numpy as np
 from offhook import _native as native
 from offhook.call import events
 from offhook.core.instants import SECOND
-from offhook.run.account import RATE_HZ, Account, Moment, Reading, Turn
-from offhook.run.demo_script import Wish
+from offhook.run.demo.script import Wish
+from offhook.run.report.account import RATE_HZ, Account, Moment, Reading, Turn
 
 FRAME = RATE_HZ // 50
 LOUD = 150.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from offhook.run.demo_script import NAMES, Caller, Wish, wish
+from offhook.run.demo.script import NAMES, Caller, Wish, wish
 
 WISH = Wish(
     seed=0,

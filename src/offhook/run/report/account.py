@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from offhook.run.words import word_errors
+from offhook.run.report.words import word_errors
 
 RATE_HZ = 8000
 

@@ -1,7 +1,7 @@
 """`offhook demo`: a whole telephone call on this machine, heard, transcribed and told.
 
     this process                                       a process of its own
-    receptionist ◄─ Call ◄─ Host ◄══ SIP, RTP, UDP ══► demo_caller: user agent, media plane, ears, voice
+    receptionist ◄─ Call ◄─ Host ◄══ SIP, RTP, UDP ══► caller: user agent, media plane, ears, voice
          │                   └─ Recorder (the tape)          │
          └── events ─► screen, Recording ◄── its own word ───┘
                               └─► call.wav  transcript.json  timeline.json  report.html
@@ -28,14 +28,14 @@ from offhook.call.events import CallEvent
 from offhook.carriers.plane import Engine
 from offhook.core.errors import OffhookError, Ours
 from offhook.run import config as configuration
-from offhook.run.account import Account, save
 from offhook.run.agents import RECEPTIONIST, load_agent
-from offhook.run.demo_record import Recorder, Recording
-from offhook.run.demo_screen import Screen
-from offhook.run.demo_script import Wish, wish
+from offhook.run.demo.record import Recorder, Recording
+from offhook.run.demo.screen import Screen
+from offhook.run.demo.script import Wish, wish
 from offhook.run.host import Host, HostRules
 from offhook.run.models import load_models
-from offhook.run.report import write_report
+from offhook.run.report.account import Account, save
+from offhook.run.report.page import write_report
 from offhook.run.serve import run_live
 
 LOAD_S = 120.0
@@ -168,7 +168,7 @@ class CallerProcess:
 @asynccontextmanager
 async def caller_process(seed: int) -> AsyncGenerator[CallerProcess]:
     """Start the caller's process and see to its end."""
-    command = (sys.executable, "-m", "offhook.run.demo_caller", "--seed", str(seed))
+    command = (sys.executable, "-m", "offhook.run.demo.caller", "--seed", str(seed))
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
     try:

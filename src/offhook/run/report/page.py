@@ -18,9 +18,9 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from offhook.run.account import RATE_HZ, Account, Moment, Turn, load
-from offhook.run.report_drawings import delays_over_time, losses_over_time, score
-from offhook.run.words import alignment, words
+from offhook.run.report.account import RATE_HZ, Account, Moment, Turn, load
+from offhook.run.report.drawings import delays_over_time, losses_over_time, score
+from offhook.run.report.words import alignment, words
 
 _TOLD = {"name": "name", "people": "people", "at": "time"}
 _COUNTERS = (
@@ -41,7 +41,7 @@ def write_report(folder: Path) -> Path:
 
 def page(account: Account) -> str:
     """Give the whole page."""
-    template = Template(files("offhook.run").joinpath("report_page.html").read_text(encoding="utf-8"))
+    template = Template(files("offhook.run.report").joinpath("page.html").read_text(encoding="utf-8"))
     good = not account.why
     return template.substitute(
         title=escape(f"offhook: {_headline(account)}"),

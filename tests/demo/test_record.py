@@ -12,10 +12,10 @@ from offhook import _native as native
 from offhook.call import events
 from offhook.core.ids import CallId
 from offhook.core.instants import SECOND
-from offhook.run import demo
-from offhook.run.account import RATE_HZ, Account, Turn
-from offhook.run.demo_record import Recorder, Recording, joined, spans, turns
-from offhook.run.demo_script import wish
+from offhook.run.demo import main as demo
+from offhook.run.demo.record import Recorder, Recording, joined, spans, turns
+from offhook.run.demo.script import wish
+from offhook.run.report.account import RATE_HZ, Account, Turn
 
 CALL = CallId("c1")
 

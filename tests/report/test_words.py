@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offhook.run.words import alignment, word_errors, words
+from offhook.run.report.words import alignment, word_errors, words
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from rich.status import Status
 from rich.text import Text
 
 from offhook.call import events
-from offhook.run.account import Account
-from offhook.run.report import agent_delays
+from offhook.run.report.account import Account
+from offhook.run.report.page import agent_delays
 
 _STYLES = {"caller": "cyan", "agent": "dark_orange"}
 

@@ -18,7 +18,7 @@ from html import escape
 
 import numpy as np
 
-from offhook.run.account import RATE_HZ, Account, Moment, Reading, Turn
+from offhook.run.report.account import RATE_HZ, Account, Moment, Reading, Turn
 
 WIDTH = 1140.0
 LEFT, RIGHT = 44.0, 12.0

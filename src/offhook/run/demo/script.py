@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from offhook.run.words import spelled, words
+from offhook.run.report.words import spelled, words
 
 NAMES = (
     *("Anna", "Sarah", "Julia", "Peter", "Thomas", "Daniel", "Robert", "Emma", "Victoria", "Michael", "Rebecca"),

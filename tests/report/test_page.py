@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from offhook.run.account import RATE_HZ, Account, Moment, Reading, Turn, load, save
-from offhook.run.report import page, write_report
-from offhook.run.report_drawings import peaks, score, wrapped
+from offhook.run.report.account import RATE_HZ, Account, Moment, Reading, Turn, load, save
+from offhook.run.report.drawings import peaks, score, wrapped
+from offhook.run.report.page import page, write_report
 
 
 def tone(seconds: float, left_hz: float, right_hz: float) -> bytes:

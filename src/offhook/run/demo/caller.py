@@ -2,11 +2,11 @@
 
     stdin   the address to call, one line           stdout  what it does, one JSON object a line
             └─► INVITE ═══ SIP and RTP over UDP ═══► the agent
-                           heard by loudness and its own speech recognition ─► demo_script ─► the packaged voice
+                           heard by loudness and its own speech recognition ─► script ─► the packaged voice
 
 All that it knows of the agent comes over UDP. What it writes to stdout (`ready`, `says`, `hears`, `interrupts`,
 `presses`, `ended`) is for the one who started it; nothing comes back that way. Not for users: `python -m
-offhook.run.demo_caller`.
+offhook.run.demo.caller`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from offhook.providers.flite import Flite
 from offhook.providers.local import voice
 from offhook.providers.piper import Piper
 from offhook.providers.whisper import Whisper
-from offhook.run.demo_script import Caller, Topic, wish
+from offhook.run.demo.script import Caller, Topic, wish
 from offhook.run.line import SipLine
 from offhook.run.media import EngineMedia
 from offhook.sip.uri import Uri, parse_uri
