@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from random import Random
 from typing import TYPE_CHECKING, Final
 
@@ -145,4 +146,5 @@ async def _talks(caller: Caller, rng: Random, manner: float) -> None:
     caller.presses(rng.choice("0123456789*#"))
     await caller.hears_out(within_s=25, quiet_s=2.5)
     await caller.says("That is all, goodbye.")
-    await caller.gone(within_s=40)
+    with suppress(TimeoutError):  # the goodbye was not understood: then the caller hangs up
+        await caller.gone(within_s=40)
