@@ -349,10 +349,17 @@ def test_a_caller_who_goes_away_during_a_transfer_has_gone_there(stage: Any) -> 
         peer = stage.peer()
         async with stage.desk() as desk:
             leg, _ = await answered(peer, desk)
-            moving, asked = await refer(peer, leg)
-            peer.reply(asked, 202, "Accepted")
+            told: list[str] = []
+
+            async def moves() -> None:
+                await leg.transfer("sip:front@10.9.9.9")
+                told.extend(desk.kinds())
+
+            moving = asyncio.create_task(moves())
+            peer.reply(await peer.asked("REFER"), 202, "Accepted")
             await bye(peer)
             await moving
+            assert told == ["Connected"], "that the transfer was taken is told before the end"
             with pytest.raises(CallEnded):
                 await leg.transfer("sip:front@10.9.9.9")
 

@@ -352,12 +352,12 @@ class SipLeg:
         reason = outcome.reason
         if self._hanging not in ("", "hangup") and reason == "hangup":
             reason = self._hanging
+        if self._transfer is not None and not self._transfer.done():
+            # A far end that was told to call someone else and hangs up has gone there; its end comes after that.
+            self._transfer.set_result((200, "") if outcome.reason == "remote_hangup" else (0, ""))
         self._hung_up = HungUp(self._line.now(), outcome.code, reason)
         self._inbox.put(self._hung_up)
         self._decided.set()
-        if self._transfer is not None and not self._transfer.done():
-            # A far end that was told to call someone else and hangs up has gone there.
-            self._transfer.set_result((200, "") if outcome.reason == "remote_hangup" else (0, ""))
 
     # What the media plane tells
 
