@@ -25,13 +25,13 @@ def settled(mouth: Mouth) -> list[object]:
 def test_nothing_is_said_before_it_was_heard() -> None:
     mouth = speaking("One.", "Two.")
     assert settled(mouth) == []
-    mouth.played(1)
+    mouth.played(0, 1)
     assert settled(mouth) == [Said(T, "One. Two.")]
 
 
 def test_a_cut_keeps_whole_words_in_proportion_to_the_audio() -> None:
     mouth = speaking("One two three four.", "Five.")
-    mouth.cut(1, 500)
+    mouth.cut(0, 1, 500)
     assert settled(mouth) == [Said(T, "One two", whole=False)]
     assert mouth.unheard == ["One two three four.", "Five."]
 
@@ -58,7 +58,7 @@ def test_a_sentence_whose_audio_is_not_complete_is_measured_by_its_letters() -> 
 
 def test_the_second_sentence_is_cut_where_the_first_was_heard() -> None:
     mouth = speaking("One.", "Two three.")
-    mouth.cut(1, 1500)
+    mouth.cut(0, 1, 1500)
     assert settled(mouth) == [Said(T, "One. Two", whole=False)]
     assert mouth.unheard == ["Two three."]
 
@@ -68,7 +68,7 @@ def test_a_stop_drops_what_has_no_audio() -> None:
     mouth.phrased(1, 1, "Two.")
     mouth.stop(mouth.runs[1])
     assert mouth.sounding
-    mouth.cut(1, 1000)
+    mouth.cut(0, 1, 1000)
     assert settled(mouth) == [Said(T, "One.", whole=False)]
     assert mouth.runs == {}
 
@@ -79,9 +79,9 @@ def test_a_tool_stands_between_what_was_said_before_and_after() -> None:
     mouth.phrased(1, 1, "Found.")
     mouth.voiced(0, Voiced(T, 1, 1, 2, 500, last=True))
     assert settled(mouth) == [], "the tool waits for the words before it"
-    mouth.played(1)
+    mouth.played(0, 1)
     assert settled(mouth) == [Said(T, "One moment."), ToolUse(T, "c1", "find")]
-    mouth.played(2)
+    mouth.played(0, 2)
     assert settled(mouth) == [Said(T, "Found.")]
 
 
@@ -98,19 +98,76 @@ def test_the_clock_estimates_less_than_was_sent() -> None:
     assert settled(mouth) == [Said(T, "One two", whole=False)]
 
 
+def told(mouth: Mouth, at_ms: int, sentence: int, utterance: int, duration_ms: int, *, last: bool = True) -> None:
+    mouth.voiced(at_ms * MILLISECOND, Voiced(T, 1, sentence, utterance, duration_ms, last=last))
+
+
+def said_by(mouth: Mouth, at_ms: int) -> list[str]:
+    mouth.estimate(at_ms * MILLISECOND)
+    return [entry.text for entry in settled(mouth) if isinstance(entry, Said)]
+
+
+def behind_another() -> Mouth:
+    """Utterance 1 of a second is queued at 0, utterance 2 behind it."""
+    mouth = speaking("One.")
+    mouth.phrased(1, 1, "Two three four five.")
+    told(mouth, 100, 1, 2, 2000)
+    return mouth
+
+
+def test_by_the_clock_an_utterance_begins_when_the_one_before_it_was_heard() -> None:
+    mouth = behind_another()
+    mouth.played(1100 * MILLISECOND, 1)
+    assert said_by(mouth, 2200) == ["One. Two three"], "1.1 s of two, and not the 2.1 s since it was queued"
+
+
+def test_by_the_clock_nothing_is_heard_behind_what_was_not_heard_out() -> None:
+    assert said_by(behind_another(), 900) == [], "one is still sounding"
+
+
+def test_by_the_clock_nothing_is_heard_while_the_voice_stalls() -> None:
+    between = speaking("One.")
+    between.phrased(1, 1, "Two three.")
+    told(between, 5000, 1, 1, 1000)
+    assert said_by(between, 5460) == ["One. Two"], "the second sentence has sounded for 400 ms, not for 4460"
+    within = Mouth()
+    within.open(T, 1, committed=True)
+    within.phrased(1, 0, "One two three four.")
+    told(within, 0, 0, 1, 1000, last=False)
+    told(within, 5000, 0, 1, 2000)
+    assert said_by(within, 5460) == ["One two three"], "1.4 s of 2 s"
+
+
+def test_by_the_clock_no_more_is_heard_than_the_voice_has_made() -> None:
+    mouth = Mouth()
+    mouth.open(T, 1, committed=True)
+    mouth.phrased(1, 0, "One two three four five six.")
+    told(mouth, 0, 0, 1, 600, last=False)
+    assert said_by(mouth, 3000) == ["One two"], "the rest never came"
+
+
+def test_by_the_clock_nothing_is_heard_on_hold() -> None:
+    mouth = speaking("One two three four.", duration_ms=1900)
+    mouth.hold(500 * MILLISECOND, on=True)
+    mouth.hold(600 * MILLISECOND, on=True)
+    mouth.hold(4500 * MILLISECOND, on=False)
+    mouth.hold(5060 * MILLISECOND, on=True)
+    assert said_by(mouth, 9000) == ["One two"], "1.06 s in all"
+
+
 def test_what_comes_of_a_run_that_is_over_changes_nothing() -> None:
     mouth = Mouth()
     mouth.phrased(1, 0, "One.")
     mouth.voiced(0, Voiced(T, 1, 0, 1, 100))
-    mouth.played(1)
-    mouth.cut(1, 10)
+    mouth.played(0, 1)
+    mouth.cut(0, 1, 10)
     assert settled(mouth) == []
 
 
 def test_the_last_thing_heard_was_a_question_or_not() -> None:
     mouth = speaking("Shall I book it?")
     assert mouth.asked
-    mouth.played(1)
+    mouth.played(0, 1)
     mouth.runs[1].replied = True
     settled(mouth)
     assert mouth.asked

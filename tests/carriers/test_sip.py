@@ -11,6 +11,7 @@ import pytest
 from offhook.carriers.sip import AudioRules
 from offhook.core.codecs import PCMA, PCMU
 from offhook.core.errors import CallEnded, DialFailed, NotAllowed, TransferFailed
+from offhook.core.signals import Held
 from offhook.sip.sdp import parse_sdp
 from offhook.testing.peers import RTP_PORT
 from offhook.testing.wire import read_rtp
@@ -186,13 +187,14 @@ def test_a_held_call_is_not_called_stalled_and_comes_back(stage: Any) -> None:
             assert description(held).media[0].attribute("inactive") == ""
             peer.request("ACK")
             await asyncio.sleep(300.0)
-            assert "HungUp" not in desk.kinds()
+            assert desk.kinds() == ["Connected", "Held"]
             peer.request("INVITE", peer.sdp())
             back = await peer.response("INVITE")
             assert description(back).origin.split()[2] == "3"  # each description has its number
             peer.request("ACK")
             peer.reply(await peer.asked("BYE", within_s=60.0), 200, "OK")
             peer.close()
+        assert [event.on for event in desk.events if isinstance(event, Held)] == [True, False]
         assert desk.end().reason == "stalled"
 
     stage.play(story())

@@ -30,7 +30,7 @@ from offhook.agent.waits import after
 from offhook.agent.words import lexicon
 from offhook.core.ids import Turn
 from offhook.core.instants import MILLISECOND, Instant
-from offhook.core.signals import Connected, HungUp
+from offhook.core.signals import Connected, Held, HungUp
 
 EARLY = 16
 """Results of tools that are kept though nobody told of the tool: only an error of a brain brings any."""
@@ -101,9 +101,9 @@ class Conversation(Floor):
                 if run is not None:
                     run.replied = True
             case native.Played():
-                self._mouth.played(given.utterance)
+                self._mouth.played(given.at, given.utterance)
             case native.Cut():
-                self._mouth.cut(given.utterance, given.heard_ms)
+                self._mouth.cut(given.at, given.utterance, given.heard_ms)
             case native.Digit():
                 self._pressed(now, given.key)
             case inputs.ToolBegan():
@@ -134,6 +134,8 @@ class Conversation(Floor):
             case Connected():
                 self._connected = True
                 self._open_at = after(now, self.manners.greeting_wait_ms)
+            case Held():
+                self._mouth.hold(given.at, on=given.on)
             case HungUp():
                 self._hung_up(now)
             case _:
@@ -288,8 +290,9 @@ class Conversation(Floor):
         if hearing is not None and hearing.verdict_at is not None and now >= hearing.verdict_at:
             self._cut(now, hearing)
         if self._cut_at is not None and now >= self._cut_at:
+            hushed_at = self._cut_at - self.manners.cut_wait_ms * MILLISECOND
             self._cut_at = None
-            self._mouth.estimate(now)
+            self._mouth.estimate(hushed_at)
         if hearing is not None and not hearing.understood and hearing.words_by is not None and now >= hearing.words_by:
             self._failed(now, inputs.Failed(hearing.turn, 0, "ear"))
         if self._keys_at is not None and now >= self._keys_at:

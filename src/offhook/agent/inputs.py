@@ -1,6 +1,6 @@
-"""What a Conversation is told: one closed union. The media's events and the two signals of a leg go in as they are.
+"""What a Conversation is told: one closed union. The media's events and the signals of a leg go in as they are.
 
-    native: SpeechBegan SpeechEnded Digit Played Cut Flowing Stalled Ducked      signals: Connected HungUp
+    native: SpeechBegan SpeechEnded Digit Played Cut Flowing Stalled Ducked      signals: Connected Held HungUp
     ear:    Transcribed            mind: Phrased Replied ToolBegan ToolDone       voice: Voiced        all: Failed
     the author's verbs: Speak Ask Gather Await Leave Hold HandOver, each with a `ticket` that `Settled` answers
 
@@ -16,7 +16,7 @@ from typing import Any, Literal
 from offhook import _native as native
 from offhook.agent.manners import Manners
 from offhook.core.ids import Turn
-from offhook.core.signals import Connected, HungUp
+from offhook.core.signals import Connected, Held, HungUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +163,7 @@ Input = (
     | native.Stalled
     | native.Ducked
     | Connected
+    | Held
     | HungUp
     | Transcribed
     | Phrased

@@ -6,6 +6,10 @@
 A piece enters the history when it and all before it in its run are settled: a sentence when its utterance was played
 or cut, a tool when it was started. On a cut, the words that were heard are those whose end passed the play-out clock:
 by the voice's word times where they are known, else in proportion to the sentence's audio, at a word's end.
+
+Where only our own clock can say what was heard, because the call is over: an utterance begins where the one before it
+was heard out, a sentence where its audio is queued behind the sentence before it, and nothing is heard while the voice
+stalls. While the far end holds us nothing leaves, so there the mouth's clock stands still.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from dataclasses import dataclass, field
 from offhook.agent.history import Entry, Said, ToolUse
 from offhook.agent.inputs import ToolBegan, Voiced
 from offhook.core.ids import Turn
-from offhook.core.instants import MILLISECOND, Instant
+from offhook.core.instants import MILLISECOND, Duration, Instant
 
 LETTER_MS = 65
 """How long a letter takes to say, about, where a sentence's audio is not complete."""
@@ -51,8 +55,6 @@ class Run:
     committed: bool = False
     replied: bool = False
     stopped: bool = False
-    quiet: bool = False
-    """A run of sound that the author plays: it leaves no words."""
     pieces: list[Sentence | ToolUse] = field(default_factory=list["Sentence | ToolUse"])
     sentences: dict[int, Sentence] = field(default_factory=dict[int, Sentence])
     noted: int = 0
@@ -74,13 +76,20 @@ class Run:
 class Mouth:
     """All runs that are not over, and what of them was heard."""
 
-    __slots__ = ("_asked", "runs", "unheard")
+    __slots__ = ("_asked", "_free_at", "_held_at", "_queued_until", "_stood", "runs", "unheard")
 
     def __init__(self) -> None:
         self.runs: dict[int, Run] = {}
         self.unheard: list[str] = []
         """Sentences that a cut kept from the caller, to be said again if it was no interruption."""
         self._asked = False
+        self._free_at: Instant = 0
+        """When the last utterance was heard to its end, or cut."""
+        self._queued_until: Instant = 0
+        """When the clock expects the end of all audio that was queued."""
+        self._held_at: Instant | None = None
+        self._stood: Duration = 0
+        """How long the far end has held us in all."""
 
     def open(self, turn: Turn, number: int, *, committed: bool = False, ticket: int = 0) -> Run:
         """Begin a run."""
@@ -125,12 +134,16 @@ class Mouth:
 
     def voiced(self, now: Instant, given: Voiced) -> None:
         """Audio of a sentence is queued."""
+        now = self._clock(now)
         run = self.runs.get(given.run)
         one = run.sentences.get(given.sentence) if run else None
         if one is None or one.heard is not None:
             return
         if not one.utterance:
-            one.began_at = now
+            one.began_at = max(now, self._queued_until)
+        elif now > self._queued_until:
+            one.began_at += now - self._queued_until
+        self._queued_until = max(now, self._queued_until) + (given.duration_ms - one.duration_ms) * MILLISECOND
         one.utterance = given.utterance
         one.duration_ms = given.duration_ms
         one.complete = given.last
@@ -162,28 +175,45 @@ class Mouth:
                 given if isinstance(one, ToolUse) and one.call_id == given.call_id else one for one in run.pieces
             ]
 
-    def played(self, utterance: int) -> None:
+    def hold(self, now: Instant, *, on: bool) -> None:
+        """The far end holds us, or takes us back."""
+        if on and self._held_at is None:
+            self._held_at = now
+        elif not on and self._held_at is not None:
+            self._stood += now - self._held_at
+            self._held_at = None
+
+    def _clock(self, now: Instant) -> Instant:
+        return (now if self._held_at is None else self._held_at) - self._stood
+
+    def played(self, at: Instant, utterance: int) -> None:
         """An utterance was heard in full."""
+        self._free_at = self._clock(at)
         for run in self.runs.values():
             for one in run.sentences.values():
                 if one.utterance == utterance and one.heard is None:
                     one.heard = one.text
                     self._asked = one.text.rstrip().endswith("?")
 
-    def cut(self, utterance: int, heard_ms: int) -> None:
+    def cut(self, at: Instant, utterance: int, heard_ms: int) -> None:
         """Of an utterance, so much audio was heard and no more will be."""
+        self._free_at = self._clock(at)
         for run in self.runs.values():
             left = heard_ms
             for one in run.sentences.values():
-                if one.utterance != utterance or one.heard is not None:
-                    continue
-                length = one.length_ms()
-                one.heard = one.text if left >= length else heard_words(one, max(0, left))
-                if one.heard != one.text:
-                    run.whole = False
-                    self.unheard.append(one.text)
-                left -= length
-                self._asked = False
+                if one.utterance == utterance and one.heard is None:
+                    self._keep(run, one, left)
+                    left -= one.length_ms()
+        if not self.sounding:
+            self._queued_until = self._free_at
+
+    def _keep(self, run: Run, one: Sentence, heard_ms: int) -> None:
+        """Settle a sentence of which so much audio was heard."""
+        one.heard = one.text if heard_ms >= one.length_ms() else heard_words(one, max(0, heard_ms))
+        if one.heard != one.text:
+            run.whole = False
+            self.unheard.append(one.text)
+        self._asked = False
 
     def stop(self, run: Run) -> None:
         """A run is cancelled: what has no audio yet never will."""
@@ -198,14 +228,17 @@ class Mouth:
             run.whole = False
 
     def estimate(self, now: Instant) -> None:
-        """Nobody said what was heard: let the clock say."""
-        for run in self.runs.values():
-            by_utterance: dict[int, Instant] = {}
-            for one in run.sentences.values():
-                if one.utterance and one.heard is None:
-                    by_utterance.setdefault(one.utterance, one.began_at)
-            for utterance, began_at in by_utterance.items():
-                self.cut(utterance, max(0, (now - began_at) // MILLISECOND - LAG_MS))
+        """Nobody said what was heard until now, and no more will be: let the clock say."""
+        now = self._clock(now)
+        voiced = [(run, one) for run in self.runs.values() for one in run.sentences.values() if one.utterance]
+        waiting = [(run, one) for run, one in voiced if one.heard is None]
+        sounding = min((one.utterance for _, one in waiting), default=0)
+        first_at = min((one.began_at for _, one in waiting if one.utterance == sounding), default=now)
+        lag = max(LAG_MS * MILLISECOND, self._free_at - first_at)
+        for run, one in waiting:
+            heard_ms = (now - lag - one.began_at) // MILLISECOND if one.utterance == sounding else 0
+            self._keep(run, one, heard_ms if one.complete else min(heard_ms, one.duration_ms))
+        self._queued_until = now
 
     def settle(self) -> Iterable[tuple[Run, list[Entry], bool]]:
         """Give what each run adds to the history now, and whether the run is over."""

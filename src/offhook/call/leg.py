@@ -1,6 +1,6 @@
 """A leg: one far end of a call, whatever carries it.
 
-        native events (Heard, SpeechBegan, Played, Cut, Digit …) + Connected, HungUp
+        native events (Heard, SpeechBegan, Played, Cut, Digit …) + Connected, Held, HungUp
     leg ─────────────────────────────────────────────────────────────────────────► call
         ◄───────────────────────────────────────────────────────────────────────── play, hush, press, transfer, hangup
 
@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 from offhook import _native as native
 from offhook.core.ids import CallId
-from offhook.core.signals import Connected, HungUp
+from offhook.core.signals import Connected, Held, HungUp
 
 LegEvent = (
     native.Heard
@@ -33,9 +33,10 @@ LegEvent = (
     | native.Taped
     | native.Quality
     | Connected
+    | Held
     | HungUp
 )
-"""What a leg tells: the events of the media plane and the two signals."""
+"""What a leg tells: the events of the media plane and the signals."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from offhook.core.codecs import AUDIO, Codec
 from offhook.core.errors import CallEnded, DialFailed, NotAllowed, ProtocolError, TransferFailed
 from offhook.core.instants import Instant
 from offhook.core.media import MediaPlan
-from offhook.core.signals import Connected, HungUp
+from offhook.core.signals import Connected, Held, HungUp
 from offhook.sip.offer import accept_answer, answer_offer, make_offer
 from offhook.sip.outcomes import (
     Answered,
@@ -433,6 +433,8 @@ class SipLeg:
         self._plan = plan
         self._generation += 1
         configure(self._engine, self._number, self._generation, plan)
+        if plan.sending != (was is None or was.sending):
+            self._inbox.put(Held(self._line.now(), not plan.sending))
         if was is not None and was.receiving != plan.receiving:
             self._watch(self._line.audio.first_packet_s)  # held: not at all; resumed: from here
 

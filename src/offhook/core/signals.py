@@ -1,4 +1,4 @@
-"""What signalling tells a call, whatever carries it: the two events that a leg adds to those of the media plane."""
+"""What signalling tells a call, whatever carries it: the events that a leg adds to those of the media plane."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ class Connected:
     """The call is up: we answered (or were answered) and media may flow both ways."""
 
     at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The far end put us on hold, or took us back (`on` False): on hold nothing that we play leaves."""
+
+    at: Instant
+    on: bool
 
 
 @dataclass(frozen=True, slots=True)
