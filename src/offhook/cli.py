@@ -176,7 +176,9 @@ def sim(
     calls: Annotated[int, typer.Option("--calls", metavar="K", min=1, help="How many calls.")] = 100,
     profile: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--profile", metavar="P", help="How hostile the network is (default: a mix)."),
+        typer.Option(
+            "--profile", metavar="P", help="The network: perfect, lan, wan, wifi, lte, hostile (default: a mix)."
+        ),
     ] = None,
     jobs: Annotated[
         Optional[int],  # noqa: UP045

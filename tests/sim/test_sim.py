@@ -6,13 +6,18 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from offhook.cli import app
 from offhook.core.errors import ConfigError
 from offhook.testing.network import PROFILES
 from offhook.testing.sim import Summary, main, run
-from offhook.testing.simulation import simulate
+from offhook.testing.simulation import Outcome, simulate
 
 DIGEST = "from offhook.testing.sim import *; s = Summary(1); [s.add(o) for o in run({seed}, range(3))]; print(s.digest)"
 
@@ -55,6 +60,29 @@ def test_the_command_prints_what_was_done_and_says_whether_all_was_well() -> Non
         assert word in printed
     with pytest.raises(ConfigError, match="hostile"):
         main(seed=1, calls=1, profile="moon", out=out)
+
+
+def test_a_violation_fails_the_command_and_tells_how_to_replay_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = simulate(5, 0, "lan")
+    broken = replace(sound, number=2, violations=tuple(f"1.0 s  a law: {n}" for n in range(25)))
+
+    def some(*_: Any, **__: Any) -> Iterator[Outcome]:
+        yield from (sound, broken)
+
+    monkeypatch.setattr("offhook.testing.sim.run", some)
+    out = io.StringIO()
+    assert main(seed=5, calls=2, profile="lan", jobs=1, out=out) == 1
+    printed = out.getvalue().splitlines()
+    assert [line for line in printed if "a law" in line] == [f"call 2 (lan): 1.0 s  a law: {n}" for n in range(20)]
+    assert printed[20] == "2 calls from seed 5: 25 violations"
+    assert printed[-2:] == [
+        "5 more violations are not shown",
+        "replay the first: offhook sim --seed 5 --only 2 --profile lan",
+    ]
+
+
+def test_the_help_names_every_path() -> None:
+    assert all(name in CliRunner().invoke(app, ["sim", "--help"]).output for name in PROFILES)
 
 
 def test_one_call_of_a_run_is_replayed_alone() -> None:

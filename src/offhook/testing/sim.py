@@ -11,7 +11,7 @@ import gc
 import hashlib
 import logging
 import os
-import sys
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -21,6 +21,9 @@ from functools import partial
 from typing import TextIO
 
 import structlog
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from offhook.core.errors import ConfigError
 from offhook.sip.tables import ROWS
@@ -28,7 +31,7 @@ from offhook.testing.network import PROFILES
 from offhook.testing.simulation import Outcome, simulate
 
 SHOWN = 20
-"""So many violations are printed in full; the rest are counted."""
+"""So many violations (and rows that no call has taken) are printed in full; of more only the number."""
 
 
 @dataclass(slots=True)
@@ -44,6 +47,7 @@ class Summary:
     talk_s: float = 0.0
     cpu_s: float = 0.0
     profiles: Counter[str] = field(default_factory=Counter[str])
+    shown: int = 0
     _digests: list[str] = field(default_factory=list[str])
 
     def add(self, outcome: Outcome) -> None:
@@ -78,7 +82,7 @@ def run(seed: int, numbers: Iterable[int], *, profile: str | None = None, jobs: 
         _quiet()
         yield from map(one, numbers)
         return
-    with ProcessPoolExecutor(jobs, initializer=_quiet) as pool:
+    with ProcessPoolExecutor(jobs, initializer=_begin) as pool:
         yield from pool.map(one, numbers, chunksize=4)
 
 
@@ -86,54 +90,79 @@ def main(
     *, seed: int, calls: int, profile: str | None = None, jobs: int | None = None, only: int | None = None,
     out: TextIO | None = None,
 ) -> int:  # fmt: skip
-    """Run and print; give the exit code: 0 if no law was broken."""
-    to: TextIO = sys.stdout if out is None else out
-    jobs = jobs or min(os.cpu_count() or 1, calls)
+    """Run and print; give the exit code: 0 if no law was broken. Progress goes to stderr, where that is a terminal."""
+    numbers = range(calls) if only is None else range(only, only + 1)
+    jobs = min(jobs or os.cpu_count() or 1, len(numbers))
     summary = Summary(seed)
+    console = Console(file=out, highlight=False, soft_wrap=True)
     began = time.monotonic()
-    numbers = range(calls) if only is None else [only]
-    last = began
-    for outcome in run(seed, numbers, profile=profile, jobs=1 if only is not None else jobs):
-        summary.add(outcome)
-        for text in outcome.violations:
-            if len(summary.violations) <= SHOWN:
-                print(f"call {outcome.number} ({outcome.profile}): {text}", file=to)
-        now = time.monotonic()
-        if now - last >= 5.0 and to.isatty():
-            last = now
-            print(f"  {summary.calls} of {calls} calls, {len(summary.violations)} violations", file=to, flush=True)
-    _print(summary, time.monotonic() - began, jobs, profile, to)
+    with _progress() as progress:
+        task = progress.add_task("simulating", total=len(numbers), broken="")
+        for outcome in run(seed, numbers, profile=profile, jobs=jobs):
+            summary.add(outcome)
+            for text in outcome.violations[: max(0, SHOWN - summary.shown)]:
+                summary.shown += 1
+                console.print(Text.assemble((f"call {outcome.number}", "bold"), f" ({outcome.profile}): {text}"))
+            broken = f"[red]{len(summary.violations)} violations" if summary.violations else ""
+            progress.update(task, completed=summary.calls, broken=broken)
+    _print(summary, time.monotonic() - began, jobs, profile, console)
     return 1 if summary.violations else 0
 
 
-def _print(summary: Summary, wall_s: float, jobs: int, profile: str | None, out: TextIO) -> None:
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    broken = TextColumn("{task.fields[broken]}")
+    return Progress(*columns, broken, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _print(summary: Summary, wall_s: float, jobs: int, profile: str | None, console: Console) -> None:
     calls = max(1, summary.calls)
     counts = summary.counts
     faults = ("lost", "lost_in_burst", "held_back", "duplicated", "rebound", "nat_closed", "nobody_there")
     drawn = ", ".join(f"{name} {count}" for name, count in sorted(summary.profiles.items()))
-    lines = [
-        f"{summary.calls} calls from seed {summary.seed}: {len(summary.violations)} violations",
-        f"digest      {summary.digest}",
-        f"time        {wall_s:.1f} s on {jobs} processes, {summary.cpu_s / calls:.3f} CPU-s a call; "
+    missing = summary.rows_not_taken
+    lines = {
+        "digest": summary.digest,
+        "time": f"{wall_s:.1f} s on {_many(jobs, 'process', 'es')}, {summary.cpu_s / calls:.3f} CPU-s a call; "
         f"{summary.seconds:.0f} virtual seconds",
-        f"a call      {summary.talk_s / calls:.1f} s of talk, {counts['turns'] / calls:.1f} turns, "
+        "a call": f"{summary.talk_s / calls:.1f} s of talk, {counts['turns'] / calls:.1f} turns, "
         f"{counts['cuts'] / calls:.2f} barge-ins, {counts['keys'] / calls:.2f} keys (mean)",
-        f"paths       {drawn}",
-        f"faults      {counts['sent']} datagrams sent; " + ", ".join(f"{name} {counts[name]}" for name in faults),
-        f"rude peers  {_named(counts, 'rude: ')}",
-        f"ends        {_named(counts, 'ended: ')}",
-        f"rows        {len(ROWS) - len(summary.rows_not_taken)} of {len(ROWS)} rows of the transaction tables taken",
-        *(f"  not taken: {row}" for row in summary.rows_not_taken),
-    ]
-    if summary.violations:
-        number = summary.violations[0][0]
-        again = f"offhook sim --seed {summary.seed} --only {number}" + (f" --profile {profile}" if profile else "")
-        lines.append(f"replay the first: {again}")
-    print("\n".join(lines), file=out)
+        "paths": drawn,
+        "faults": f"{counts['sent']} datagrams sent; " + ", ".join(f"{name} {counts[name]}" for name in faults),
+        "rude peers": _named(counts, "rude: "),
+        "ends": _named(counts, "ended: "),
+        "rows": f"{len(ROWS) - len(missing)} of {len(ROWS)} rows of the transaction tables taken",
+    }
+    found = len(summary.violations)
+    verdict = Text(_many(found, "violation"), "bold red" if found else "bold green")
+    console.print(Text.assemble(f"{_many(summary.calls, 'call')} from seed {summary.seed}: ", verdict))
+    for name, text in lines.items():
+        console.print(Text.assemble((f"{name:<12}", "dim"), text))
+    for row in missing if len(missing) <= SHOWN else ():
+        console.print(Text(f"  not taken: {row}"))
+    if found > summary.shown:
+        console.print(Text(f"{found - summary.shown} more violations are not shown"))
+    if found:
+        again = f"offhook sim --seed {summary.seed} --only {summary.violations[0][0]}"
+        console.print(
+            Text.assemble("replay the first: ", (again + (f" --profile {profile}" if profile else ""), "bold"))
+        )
+
+
+def _many(count: int, one: str, plural: str = "s") -> str:
+    return f"{count} {one}{'' if count == 1 else plural}"
 
 
 def _named(counts: Counter[str], kind: str) -> str:
-    return ", ".join(f"{name.removeprefix(kind)} {counts[name]}" for name in sorted(counts) if name.startswith(kind))
+    names = [f"{name.removeprefix(kind)} {counts[name]}" for name in sorted(counts) if name.startswith(kind)]
+    return ", ".join(names) or "none"
+
+
+def _begin() -> None:
+    """Begin a process: Ctrl-C is for the one that the person sees."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _quiet()
 
 
 def _quiet() -> None:
