@@ -76,6 +76,11 @@ class _HushesLate(FaultyPort):
         self._port.tick(now)
 
 
+class _NeverHushes(FaultyPort):
+    def hush(self, now: Instant) -> None:
+        pass
+
+
 class _DoublesKeys(FaultyPort):
     _added = 0
 
@@ -303,6 +308,7 @@ FAULTS: Final[dict[str, tuple[Plant, str]]] = {
     "repeated sequence number": (_agents_port(_RepeatsSequence), "Cadence"),
     "slipped timestamp": (_agents_port(_SlipsTimestamp), "Cadence"),
     "hush 200 ms late": (_agents_port(_HushesLate), "Hushed"),
+    "barge-in ignored": (_agents_port(_NeverHushes), "GivesTheFloor"),
     "doubled key": (_agents_port(_DoublesKeys), "EachKeyOnce"),
     "played before it was": (_agents_port(_PlaysTooEarly), "PlayedOut"),
     "queue without a bound": (_agents_port(_OverfillsQueue), "PlayedOut"),

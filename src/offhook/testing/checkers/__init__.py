@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from offhook.testing.checkers.base import Checker, Violation, Watch
 from offhook.testing.checkers.calls import EndsOnce, NothingLeft, NothingRaised
-from offhook.testing.checkers.media import Bounded, Cadence, EachKeyOnce, Hushed, NothingTaped, PlayedOut
+from offhook.testing.checkers.media import Bounded, Cadence, EachKeyOnce, GivesTheFloor, Hushed, NothingTaped, PlayedOut
 from offhook.testing.checkers.signalling import OneFinalResponse, TryingAtOnce
 from offhook.testing.checkers.words import HistoryIsHeard
 
@@ -23,6 +23,7 @@ ALL: tuple[type[Checker], ...] = (
     Cadence,
     PlayedOut,
     Hushed,
+    GivesTheFloor,
     EachKeyOnce,
     NothingTaped,
     Bounded,

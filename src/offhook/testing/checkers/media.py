@@ -21,8 +21,8 @@ PTIME: Final = 20 * MILLISECOND
 SAMPLES: Final = 160
 _MU_LAW_LOUDNESS: Final = bytes((~sign) & 0x7F for sign in range(256))
 _A_LAW_LOUDNESS: Final = bytes((sign ^ 0x55) & 0x7F for sign in range(256))
-AUDIBLE: Final = 0x30
-"""From this logarithmic step on a sample is voice and no comfort noise or end of a fade (some −42 dBov)."""
+AUDIBLE: Final = 0x10
+"""From this logarithmic step on a sample is voice, be it ducked by 20 dB, and not the breath between two words."""
 
 
 def loudness(packet: Rtp) -> int:
@@ -233,6 +233,50 @@ class Hushed(Checker):
         if loudness(packet) >= AUDIBLE:
             self.broken(now, f"{source[0]} still sounds {(now - since) / MILLISECOND:.0f} ms after it was hushed")
             del self._hushed[source]
+
+
+class GivesTheFloor(Checker):
+    """Who speaks on over the agent, while it listens for that (the reflex is armed), silences it within the bound."""
+
+    law = "audio stops when the caller speaks on over it"
+    BOUND: Final = 700 * MILLISECOND
+    """From the onset of the speech to silence: the 450 ms that a nod may last, the fade, and a gate that tells late."""
+    SINCE_TOLD: Final = 3 * PTIME
+    """Behind holes the gate may tell so late that the bound has passed; then it is this from there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._armed: dict[Address, None] = {}
+        self._due: dict[Address, Instant] = {}
+
+    def verb(self, now: Instant, engine: VirtualEngine, port: int, name: str, arguments: tuple[Any, ...]) -> None:
+        """Note whether the agent listens while it speaks."""
+        if name != "arm" or not is_agent(engine.ip):
+            return
+        local = engine.local(port)
+        if arguments[0] is not None:
+            self._armed[local] = None
+        else:
+            self._armed.pop(local, None)
+            self._due.pop(local, None)
+
+    def event(self, now: Instant, engine: VirtualEngine, event: native.Event) -> None:
+        """Note that the caller speaks, or stops."""
+        if isinstance(event, native.SpeechBegan):
+            local = engine.local(event.port)
+            if local in self._armed:
+                self._due[local] = max(event.at + self.BOUND, now + self.SINCE_TOLD)
+        elif isinstance(event, native.SpeechEnded):
+            self._due.pop(engine.local(event.port), None)
+
+    def rtp_left(self, now: Instant, source: Address, destination: Address, packet: Rtp) -> None:
+        """Listen for a voice in it."""
+        due = self._due.get(source)
+        if due is None or now <= due or packet.payload >= FIRST_DYNAMIC:
+            return
+        if loudness(packet) >= AUDIBLE:
+            self.broken(now, f"{source[0]} still sounds {(now - due) / MILLISECOND:.0f} ms after it had to be silent")
+            del self._due[source]
 
 
 class EachKeyOnce(Checker):
