@@ -102,6 +102,26 @@ def test_a_pure_room_stands_on_the_standard_library_alone(room: str) -> None:
     assert {path: modules for path, modules in foreign.items() if modules} == {}
 
 
+def modules(path: Path) -> set[str]:
+    """Name all that a file imports, wherever in it, in full."""
+    found: set[str] = set()
+    package = path.relative_to(ROOT / "src").with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            start = ".".join([*above, *([node.module] if node.module else [])])
+            found |= {start} | {f"{start}.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_nothing_but_the_command_line_imports_the_simulator() -> None:
+    product = (path for path in files("src", suffixes={".py"}) if not path.is_relative_to(SRC / "testing"))
+    users = {name(path) for path in product if any(one.startswith("offhook.testing") for one in modules(path))}
+    assert users == {"src/offhook/cli.py"}
+
+
 def test_gpl_code_is_never_imported() -> None:
     gpl = {"piper", "pjsua2", "espeakng", "phonemizer"}
     assert [name(path) for path in files("src", suffixes={".py"}) if imports(path) & gpl] == []
