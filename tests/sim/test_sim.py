@@ -35,6 +35,17 @@ def test_the_digest_depends_on_the_seed_and_on_nothing_else() -> None:
     assert len(one) == 32
 
 
+def test_a_mean_call_is_a_whole_conversation() -> None:
+    summary = Summary(1)
+    for outcome in run(1, range(24), jobs=2):
+        summary.add(outcome)
+    assert summary.violations == []
+    assert summary.talk_s >= 20 * summary.calls
+    assert summary.counts["turns"] >= 2 * summary.calls
+    assert summary.counts["cuts"] >= summary.calls
+    assert summary.counts["keys"] >= summary.calls
+
+
 def test_a_run_is_the_same_on_one_process_and_on_two() -> None:
     alone, together = Summary(3), Summary(3)
     for outcome in run(3, range(6), profile="lan"):

@@ -116,6 +116,10 @@ class Peer:
             f"m=audio {RTP_PORT} RTP/AVP {codecs}\r\na=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"
         )
 
+    def is_unreachable(self) -> None:
+        """Have the other side's operating system report that this address can't be reached (ICMP)."""
+        self.world.unreachable(self.agent, self.address)
+
     # What it hears
 
     async def response(self, method: str, code: int = 0, *, within_s: float = PATIENCE_S) -> Got | None:
@@ -223,6 +227,10 @@ async def cancels(peer: Peer) -> None:
     """Cancel at any instant, so that CANCEL and 200 cross now and then."""
     peer.request("INVITE", peer.sdp())
     await peer.sleep(0.0, 0.5)
+    await _cancel(peer)
+
+
+async def _cancel(peer: Peer) -> None:
     peer.request("CANCEL", same=True)
     got = await peer.response("INVITE", within_s=8)
     if got is None:
@@ -233,6 +241,23 @@ async def cancels(peer: Peer) -> None:
         await _bye(peer)
     else:
         peer.request("ACK", same=True)
+
+
+async def fidgets(peer: Peer) -> None:
+    """Do, while the phone rings, all that makes no sense then: ask again, acknowledge nothing, go out of reach."""
+    invite = peer.request("INVITE", peer.sdp())
+    if await peer.response("INVITE", 180) is None:
+        return
+    for act in peer.rng.sample(range(3), 3):
+        await peer.sleep(0.0, 0.2)
+        if act == 0:
+            peer.send(invite)
+        elif act == 1:
+            peer.request("ACK", same=True)
+        else:
+            peer.is_unreachable()
+    await peer.sleep(0.0, 0.5)
+    await _cancel(peer)
 
 
 async def repeats(peer: Peer) -> None:
@@ -274,7 +299,7 @@ async def answers_late_with_nothing(peer: Peer) -> None:
         peer.request("ACK")
         bye = await peer.asked("BYE")
         if bye is not None:
-            peer.reply(bye, 200, "OK")
+            await lets_go_badly(peer, bye)
 
 
 async def holds(peer: Peer) -> None:
@@ -310,7 +335,7 @@ async def pings(peer: Peer) -> None:
 
 
 async def is_refused(peer: Peer) -> None:
-    """Call what can't be had and acknowledge the refusal late, twice or never."""
+    """Call what can't be had and acknowledge the refusal late, twice or never; be out of reach before or after it."""
     peer.fresh()
     if peer.rng.random() < 0.5:
         invite = peer.request("INVITE", peer.sdp(codecs="3 18"))
@@ -320,17 +345,20 @@ async def is_refused(peer: Peer) -> None:
     if got is None:
         return
     peer.confirm(got)
-    manner = peer.rng.randrange(3)
+    manner = peer.rng.randrange(4)
     if manner == 0:
         await asyncio.sleep(40)  # the refusal is repeated (timer G) and given up (timer H)
         return
     await peer.sleep(0, 2)
+    if manner == 1:
+        peer.is_unreachable()
     peer.send(invite)
     peer.request("ACK", same=True)
-    if manner == 2:
-        await peer.sleep(0, 1)
+    if manner > 1:
+        await peer.sleep(0.1, 1)
         peer.request("ACK", same=True)
         peer.send(invite)
+        peer.is_unreachable()
 
 
 async def talks_nonsense(peer: Peer) -> None:
@@ -368,7 +396,7 @@ async def talks_nonsense(peer: Peer) -> None:
 
 
 async def will_not_let_go(peer: Peer) -> None:
-    """Stay until the agent hangs up, then leave its BYE unanswered for a while, or refuse it."""
+    """Stay until the agent hangs up, and then longer."""
     if not await _up(peer):
         return
     peer.request("ACK")
@@ -376,7 +404,12 @@ async def will_not_let_go(peer: Peer) -> None:
     if bye is None:
         await _bye(peer)
         return
-    manner = peer.rng.randrange(4)
+    await lets_go_badly(peer, bye)
+
+
+async def lets_go_badly(peer: Peer, bye: Got) -> None:
+    """Answer a BYE slowly, doubly, wrongly or never."""
+    manner = peer.rng.choice((0, 1, 2, 2, 2, 3, 4))
     if manner == 0:
         await asyncio.sleep(40)
     elif manner == 1:
@@ -391,78 +424,19 @@ async def will_not_let_go(peer: Peer) -> None:
             peer.reply(bye, code, reason)
     else:
         peer.reply(bye, 183, "Hm")
+        if manner == 3:
+            await peer.sleep(0.2, 2)
+            peer.is_unreachable()
         await asyncio.sleep(40)
 
 
 Manner = Callable[[Peer], Awaitable[None]]
 
 CALLS_US: Final[tuple[Manner, ...]] = (
-    never_acknowledges, vanishes, cancels, repeats, offers_late, answers_late_with_nothing, holds, pings, is_refused,
-    talks_nonsense, will_not_let_go,
+    never_acknowledges, vanishes, cancels, repeats, offers_late, *(answers_late_with_nothing,) * 2, holds, pings,
+    is_refused, talks_nonsense, will_not_let_go,
 )  # fmt: skip
 """Peers that call an agent."""
 
-
-# Peers that an agent calls
-
-
-async def is_busy(peer: Peer) -> None:
-    """Refuse, again and again if the ACK is late."""
-    invite = await peer.asked("INVITE")
-    if invite is None:
-        return
-    if peer.rng.random() < 0.5:
-        peer.reply(invite, 180, "Ringing", tag="b")
-        await peer.sleep(0.1, 2)
-    for _ in range(3):
-        peer.reply(invite, 486, "Busy Here", tag="b")
-        peer.reply(invite, 183, "Too late", tag="b")
-        await peer.sleep(0.1, 1)
-
-
-async def never_answers(peer: Peer) -> None:
-    """Not even provisionally, or only so."""
-    manner = peer.rng.randrange(3)
-    invite = await peer.asked("INVITE")
-    if invite is None:
-        return
-    if manner:
-        peer.reply(invite, 100, "Trying")
-        peer.reply(invite, 180, "Ringing", tag="n")
-    cancel = await peer.asked("CANCEL", within_s=90)
-    if cancel is not None and manner == 1:
-        peer.reply(cancel, 200, "OK", tag="n")
-        peer.reply(invite, 487, "Request Terminated", tag="n")
-
-
-async def answers_twice(peer: Peer) -> None:
-    """Answer with two 200s from two phones, as a fork does, and with much else besides."""
-    invite = await peer.asked("INVITE")
-    if invite is None:
-        return
-    peer.reply(invite, 180, "Ringing", tag="one")
-    peer.reply(invite, 183, "Session Progress", tag="two")
-    for tag in ("one", "two", "one"):
-        peer.reply(invite, 200, "OK", peer.sdp(), tag=tag)
-        await peer.sleep(0, 0.4)
-    peer.reply(invite, 180, "Ringing", tag="one")
-    peer.reply(invite, 486, "Busy Here", tag="three")
-    for _ in range(3):
-        bye = await peer.asked("BYE", within_s=30)
-        if bye is None:
-            return
-        peer.reply(bye, 200, "OK")
-
-
-async def refuses_at_once(peer: Peer) -> None:
-    """Refuse without ever having rung, then change its mind."""
-    invite = await peer.asked("INVITE")
-    if invite is not None:
-        peer.reply(invite, 603, "Decline", tag="r")
-        await peer.sleep(0, 0.2)
-        peer.reply(invite, 603, "Decline", tag="r")
-        peer.reply(invite, 200, "OK", peer.sdp(), tag="r")
-
-
-IS_CALLED: Final[tuple[Manner, ...]] = (is_busy, never_answers, answers_twice, refuses_at_once)
-"""Peers that an agent calls."""
+RINGS_A_PHONE: Final[tuple[Manner, ...]] = (*CALLS_US, *(fidgets,) * 6)
+"""Peers that call somebody who lets it ring."""

@@ -26,9 +26,7 @@ from offhook.core.codecs import PCMA, PCMU
 from offhook.core.errors import CallEnded, DialFailed, NotAllowed, OffhookError
 from offhook.core.instants import SECOND
 from offhook.run.host import Host, HostRules
-from offhook.run.line import SipLine
-from offhook.sip.outcomes import Flow
-from offhook.testing import peers, stream_peers
+from offhook.testing import callees, peers, stream_peers
 from offhook.testing.callers import Caller, CallerPhone
 from offhook.testing.moods import Mood, MoodyBrain, MoodyStt, MoodyTts
 from offhook.testing.network import PROFILES, Profile
@@ -118,17 +116,18 @@ class _Plot:
         phone = CallerPhone(world, CALLER, audio=AudioRules(codecs=codecs), hearing="speech")
         async with host, phone:
             world.lines[AGENT] = host.counters
+            world.reports = {(AGENT, SIP_PORT): host.line.flow_closed, (CALLER, SIP_PORT): phone.line.flow_closed}
             async with asyncio.TaskGroup() as group:
                 outbound = rng.random() < 0.2
                 group.create_task(self._main_call(host, phone, agent, outbound))
-                if rng.random() < 0.3:
+                if rng.random() < 0.4:
                     group.create_task(self._rude_caller(AGENT))
-                if rng.random() < 0.15 and not outbound:
+                if rng.random() < 0.2 and not outbound:
                     group.create_task(self._porter(phone))
                     group.create_task(self._rude_caller(CALLER))
                 if rng.random() < 0.15:
-                    group.create_task(self._unreachable(host.line, phone.line))
-                if rng.random() < 0.15:
+                    group.create_task(self._unreachable())
+                if rng.random() < 0.3:
                     group.create_task(self._rude_callee(host, agent))
                 if rng.random() < 0.04:
                     group.create_task(self._drain(host))
@@ -220,20 +219,22 @@ class _Plot:
             except (TimeoutError, CallEnded):
                 continue
 
-    async def _unreachable(self, *lines: SipLine) -> None:
+    async def _unreachable(self) -> None:
         """Let the operating system report now and then that a peer can't be reached (ICMP), where it can be."""
         rng = self.world.rng("icmp")
         self.facts.counts["unreachable"] += 1
         for _ in range(8):
             await asyncio.sleep(rng.expovariate(1 / 5))
-            for line, ip in zip(lines, (AGENT, CALLER), strict=True):
+            for ip in (AGENT, CALLER):
                 for remote in (CALLER, AGENT, PEER, "10.3.0.2"):
                     if remote != ip and rng.random() < 0.5:
-                        line.flow_closed(Flow("udp", (ip, SIP_PORT), (remote, SIP_PORT)))
+                        self.world.unreachable((ip, SIP_PORT), (remote, SIP_PORT))
 
     async def _rude_caller(self, target: str) -> None:
         rng = self.world.rng(f"rude to {target}")
-        manner = rng.choice((*peers.CALLS_US, *stream_peers.CALLS_US_BY_TCP * 2))
+        manner = rng.choice(
+            (*(peers.CALLS_US if target == AGENT else peers.RINGS_A_PHONE), *stream_peers.CALLS_US_BY_TCP * 2)
+        )
         await asyncio.sleep(rng.uniform(0, 8))
         kind = stream_peers.StreamPeer if manner in stream_peers.CALLS_US_BY_TCP else peers.Peer
         ip = NONSENSE if manner is peers.talks_nonsense else PEER
@@ -246,7 +247,7 @@ class _Plot:
 
     async def _rude_callee(self, host: Host, agent: Agent) -> None:
         rng = self.world.rng("rude callee")
-        manner = rng.choice((*peers.IS_CALLED, *stream_peers.IS_CALLED_BY_TCP * 2))
+        manner = rng.choice((*callees.IS_CALLED, *stream_peers.IS_CALLED_BY_TCP * 2))
         await asyncio.sleep(rng.uniform(0, 8))
         by_tcp = manner in stream_peers.IS_CALLED_BY_TCP
         kind = stream_peers.StreamPeer if by_tcp else peers.Peer

@@ -143,7 +143,7 @@ async def _talks(caller: Caller, rng: Random, manner: float) -> None:
     await caller.hears_more(within_s=25)
     if rng.random() < 0.7:
         await caller.hears_out(within_s=25)
-    caller.presses(rng.choice("0123456789*#"))
+    caller.presses("".join(rng.choices("0123456789*#", k=rng.choice((1, 1, 2)))))  # any key will do; some press two
     await caller.hears_out(within_s=25, quiet_s=2.5)
     await caller.says("That is all, goodbye.")
     with suppress(TimeoutError):  # the goodbye was not understood: then the caller hangs up

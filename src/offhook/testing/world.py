@@ -18,6 +18,8 @@ from typing import Any, Final, TypeVar
 
 from offhook import _native as native
 from offhook.core.instants import SECOND
+from offhook.core.media import Address
+from offhook.sip.outcomes import Flow
 from offhook.testing.checkers import ALL, Checker, Violation, Watch
 from offhook.testing.engine import VirtualEngine
 from offhook.testing.journal import Journal
@@ -62,6 +64,8 @@ class World:
         self.kept: list[object] = []
         self.lines: dict[str, Callable[[], Mapping[str, int]]] = {}
         """The counters of each machine's user agent, by address: `calls` and `transactions` must come to nothing."""
+        self.reports: dict[Address, Callable[[Flow], None]] = {}
+        """Whom each machine's operating system tells that an address can't be reached, by the SIP socket."""
         self._remains: dict[str, list[str]] = {}
         self._broken: Exception | None = None
         self.loop.set_exception_handler(self._unhandled)
@@ -90,6 +94,12 @@ class World:
             raise
         for listener in self.listeners:
             listener(host, call, event, data)
+
+    def unreachable(self, socket: Address, remote: Address) -> None:
+        """Report to who owns a SIP socket that a remote address can't be reached (ICMP), if anyone is told."""
+        report = self.reports.get(socket)
+        if report is not None:
+            report(Flow("udp", socket, remote))
 
     def run(self, main: Coroutine[Any, Any, _T]) -> _T:
         """Run a world from its first instant to its last, then let the checkers look at what is left."""
