@@ -90,13 +90,13 @@ def main(
     *, seed: int, calls: int, profile: str | None = None, jobs: int | None = None, only: int | None = None,
     out: TextIO | None = None,
 ) -> int:  # fmt: skip
-    """Run and print; give the exit code: 0 if no law was broken. Progress goes to stderr, where that is a terminal."""
+    """Run and print; give the exit code: 0 if no law was broken. Progress is shown where a terminal is."""
     numbers = range(calls) if only is None else range(only, only + 1)
     jobs = min(jobs or os.cpu_count() or 1, len(numbers))
     summary = Summary(seed)
     console = Console(file=out, highlight=False, soft_wrap=True)
     began = time.monotonic()
-    with _progress() as progress:
+    with _progress(console) as progress:
         task = progress.add_task("simulating", total=len(numbers), broken="")
         for outcome in run(seed, numbers, profile=profile, jobs=jobs):
             summary.add(outcome)
@@ -109,11 +109,14 @@ def main(
     return 1 if summary.violations else 0
 
 
-def _progress() -> Progress:
-    console = Console(stderr=True)
+def _progress(out: Console) -> Progress:
+    """Show progress beside what is printed; on stderr where that goes into a file."""
+    console = out if out.is_terminal else Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     broken = TextColumn("{task.fields[broken]}")
-    return Progress(*columns, broken, console=console, transient=True, disable=not console.is_terminal)
+    return Progress(
+        *columns, broken, console=console, transient=True, disable=not console.is_terminal, redirect_stdout=False
+    )
 
 
 def _print(summary: Summary, wall_s: float, jobs: int, profile: str | None, console: Console) -> None:
