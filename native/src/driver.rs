@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use crate::counters::Count;
 use crate::event::{Kind, Sink};
-use crate::lane::{Bell, Command, Lane, Opening, Shared, AUDIO_EVENTS};
+use crate::lane::{Bell, Command, Lane, Opening, Rest, Shared, AUDIO_EVENTS};
 use crate::pair::Pair;
 use crate::port::Port;
 use crate::sys::{be_punctual, now, sleep_until, Poll, Ready};
@@ -30,7 +30,7 @@ pub const SLOTS: i64 = 10;
 pub const SLOT: i64 = 2 * MS;
 /// From this many ports on they are a crowd.
 const CROWD: usize = 24;
-/// Sockets of a closed port are kept for this long, so that a late packet reaches nobody else.
+/// Sockets of a closed port are kept at least for this long, so that a late packet reaches nobody else.
 const LINGER: i64 = 2000 * MS;
 /// Datagrams of one socket that are taken at one look at most: the others wait, and the clock does not.
 const BURST: usize = 32;
@@ -38,8 +38,9 @@ const BURST: usize = 32;
 const LATE: i64 = 20 * MS;
 /// Commands that are obeyed between looks at the deadlines.
 const COMMANDS_AT_ONCE: usize = 64;
-/// The longest sleep while ports are open: commands of audio do not wake the thread.
-const LONGEST_SLEEP: i64 = 20 * MS;
+/// The longest doze with ports open, which few commands end, and the longest sleep without, which all do.
+const DOZE: i64 = 10 * MS;
+const SLEEP: i64 = 1000 * MS;
 const LARGEST_DATAGRAM: usize = 2048;
 const WAKE_TOKEN: u64 = u64::MAX;
 const RTCP_TOKEN: u64 = 1 << 32;
@@ -128,11 +129,9 @@ impl Driver {
 
     fn sleep(&mut self) {
         let now = now();
-        let mut until = if self.numbers.is_empty() { now + 1000 * MS } else { now + LONGEST_SLEEP };
+        let (rest, longest) = if self.numbers.is_empty() { (Rest::Asleep, SLEEP) } else { (Rest::Dozing, DOZE) };
+        let mut until = now + longest;
         if let Some(Reverse((due, _))) = self.due.peek() {
-            until = until.min(*due);
-        }
-        if let Some((due, _)) = self.lingering.front() {
             until = until.min(*due);
         }
         if self.is_crowd() {
@@ -141,11 +140,11 @@ impl Driver {
         if self.unrung {
             until = until.min(self.last_ring + SLOT);
         }
-        self.lane.asleep.store(true, Ordering::SeqCst);
+        self.lane.rest(rest);
         if self.lane.commands.is_empty() {
             self.poll.wait(until - now);
         }
-        self.lane.asleep.store(false, Ordering::SeqCst);
+        self.lane.rest(Rest::Awake);
     }
 
     fn deadlines(&mut self) {

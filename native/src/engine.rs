@@ -78,8 +78,7 @@ impl Engine {
         // Neighbours in number depart a slot apart, so that no slot fills before the others.
         port.set_phase(i64::from(number) * 7 % SLOTS * SLOT);
         let shared = Arc::new(Shared::new(port.counters().clone()));
-        // Nobody sends to it before somebody listens, and that wakes its thread.
-        self.send(lane, Command::Open(Box::new(Opening { port, pair, shared: shared.clone() })), false)?;
+        self.send(lane, Command::Open(Box::new(Opening { port, pair, shared: shared.clone() })))?;
         self.lanes[lane].ports.fetch_add(1, Ordering::Relaxed);
         self.next_number += 1;
         Ok((number, bound, lane, shared))
@@ -117,7 +116,7 @@ impl Engine {
     ) -> io::Result<()> {
         let samples = pcm.len();
         shared.send(samples);
-        let sent = self.send(lane, Command::Play { port, utterance, pcm, short }, false);
+        let sent = self.send(lane, Command::Play { port, utterance, pcm, short });
         if sent.is_err() {
             shared.fail(samples);
         }
@@ -130,22 +129,15 @@ impl Engine {
     /// As above.
     pub fn end(&self, lane: usize, shared: &Shared, port: u32, utterance: u64, tail: Vec<i16>) -> io::Result<()> {
         shared.send(tail.len());
-        self.send(lane, Command::End { port, utterance, tail }, false)
+        self.send(lane, Command::End { port, utterance, tail })
     }
 
-    /// Send a command. `now`: wake the thread for it; else it is seen within a packet time.
+    /// Send a command.
     ///
     /// # Errors
     /// As above.
-    pub fn send(&self, lane: usize, command: Command, now: bool) -> io::Result<()> {
-        let lane = &self.lanes[lane];
-        if lane.commands.push(command).is_err() {
-            return Err(io::Error::new(io::ErrorKind::WouldBlock, "the media thread does not keep up"));
-        }
-        if now && lane.asleep.swap(false, Ordering::SeqCst) {
-            lane.wake.wake();
-        }
-        Ok(())
+    pub fn send(&self, lane: usize, command: Command) -> io::Result<()> {
+        self.lanes[lane].say(command)
     }
 
     /// A port was closed.

@@ -4,7 +4,7 @@
 
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicU8, AtomicUsize, Ordering};
 use std::sync::Arc;
 
 use crossbeam_queue::ArrayQueue;
@@ -41,6 +41,27 @@ pub enum Command {
     Restore(u32),
     Press { port: u32, keys: Box<[u8]>, duration_ms: u32, gap_ms: u32 },
     Close(u32),
+}
+
+impl Command {
+    /// Whether its thread must wake for it even from a doze: to tell at once what was cut. All else is early enough when
+    /// the thread wakes by itself, which it does before anything leaves or is heard.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        matches!(self, Self::Hush(_))
+    }
+}
+
+/// What a thread does between two looks.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// It will see what was said.
+    Awake,
+    /// With ports open: it wakes by itself within milliseconds.
+    Dozing,
+    /// It has nothing to do until somebody says so.
+    Asleep,
 }
 
 /// A port on its way to its thread.
@@ -136,7 +157,7 @@ pub struct Lane {
     /// Events that found no room.
     pub lost: AtomicU64,
     pub wake: Wake,
-    pub asleep: AtomicBool,
+    rest: AtomicU8,
     pub stop: AtomicBool,
     pub ports: AtomicUsize,
     /// How late the thread was for a deadline, at worst, ns.
@@ -153,10 +174,31 @@ impl Lane {
             spare: ArrayQueue::new(SPARE),
             lost: AtomicU64::new(0),
             wake: Wake::new()?,
-            asleep: AtomicBool::new(false),
+            rest: AtomicU8::new(Rest::Awake as u8),
             stop: AtomicBool::new(false),
             ports: AtomicUsize::new(0),
             latest: AtomicI64::new(0),
         })
+    }
+
+    /// The thread says what it does from here on; what is said before that, it has to look for itself.
+    pub fn rest(&self, rest: Rest) {
+        self.rest.store(rest as u8, Ordering::SeqCst);
+    }
+
+    /// Say something to the thread, and wake it where it would hear it too late.
+    ///
+    /// # Errors
+    /// Where the thread is so far behind that nothing more fits.
+    pub fn say(&self, command: Command) -> io::Result<()> {
+        let least = if command.is_urgent() { Rest::Dozing } else { Rest::Asleep } as u8;
+        if self.commands.push(command).is_err() {
+            return Err(io::Error::new(io::ErrorKind::WouldBlock, "the media thread does not keep up"));
+        }
+        // Who finds it at rest wakes it; a second one has nothing left to do.
+        if self.rest.load(Ordering::SeqCst) >= least && self.rest.swap(Rest::Awake as u8, Ordering::SeqCst) >= least {
+            self.wake.wake();
+        }
+        Ok(())
     }
 }

@@ -39,10 +39,10 @@ impl Inside {
         self.engine.as_mut().ok_or_else(|| PyRuntimeError::new_err("the engine was shut down"))
     }
 
-    fn send(&mut self, port: u32, command: Command, now: bool) -> PyResult<()> {
+    fn send(&mut self, port: u32, command: Command) -> PyResult<()> {
         let Some(entry) = self.ports.get(&port) else { return Ok(()) };
         let lane = entry.lane;
-        Ok(self.engine()?.send(lane, command, now)?)
+        Ok(self.engine()?.send(lane, command)?)
     }
 
     fn fold(&mut self) {
@@ -69,7 +69,7 @@ impl PyEngine {
     }
 
     fn send(&self, port: u32, command: Command) -> PyResult<()> {
-        self.inside().send(port, command, true)
+        self.inside().send(port, command)
     }
 }
 
@@ -163,7 +163,7 @@ impl PyEngine {
     }
 
     fn mark(&self, port: u32, utterance: u64, mark: u64) -> PyResult<()> {
-        self.inside().send(port, Command::Mark { port, utterance, mark }, false)
+        self.send(port, Command::Mark { port, utterance, mark })
     }
 
     fn hush(&self, port: u32) -> PyResult<()> {
@@ -186,7 +186,7 @@ impl PyEngine {
 
     fn close(&self, port: u32) -> PyResult<BTreeMap<&'static str, u64>> {
         let mut inside = self.inside();
-        inside.send(port, Command::Close(port), true)?;
+        inside.send(port, Command::Close(port))?;
         let Some(entry) = inside.ports.remove(&port) else { return Ok(BTreeMap::new()) };
         inside.engine()?.left(entry.lane);
         let counters = entry.shared.counters.named().into_iter().collect();
