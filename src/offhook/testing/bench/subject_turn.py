@@ -28,7 +28,7 @@ from offhook.call.leg import CallInfo, Capabilities, LegEvent
 from offhook.call.protocols import Brain, Pause, Speech, Thought, Transcript
 from offhook.carriers.inbox import Inbox
 from offhook.core.ids import CallId
-from offhook.core.instants import MILLISECOND, SECOND
+from offhook.core.instants import SECOND
 from offhook.core.signals import Connected, HungUp
 from offhook.providers.brain import Minds
 from offhook.run.serve import run_live, settle_memory
@@ -36,6 +36,9 @@ from offhook.testing.bench.machine import tell
 
 TURN_S = (3.0, 5.0)
 """A call has a turn every three to five seconds, each at its own time."""
+
+GATE_S = 0.2
+"""What the gate waits before it closes."""
 
 SPEECH_PIECES = 40
 PIECE = bytes(320)
@@ -199,17 +202,22 @@ async def _words(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator
 
 async def talk(leg: StraightLeg, clock: Clock, rng: random.Random) -> None:
     """Be a caller: speak, stop, wait for the answer, again."""
+    loop = asyncio.get_running_loop()
     await asyncio.sleep(rng.uniform(0.0, TURN_S[1]))
     while True:
         leg.inbox.put(native.SpeechBegan(0, leg.seq(), leg.now()))
         for _ in range(SPEECH_PIECES):
             leg.inbox.put(native.Heard(0, leg.seq(), leg.now(), PIECE))
             await asyncio.sleep(0.02)
-        await asyncio.sleep(0.2)  # what the gate waits before it closes
-        now = leg.now()
-        clock.stopped[leg.info.id] = time.perf_counter_ns()
-        leg.inbox.put(native.SpeechEnded(0, leg.seq(), now - 200 * MILLISECOND, 200))
-        await asyncio.sleep(rng.uniform(*TURN_S) - SPEECH_PIECES * 0.02 - 0.2)
+        loop.call_later(GATE_S, stop, leg, clock)
+        await asyncio.sleep(rng.uniform(*TURN_S) - SPEECH_PIECES * 0.02)
+
+
+def stop(leg: StraightLeg, clock: Clock) -> None:
+    """Say that the caller has stopped, from a callback of the loop, as the media plane does."""
+    event = native.SpeechEnded(0, leg.seq(), leg.now() - round(GATE_S * SECOND), round(GATE_S * 1000))
+    clock.stopped[leg.info.id] = time.perf_counter_ns()
+    leg.inbox.put(event)
 
 
 async def alone(clock: Clock) -> None:
