@@ -41,6 +41,12 @@ def test_parts_without_a_description():
     assert description(message("text/plain", SDP)) is None
 
 
+def test_a_part_without_an_end_of_its_headers():
+    open_ended = b"--b--x\r\nContent-Type: application/sdp\r\n--b--x--"
+    with pytest.raises(Malformed):
+        description(message("multipart/mixed;boundary=b--x", open_ended))
+
+
 def test_parts_are_bounded():
     many = part(b"text/plain", b"x") * PARTS_LIMIT + part(b"application/sdp", SDP) + b"--b--x--"
     assert description(message("multipart/mixed;boundary=b--x", many)) is None

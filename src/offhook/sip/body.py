@@ -33,10 +33,12 @@ def description(message: Request | Response) -> bytes | None:
     for piece in pieces[1 : PARTS_LIMIT + 1]:
         if piece.startswith(b"--"):
             break
-        head, _, content = piece.partition(b"\r\n\r\n")
+        head, blank, content = piece.partition(b"\r\n\r\n")
         for line in head.decode("utf-8", "surrogateescape").split("\r\n"):
             name, _, value = line.partition(":")
             if name.strip().lower() in ("content-type", "c") and media_type(value)[0] == "application/sdp":
+                if not blank:  # RFC 2046 section 5.1: an empty line ends a part's headers
+                    raise Malformed("multipart", "a part whose headers do not end")
                 return content
     return None
 
