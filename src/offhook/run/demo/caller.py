@@ -53,6 +53,9 @@ UTTERANCE_S = 30.0
 CALL_S = 100.0
 """After this the caller hangs up, whatever is said."""
 
+TAKES = 3
+"""So many times each line is spoken beforehand: who was not understood says it again, and not in the very same way."""
+
 PITCH = 1.1
 """The caller's voice is the packaged one played this much faster and higher, so that a listener can tell who speaks."""
 
@@ -145,13 +148,14 @@ class Ear:
 class Mouth:
     """Everything that the caller may say, rendered before the call, and the keys."""
 
-    def __init__(self, leg: SipLeg, ear: Ear, clips: dict[Topic, bytes]) -> None:
+    def __init__(self, leg: SipLeg, ear: Ear, clips: dict[Topic, list[bytes]]) -> None:
         self._leg, self._ear, self._clips = leg, ear, clips
         self._number = 0
 
     async def say(self, topic: Topic) -> None:
         """Speak a line to its end. CallEnded if the far end hangs up meanwhile."""
-        pcm = self._clips[topic]
+        takes = self._clips[topic]
+        takes.append(pcm := takes.pop(0))
         self._number += 1
         while pcm:
             self._ear.room = False
@@ -168,9 +172,9 @@ class Mouth:
         self._leg.press(key)
 
 
-async def render(tts: Piper | Flite, lines: dict[Topic, str]) -> dict[Topic, bytes]:
+async def render(tts: Piper | Flite, lines: dict[Topic, str]) -> dict[Topic, list[bytes]]:
     """Speak every line into memory, at 8 kHz and the caller's pitch."""
-    return {topic: await _rendered(tts, line) for topic, line in lines.items()}
+    return {topic: [await _rendered(tts, line) for _ in range(TAKES)] for topic, line in lines.items()}
 
 
 async def _rendered(tts: Piper | Flite, line: str) -> bytes:
@@ -197,7 +201,7 @@ def resampled(samples: np.ndarray, rate_hz: float) -> np.ndarray:
     return np.clip(clip, -32768, 32767)
 
 
-async def talk(leg: SipLeg, caller: Caller, stt: Whisper, clips: dict[Topic, bytes]) -> str:
+async def talk(leg: SipLeg, caller: Caller, stt: Whisper, clips: dict[Topic, list[bytes]]) -> str:
     """Hold the conversation; give how it ended."""
     leg.listen("all")
     ear = Ear(leg)
