@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import random
-from typing import cast
 
 import pytest
 
 from offhook.sip.calls import Calls, Settings, refuse_breaks
 from offhook.sip.dialog import Dialog
 from offhook.sip.outcomes import Flow
-from offhook.sip.transaction import TransactionUser
 from offhook.sip.uri import Uri
 
 UDP = Flow("udp", ("192.0.2.1", 5060), ("192.0.2.9", 5070))
 
 
 def calls(**settings: object) -> Calls:
-    nobody = cast("TransactionUser", None)
-    return Calls(rng=random.Random(1), settings=Settings(**settings), user=nobody)  # type: ignore[arg-type]
+    return Calls(rng=random.Random(1), settings=Settings(**settings))  # type: ignore[arg-type]
 
 
 def dialog(target: str, *routes: str) -> Dialog:

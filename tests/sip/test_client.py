@@ -15,7 +15,7 @@ TARGET = parse_uri("sip:far@192.0.2.9:5070")
 
 
 def dial(far, body, **more):
-    far.order(far.agent.invite, TARGET, far.flow, body, **more)
+    far.order(far.agent.invite, TARGET, (far.flow,), body, **more)
     return far.sent[-1]
 
 
@@ -51,7 +51,7 @@ def test_another_sender_and_a_public_address(far_with, bodies):
 
 
 def test_options_ask_once_and_tell_what_came(far):
-    (asked,) = far.order(far.agent.options, TARGET, far.flow)
+    (asked,) = far.order(far.agent.options, TARGET, (far.flow,))
     assert (asked.method, asked.uri, asked.body) == ("OPTIONS", "sip:far@192.0.2.9:5070", b"")
     assert (asked.index["CSeq"], asked.index["Max-Forwards"]) == ("1 OPTIONS", "70")
     assert asked.index["Accept"] == "application/sdp"
@@ -69,14 +69,14 @@ def test_options_ask_once_and_tell_what_came(far):
 
 @pytest.mark.parametrize("code", [404, 483, 503])
 def test_a_refused_question_is_an_answer_too(far, code):
-    (asked,) = far.order(far.agent.options, TARGET, far.flow)
+    (asked,) = far.order(far.agent.options, TARGET, (far.flow,))
     far.responds(asked, code)
     (told,) = far.told
     assert (told.code, told.response.code) == (code, code)
 
 
 def test_a_question_that_nobody_answers_is_told_after_timer_f(far):
-    far.order(far.agent.options, TARGET, far.flow)
+    far.order(far.agent.options, TARGET, (far.flow,))
     far.wait(31_999)
     assert far.told == []
     far.wait(1)
@@ -85,20 +85,20 @@ def test_a_question_that_nobody_answers_is_told_after_timer_f(far):
 
 def test_a_question_that_can_not_be_sent_is_told(far_with):
     far = far_with(transport="tcp")
-    far.order(far.agent.options, TARGET, far.flow)
+    far.order(far.agent.options, TARGET, (far.flow,))
     far.order(far.agent.flow_closed, far.flow)
     assert far.told == [Asked(CALL, 503, None)]
 
 
 def test_uri_headers_stay_out_of_the_request_line(far, bodies):
-    far.order(far.agent.invite, parse_uri("sip:far@192.0.2.9?Subject=x"), far.flow, bodies("offer"))
+    far.order(far.agent.invite, parse_uri("sip:far@192.0.2.9?Subject=x"), (far.flow,), bodies("offer"))
     assert far.sent[-1].uri == "sip:far@192.0.2.9"
 
 
 @pytest.mark.parametrize("headers", [(("A", "b\r\nc: d"),), (("A b", "c"),), (("", "c"),)])
 def test_a_header_that_would_break_the_message_is_our_error(far, bodies, headers):
     with pytest.raises(ValueError, match=r"break|name"):
-        far.agent.invite(0, TARGET, far.flow, bodies("offer"), headers=headers)
+        far.agent.invite(0, TARGET, (far.flow,), bodies("offer"), headers=headers)
     assert far.gather() == []
     assert far.agent.counters()["calls"] == 0
 
@@ -404,7 +404,7 @@ def test_a_target_with_a_line_break_is_refused(far, bodies):
     with pytest.raises(ValueError, match="break"):
         far.agent.refer(far.now, CALL, bad)
     with pytest.raises(ValueError, match="break"):
-        far.agent.invite(far.now, bad, far.flow, bodies("offer"))
+        far.agent.invite(far.now, bad, (far.flow,), bodies("offer"))
     assert far.gather() == []
     assert far.agent.counters()["calls"] == 1
     assert len(far.order(far.agent.refer, CALL, parse_uri("sip:desk@pbx.example"))) == 1

@@ -76,7 +76,7 @@ def seeds(far) -> list[bytes]:
     far.rings(call_id="ringing", branch="z9hG4bK-ringing")
     tag = far.tag()
     ours = make_offer(address="192.0.2.1", port=9000, session_id=1, version=1)
-    far.order(far.agent.invite, parse_uri("sip:far@192.0.2.9:5070"), far.flow, ours)
+    far.order(far.agent.invite, parse_uri("sip:far@192.0.2.9:5070"), (far.flow,), ours)
     invite = far.sent[-1]
     assert isinstance(invite, Request)
     new = {"branch": "z9hG4bK-new-~"}

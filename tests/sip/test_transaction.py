@@ -22,7 +22,7 @@ CALL = SipCall(1)
 
 def dial(far: Any) -> Request:
     offer = make_offer(address="192.0.2.1", port=9000, session_id=1, version=1)
-    (invite,) = far.order(far.agent.invite, parse_uri("sip:far@192.0.2.9:5070"), far.flow, offer)
+    (invite,) = far.order(far.agent.invite, parse_uri("sip:far@192.0.2.9:5070"), (far.flow,), offer)
     return invite
 
 

@@ -131,7 +131,7 @@ def test_take_gives_everything_once(far):
 
 def dial(pair, bodies):
     flow = Flow("udp", US, THEM)
-    call = pair.ends[US].invite(pair.now, parse_uri("sip:them@192.0.2.9:5070"), flow, bodies("offer"))
+    call = pair.ends[US].invite(pair.now, parse_uri("sip:them@192.0.2.9:5070"), (flow,), bodies("offer"))
     pair.settle()
     return call
 
@@ -205,7 +205,7 @@ def test_the_same_seed_gives_the_same_bytes_in_any_process():
         flow = Flow("udp", ("192.0.2.1", 5060), ("192.0.2.9", 5070))
         offer = make_offer(address="192.0.2.1", port=9000, session_id=1, version=1)
         for number in range(20):
-            agent.invite(0, parse_uri("sip:a@192.0.2.9"), flow, offer)
+            agent.invite(0, parse_uri("sip:a@192.0.2.9"), (flow,), offer)
         agent.expire(10**10)
         print(hashlib.sha256(b"".join([out.data for out in agent.take() if isinstance(out, Send)])).hexdigest())
         """

@@ -20,7 +20,8 @@ from typing import Final
 
 import structlog
 
-from offhook.carriers.sip import AudioRules, SipLeg
+from offhook.carriers.negotiation import AudioRules
+from offhook.carriers.sip import SipLeg
 from offhook.core.errors import ConfigError, NotAllowed, ProtocolError, Unreachable
 from offhook.core.instants import SECOND, Instant
 from offhook.core.media import Address
@@ -198,7 +199,7 @@ class SipLine:
         """Send OPTIONS to `uri`; give the code of the answer, 408 after 32 s without one. Raises as `flow_to`."""
         flow = await self.flow_to(uri)
         self.dialled(flow.remote[0], +1)
-        question = self.agent.options(self.now(), uri, flow)
+        question = self.agent.options(self.now(), uri, (flow,))
         answer = self._questions[question] = self._loop.create_future()
         self.settle()
         try:

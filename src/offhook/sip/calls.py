@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -9,21 +10,19 @@ from offhook.core.instants import SECOND, Duration, Instant
 from offhook.sip.dialog import Dialog, DialogKey
 from offhook.sip.grammar import Fields, Malformed, is_address, is_token, write_host_port
 from offhook.sip.header import COOKIE, NameAddr
+from offhook.sip.message import Request
 from offhook.sip.outcomes import Ended, Flow, Outcome, SipCall
+from offhook.sip.requests import UNWATCHED, Account, Owner, Requests
 from offhook.sip.session import OfferAnswer
 from offhook.sip.tables import Times
 from offhook.sip.timers import Timers
-from offhook.sip.transaction import (
-    RELIABLE,
-    ClientTransaction,
-    ServerTransaction,
-    Transactions,
-    TransactionUser,
-)
+from offhook.sip.transaction import RELIABLE, ClientTransaction, ServerTransaction, Transactions
 from offhook.sip.uri import Uri, parse_uri
 
 if TYPE_CHECKING:
     import random
+
+    from offhook.sip.gate import Gate
 
 METHODS: Final = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "NOTIFY")
 """What Allow says. NOTIFY is taken only as news of a REFER of ours."""
@@ -38,7 +37,7 @@ class Settings:
     answers is nobody's business). `ring_at_once` sends 180 right behind the 100. `ring_limit` ends what nobody answers:
     a call of theirs (480), a re-INVITE (500), a call of ours (CANCEL); proxies give up after as long (section 16.6).
     `max_calls` bounds the calls alive and `max_transactions` what was asked of us in the last 32 s: at 1500 calls a
-    second each leaves two transactions behind for that long, which is 96 000.
+    second each leaves two transactions behind for that long, which is 96 000. `gate` says who is let in (None: all).
     """
 
     user: str = "offhook"
@@ -51,6 +50,7 @@ class Settings:
     ring_limit: Duration = 180 * SECOND
     max_calls: int = 20_000
     max_transactions: int = 131_072
+    gate: Gate | None = None
 
 
 def _no_forks() -> dict[str, tuple[Flow, bytes]]:
@@ -79,7 +79,8 @@ class Call:
     `phase` is ringing (they call us), answered (our 2xx has no ACK yet), inviting (we call), up or over. `waiting` is a
     2xx without its ACK; `reoffer` a re-INVITE of theirs that is not answered yet; `leaving` the headers of a BYE that
     must wait for the ACK (section 15: the callee may not send BYE before it). `verdict` is how a call of ours that was
-    cancelled ends. `forks` are the ACKs that we sent, by the tag of who answered.
+    cancelled ends. `account` is who answers challenges in it. `forks` are the ACKs that we sent, by the tag of who
+    answered.
     """
 
     number: SipCall
@@ -96,6 +97,7 @@ class Call:
     natted: bool = False
     verdict: tuple[int, str] | None = None
     referring: bool = False
+    account: Account | None = None
     forks: dict[str, tuple[Flow, bytes]] = field(default_factory=_no_forks)
     alarms: dict[str, Instant] = field(default_factory=_no_alarms)
 
@@ -103,14 +105,17 @@ class Call:
 class Calls:
     """Every call alive, by number and by dialog."""
 
-    def __init__(self, *, rng: random.Random, settings: Settings, user: TransactionUser) -> None:
+    def __init__(self, *, rng: random.Random, settings: Settings) -> None:
         self.rng = rng
         self.settings = settings
         self.out: list[Outcome] = []
         self.timers = Timers()
-        self.transactions = Transactions(user=user, times=settings.times, timers=self.timers, out=self.out)
+        self.requests = Requests(self)
+        self.transactions = Transactions(user=self.requests, times=settings.times, timers=self.timers, out=self.out)
         self.alive: dict[SipCall, Call] = {}
         self.dialogs: dict[DialogKey, Call] = {}
+        self.alarms: dict[str, Callable[[Instant, Call], None]] = {}
+        """What to do when a timer of a call runs out, by its name."""
         # Our own branches carry this, so that a request which comes back to us is known (section 16.3).
         self.mark = f"{rng.getrandbits(48):012x}"
         self._numbers = 0
@@ -182,20 +187,31 @@ class Calls:
             return flow
         return Flow(transport, flow.local, remote)
 
-    def send_in_dialog(
-        self, now: Instant, call: Call, method: str, *, extra: Fields = (), body: bytes = b""
+    def within(
+        self,
+        now: Instant,
+        call: Call,
+        method: str,
+        owner: Owner,
+        *,
+        extra: Fields = (),
+        body: bytes = b"",
     ) -> ClientTransaction:
         """Send a request inside the dialog of a call."""
-        assert call.dialog is not None
-        flow = self.route(call.dialog, call.flow, natted=call.natted)
-        branch = self.branch()
-        fields = (*extra, *self.software("User-Agent"))
-        request = call.dialog.request(method, self.via(flow, branch), extra=fields, body=body)
-        return self.transactions.request(now, (branch, method), request, flow, call)
+        dialog = call.dialog
+        assert dialog is not None
+        flow = self.route(dialog, call.flow, natted=call.natted)
+        request = dialog.request(method, extra=(*extra, *self.software("User-Agent")), body=body)
+        return self.requests.send(now, request, (flow,), owner, account=call.account, dialog=dialog)
+
+    def signed(self, request: Request, flow: Flow) -> Request:
+        """Put a Via on a request that makes no transaction: the ACK of a 2xx."""
+        via = ("Via", self.via(flow, self.branch()))
+        return Request((via, *request.headers), request.body, request.method, request.uri)
 
     def bye(self, now: Instant, call: Call, headers: Fields = ()) -> None:
-        """Send BYE."""
-        self.send_in_dialog(now, call, "BYE", extra=headers)
+        """Send BYE; nobody waits for what is said to it."""
+        self.within(now, call, "BYE", UNWATCHED, extra=headers)
 
     def join(self, call: Call, dialog: Dialog) -> None:
         """Give a call its dialog."""

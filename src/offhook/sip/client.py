@@ -4,12 +4,13 @@
                           └─► 3xx-6xx Ended                hangup ─► CANCEL, BYE or a refusal
     options ─► Asked
 
-A challenge (401, 407) refuses the call: credentials come with registration, and this is where they will be looked up.
+Each request has an owner here that says what becomes of its responses; where it goes next and who we say we are is
+`requests`' business.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 from offhook.core.errors import ProtocolError
@@ -22,6 +23,7 @@ from offhook.sip.grammar import Fields, Malformed
 from offhook.sip.header import NameAddr, parse_name_addr
 from offhook.sip.message import Request, Response
 from offhook.sip.outcomes import Answered, Asked, Flow, Progress, SipCall, TransferProgress
+from offhook.sip.requests import UNREPEATED, UNWATCHED, Account, Purpose
 from offhook.sip.sdp import Session, parse_sdp
 from offhook.sip.transaction import ClientTransaction
 from offhook.sip.uri import Uri
@@ -30,11 +32,83 @@ FORKS_LIMIT: Final = 16
 """Answers of one INVITE from different places that are taken and hung up; more is a flood."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """An OPTIONS of ours, as the owner of its transaction."""
+class Question(Purpose):
+    """An OPTIONS of ours outside any dialog."""
 
-    number: SipCall
+    __slots__ = ("_calls", "number")
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self.number = calls.number()
+
+    def came(self, now: Instant, sent: ClientTransaction, response: Response) -> bool:
+        """Tell what the final response was."""
+        if response.code >= 200:
+            self._calls.out.append(Asked(self.number, response.code, response))
+        return True
+
+    def failed(self, now: Instant, sent: ClientTransaction, why: str) -> None:
+        """Tell that nobody answered."""
+        self._calls.out.append(Asked(self.number, failed(why)[0], None))
+
+
+class Invitation(Purpose):
+    """The INVITE of a call of ours."""
+
+    __slots__ = ("_call", "_client")
+
+    def __init__(self, client: Client, call: Call) -> None:
+        self._client = client
+        self._call = call
+
+    def insists(self) -> bool:
+        """Try on while somebody wants the call."""
+        return self._call.phase == "inviting" and self._call.verdict is None
+
+    def moved(self, now: Instant, sent: ClientTransaction) -> None:
+        """Follow it: a CANCEL goes where the last INVITE went, and so does what comes in the dialog."""
+        self._call.inviting = sent
+        self._call.flow = sent.flow
+
+    def came(self, now: Instant, sent: ClientTransaction, response: Response) -> bool:
+        """Take a response; one to an INVITE that has gone elsewhere since says nothing any more."""
+        return self._client.invited(now, sent, self._call, response)
+
+    def failed(self, now: Instant, sent: ClientTransaction, why: str) -> None:
+        """End the call."""
+        call = self._call
+        if call.phase == "inviting":
+            self._client.calls.end(call, *(call.verdict or failed(why)))
+
+
+class Referral(Purpose):
+    """A REFER of ours."""
+
+    __slots__ = ("_call", "_calls")
+
+    def __init__(self, calls: Calls, call: Call) -> None:
+        self._calls = calls
+        self._call = call
+
+    def came(self, now: Instant, sent: ClientTransaction, response: Response) -> bool:
+        """Tell whether it was taken; NOTIFYs follow if it was."""
+        call = self._call
+        if response.code >= 200 and call.phase != "over":
+            refused = response.code >= 300
+            call.referring = not refused
+            self._calls.out.append(TransferProgress(call.number, response.code, response.reason, refused))
+        return True
+
+    def failed(self, now: Instant, sent: ClientTransaction, why: str) -> None:
+        """Tell that nobody answered."""
+        if self._call.phase != "over":
+            self._call.referring = False
+            self._calls.out.append(TransferProgress(self._call.number, failed(why)[0], "", True))
+
+
+def failed(why: str) -> tuple[int, str]:
+    """Give the code and the reason word of a request that nobody answered."""
+    return (408, "timeout") if why == "timeout" else (503, "transport")
 
 
 class Client:
@@ -42,55 +116,60 @@ class Client:
 
     def __init__(self, calls: Calls) -> None:
         self.calls = calls
+        calls.alarms |= {"inviting": self._unanswered, "cancelled": self._given_up}
 
     # --- orders
 
     def invite(
-        self, now: Instant, target: Uri, flow: Flow, body: Session | None, sender: Uri | None, headers: Fields
+        self,
+        now: Instant,
+        target: Uri,
+        ways: Sequence[Flow],
+        body: Session | None,
+        sender: Uri | None,
+        headers: Fields,
+        account: Account | None,
     ) -> SipCall:
         """Call someone; without a body the offer is left to them (delayed)."""
         for name, value in (*headers, ("Target", str(target)), ("Sender", str(sender or ""))):
             refuse_breaks(name, value)
         calls = self.calls
-        call = Call(calls.number(), flow, "inviting", calls.tag())
-        branch = calls.branch()
+        flow = ways[0]
+        call = Call(calls.number(), flow, "inviting", calls.tag(), account=account)
         if body is not None:
             headers = (*headers, ("Content-Type", "application/sdp"))
             call.session.offer(body)
         data = b"" if body is None else bytes(body)
-        request = self._new("INVITE", target, flow, branch, call.local_tag, sender, headers, data)
+        request = self.new("INVITE", target, flow, call.local_tag, sender, headers, data)
         calls.alive[call.number] = call
-        calls.timers.start(call, "unanswered", now + calls.settings.ring_limit)
-        call.inviting = calls.transactions.request(now, (branch, "INVITE"), request, flow, call)
+        calls.timers.start(call, "inviting", now + calls.settings.ring_limit)
+        call.inviting = calls.requests.send(now, request, ways, Invitation(self, call), account=account)
         return call.number
 
-    def options(self, now: Instant, target: Uri, flow: Flow) -> SipCall:
+    def options(self, now: Instant, target: Uri, ways: Sequence[Flow], account: Account | None) -> SipCall:
         """Ask someone what they take, which is also how one sees whether they are there (section 11.1)."""
         refuse_breaks("Target", str(target))
         calls = self.calls
-        question = Question(calls.number())
-        branch = calls.branch()
+        question = Question(calls)
         accept = (("Accept", "application/sdp"),)
-        request = self._new("OPTIONS", target, flow, branch, calls.tag(), None, accept)
-        calls.transactions.request(now, (branch, "OPTIONS"), request, flow, question)
+        request = self.new("OPTIONS", target, ways[0], calls.tag(), None, accept)
+        calls.requests.send(now, request, ways, question, account=account)
         return question.number
 
-    def _new(
+    def new(
         self,
         method: str,
         target: Uri,
         flow: Flow,
-        branch: str,
         tag: str,
         sender: Uri | None,
         headers: Fields,
         body: bytes = b"",
     ) -> Request:
-        """Make a request outside of any dialog (section 8.1.1)."""
+        """Make a request outside of any dialog, all but its Via (section 8.1.1)."""
         calls = self.calls
         uri = str(Uri(target.scheme, target.user, target.host, target.port, target.params, "", target.opaque))
         fields = (
-            ("Via", calls.via(flow, branch)),
             ("Max-Forwards", "70"),
             ("From", f"{calls.sender(flow, sender)};tag={tag}"),
             ("To", str(NameAddr("", uri))),
@@ -128,9 +207,10 @@ class Client:
             return
         invite = transaction.request
         kept = [field for field in invite.headers if field[0] in ("Max-Forwards", "From", "To", "Call-ID", "Route")]
-        fields = (("Via", invite.index["Via"]), *kept, ("CSeq", "1 CANCEL"))
+        fields = (("Via", invite.index["Via"]), *kept, ("CSeq", f"{_number(invite)} CANCEL"))
         request = Request(fields, b"", "CANCEL", invite.uri)
-        self.calls.transactions.request(now, (transaction.key[0], "CANCEL"), request, transaction.flow, call)
+        cancel = ClientTransaction((transaction.key[0], "CANCEL"), request, transaction.flow, UNREPEATED)
+        self.calls.transactions.request(now, cancel)
         # Section 9.1: who gets no final response for 64*T1 after its CANCEL takes the INVITE for cancelled.
         self.calls.timers.start(call, "cancelled", now + 64 * self.calls.settings.times.t1)
 
@@ -149,7 +229,7 @@ class Client:
             ("Refer-To", str(NameAddr("", str(target)))),
             ("Referred-By", f"<{self._own_uri(call.dialog)}>"),
         )
-        self.calls.send_in_dialog(now, call, "REFER", extra=extra)
+        self.calls.within(now, call, "REFER", Referral(self.calls, call), extra=extra)
 
     @staticmethod
     def _own_uri(dialog: Dialog) -> str:
@@ -157,23 +237,8 @@ class Client:
 
     # --- what comes
 
-    def response(self, now: Instant, transaction: ClientTransaction, message: Response) -> bool:
-        """Take a response that its transaction passed on; give whether it was news."""
-        call = transaction.owner
-        if isinstance(call, Question) and message.code >= 200:
-            self.calls.out.append(Asked(call.number, message.code, message))
-        if not isinstance(call, Call):
-            return True
-        method = transaction.request.method
-        if method == "INVITE":
-            return self._invited(now, transaction, call, message)
-        if method == "REFER" and message.code >= 200 and call.phase != "over":
-            refused = message.code >= 300
-            call.referring = not refused
-            self.calls.out.append(TransferProgress(call.number, message.code, message.reason, refused))
-        return True
-
-    def _invited(self, now: Instant, transaction: ClientTransaction, call: Call, message: Response) -> bool:
+    def invited(self, now: Instant, transaction: ClientTransaction, call: Call, message: Response) -> bool:
+        """Take a response to an INVITE of ours."""
         code = message.code
         if code < 200:
             if call.phase != "inviting":
@@ -184,7 +249,7 @@ class Client:
                 self.calls.out.append(Progress(call.number, message))
         elif code < 300:
             return self._accepted(now, transaction, call, message)
-        elif call.phase == "inviting":
+        elif call.phase == "inviting" and call.inviting is transaction:
             end, reason = call.verdict or (code, said_no(code))
             self.calls.end(call, end, reason)
         return True
@@ -198,7 +263,7 @@ class Client:
             self.calls.transactions.send(known[0], known[1])
             return False
         try:
-            dialog = called_dialog(transaction.request, message, call.local_tag, 1)
+            dialog = called_dialog(transaction.request, message, call.local_tag, _number(transaction.request))
         except Malformed:
             return False  # it can't be acknowledged; the far end gives up by itself
         if len(call.forks) >= FORKS_LIMIT or (call.dialog is not None and call.dialog.remote_tag == tag):
@@ -246,7 +311,7 @@ class Client:
         """Send the ACK of a 2xx and keep it for repeats: a new branch, the INVITE's number (section 13.2.2.4)."""
         flow = self.calls.route(dialog, made_on)
         extra = (("Content-Type", "application/sdp"),) if body else ()
-        data = bytes(dialog.request("ACK", self.calls.via(flow, self.calls.branch()), extra=extra, body=body, seq=1))
+        data = bytes(self.calls.signed(dialog.request("ACK", extra=extra, body=body, seq=dialog.local_seq), flow))
         call.forks[dialog.remote_tag] = (flow, data)
         self.calls.transactions.send(flow, data)
         return flow
@@ -256,34 +321,24 @@ class Client:
     ) -> None:
         """Acknowledge a 2xx that we have no use for, and hang it up."""
         flow = self._acknowledge(call, dialog, transaction.flow)
-        branch = self.calls.branch()
-        bye = dialog.request("BYE", self.calls.via(flow, branch))
-        self.calls.transactions.request(now, (branch, "BYE"), bye, flow, None)
+        bye = dialog.request("BYE")
+        self.calls.requests.send(now, bye, (flow,), UNWATCHED, account=call.account, dialog=dialog)
         if call.phase == "inviting":
             self.calls.end(call, *verdict)
 
-    def failed(self, now: Instant, transaction: ClientTransaction, why: str) -> None:
-        """Take a request of ours that nobody answered."""
-        call = transaction.owner
-        code, reason = (408, "timeout") if why == "timeout" else (503, "transport")
-        if isinstance(call, Question):
-            self.calls.out.append(Asked(call.number, code, None))
-        if not isinstance(call, Call) or call.phase == "over":
-            return
-        method = transaction.request.method
-        if method == "INVITE" and call.phase == "inviting":
-            self.calls.end(call, *(call.verdict or (code, reason)))
-        elif method == "REFER":
-            call.referring = False
-            self.calls.out.append(TransferProgress(call.number, code, "", True))
+    # --- timers of a call
 
-    def expired(self, now: Instant, call: Call, alarm: str) -> None:
-        """Cancel what rings too long; give up an INVITE that was cancelled and never answered."""
+    def _unanswered(self, now: Instant, call: Call) -> None:
+        """Cancel what rings too long."""
+        self._cancel(now, call, (408, "no_answer"))
+
+    def _given_up(self, now: Instant, call: Call) -> None:
+        """Give up an INVITE that was cancelled and never answered."""
         transaction = call.inviting
-        if call.phase != "inviting" or transaction is None:
-            return
-        if alarm == "unanswered":
-            self._cancel(now, call, (408, "no_answer"))
-        else:
+        if call.phase == "inviting" and transaction is not None:
             self.calls.end(call, *(call.verdict or (487, "hangup")))
             self.calls.transactions.client_event(now, transaction, "given_up")
+
+
+def _number(request: Request) -> int:
+    return int(request.index["CSeq"].split(None, 1)[0])

@@ -41,16 +41,16 @@ class Dialog:
         if contact is not None:
             self.target = contact.uri
 
-    def request(
-        self, method: str, via: str, *, extra: Fields = (), body: bytes = b"", seq: int | None = None
-    ) -> Request:
-        """Make a request inside the dialog (section 12.2.1.1). `seq` is given for an ACK; else the counter moves on."""
+    def request(self, method: str, *, extra: Fields = (), body: bytes = b"", seq: int | None = None) -> Request:
+        """Make a request inside the dialog, all but its Via (section 12.2.1.1).
+
+        `seq` is given for an ACK; else the counter moves on.
+        """
         if seq is None:
             self.local_seq += 1
             seq = self.local_seq
         uri, routes = self._way()
         fields = (
-            ("Via", via),
             *[("Route", route) for route in routes],
             ("Max-Forwards", "70"),
             ("From", self.local),

@@ -21,15 +21,17 @@ SipCall = NewType("SipCall", int)
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Where a message came from or goes to: "udp" or "tcp", our address and theirs.
+    """Where a message came from or goes to: "udp", "tcp", "tls", "ws" or "wss", our address and theirs.
 
-    `connection` tells TCP connections apart; 0 asks the transport to use or open one.
+    `connection` tells the connections of a stream transport apart; 0 asks the transport to use or open one. `name` is
+    the host that was asked for where a name led to the address: what its certificate must be for (RFC 5922).
     """
 
     transport: str
     local: Address
     remote: Address
     connection: int = 0
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

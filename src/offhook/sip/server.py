@@ -8,12 +8,14 @@ Everything that can be wrong with a request is found before anything of a call c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from offhook.core.instants import Instant
 from offhook.sip.body import description, fragment
 from offhook.sip.calls import Call, Calls, Unacknowledged, refuse_breaks
 from offhook.sip.dialog import Dialog, served_dialog
+from offhook.sip.gate import Refusal
 from offhook.sip.grammar import Fields, Malformed
 from offhook.sip.header import NameAddr
 from offhook.sip.message import Request
@@ -28,18 +30,14 @@ KNOWN: Final = frozenset(
 )
 """Methods that we know of: refused with 405 where we do not serve them, others with 501 (section 21.5.2)."""
 
-SERVED: Final = frozenset({"INVITE", "BYE", "OPTIONS", "NOTIFY"})
-
 ACCEPT: Final = ("Accept", "application/sdp")
 
 
-class Refusal(Exception):
-    """A request that is well formed and answered with `code`."""
+Within = Callable[[Instant, ServerTransaction, Call], None]
+"""What serves one method inside a dialog. It answers; or it raises `Refusal` or `Malformed`, and has changed nothing."""
 
-    def __init__(self, code: int, headers: Fields = ()) -> None:
-        super().__init__(code)
-        self.code = code
-        self.headers = headers
+Outside = Callable[[Instant, ServerTransaction], None]
+"""What serves one method outside a dialog, likewise."""
 
 
 class Server:
@@ -49,6 +47,14 @@ class Server:
         self.calls = calls
         self.refusing = False
         self.retry_after: tuple[int, int] = (1, 10)
+        self.within: dict[str, Within] = {"BYE": self._bye, "NOTIFY": self._notify, "OPTIONS": self._asked}
+        self.outside: dict[str, Outside] = {"OPTIONS": self._options}
+        calls.alarms |= {
+            "ringing": self._unanswered,
+            "reoffered": self._undecided,
+            "repeat": self._repeat,
+            "no_ack": self._unacknowledged,
+        }
 
     # --- what comes
 
@@ -59,28 +65,26 @@ class Server:
         request = transaction.request
         call = self.calls.dialogs.get((request.index["Call-ID"], to_tag, sender.tag)) if to_tag else None
         try:
-            self._examine(transaction, in_dialog=bool(to_tag), known=call is not None)
+            self._examine(now, transaction, in_dialog=bool(to_tag), known=call is not None)
             if call is not None:
                 self._within(now, transaction, call, seq)
             elif request.method == "INVITE":
                 self._invite(now, transaction, sender, seq)
-            elif request.method == "OPTIONS":
-                self._options(now, transaction)
             else:
-                raise Refusal(481)
+                self.outside[request.method](now, transaction)
         except Refusal as refusal:
-            self._respond(now, transaction, refusal.code, refusal.headers)
+            self.respond(now, transaction, refusal.code, refusal.headers)
         except Malformed as fault:
-            self._respond(now, transaction, fault.code)
+            self.respond(now, transaction, fault.code)
             return fault
         return None
 
-    def _examine(self, transaction: ServerTransaction, *, in_dialog: bool, known: bool) -> None:
+    def _examine(self, now: Instant, transaction: ServerTransaction, *, in_dialog: bool, known: bool) -> None:
         """Refuse what can't be answered whatever its purpose, in the order of section 8.2."""
         request = transaction.request
         method = request.method
         index = request.index
-        if method not in SERVED:
+        if method != "INVITE" and method not in self.within and method not in self.outside:
             if in_dialog and not known and method in KNOWN:
                 raise Refusal(481)
             raise Refusal(405 if method in KNOWN else 501, self.calls.hello[:1])
@@ -89,6 +93,10 @@ class Server:
         if not in_dialog:
             self._addressed(request.uri)
             self._loops(transaction)
+            if self.calls.settings.gate is not None:
+                self.calls.settings.gate.admit(now, request, transaction.flow)
+            if method != "INVITE" and method not in self.outside:
+                raise Refusal(481)  # what only makes sense within a dialog
         if "Require" in index:
             unknown = [tag for tag in request.values("Require") if tag not in self.calls.settings.extensions]
             if unknown:
@@ -117,7 +125,7 @@ class Server:
         if request.method == "INVITE" and request.index.get("Max-Forwards", "70").strip("0") == "":
             raise Refusal(483)
 
-    def _respond(
+    def respond(
         self,
         now: Instant,
         transaction: ServerTransaction,
@@ -126,6 +134,7 @@ class Server:
         body: bytes = b"",
         reason: str = "",
     ) -> None:
+        """Answer a request, naming the software if it is to be named."""
         named = self.calls.software("Server")
         self.calls.transactions.respond(now, transaction, code, (*headers, *named) if named else headers, body, reason)
 
@@ -137,7 +146,7 @@ class Server:
         if self.refusing:
             raise Refusal(503, self._retry_after())
         contact = ("Contact", self.calls.contact(transaction.flow))
-        self._respond(now, transaction, 200, (contact, ACCEPT, *self.calls.hello))
+        self.respond(now, transaction, 200, (contact, ACCEPT, *self.calls.hello))
 
     def _invite(self, now: Instant, transaction: ServerTransaction, sender: NameAddr, seq: int) -> None:
         request = transaction.request
@@ -154,11 +163,11 @@ class Server:
         self.calls.alive[call.number] = call
         self.calls.join(call, dialog)
         stamp = request.first("Timestamp")
-        self._respond(now, transaction, 100, (("Timestamp", stamp),) if stamp is not None else ())
+        self.respond(now, transaction, 100, (("Timestamp", stamp),) if stamp is not None else ())
         if self.calls.settings.ring_at_once:
             extra = (*self._recorded(request), ("Contact", self.calls.contact(flow)))
-            self._respond(now, transaction, 180, extra)
-        self.calls.timers.start(call, "unanswered", now + self.calls.settings.ring_limit)
+            self.respond(now, transaction, 180, extra)
+        self.calls.timers.start(call, "ringing", now + self.calls.settings.ring_limit)
         self.calls.out.append(IncomingCall(call.number, request, flow, offer))
 
     def _offer(self, request: Request) -> Session | None:
@@ -192,20 +201,21 @@ class Server:
         if request.method == "INVITE":
             self._reinvite(now, transaction, call, dialog, seq)
             return
+        serve = self.within.get(request.method)
+        if serve is None:
+            raise Refusal(405, self.calls.hello[:1])
         dialog.remote_seq = seq
-        if request.method == "BYE":
-            self._bye(now, transaction, call)
-        elif request.method == "NOTIFY":
-            self._notify(now, transaction, call)
-        else:
-            self._respond(now, transaction, 200, (ACCEPT, *self.calls.hello))
+        serve(now, transaction, call)
+
+    def _asked(self, now: Instant, transaction: ServerTransaction, call: Call) -> None:
+        self.respond(now, transaction, 200, (ACCEPT, *self.calls.hello))
 
     def _bye(self, now: Instant, transaction: ServerTransaction, call: Call) -> None:
-        self._respond(now, transaction, 200)
+        self.respond(now, transaction, 200)
         if call.reoffer is not None:
-            self._respond(now, call.reoffer, 487)
+            self.respond(now, call.reoffer, 487)
         if call.phase == "ringing" and call.invite is not None:
-            self._respond(now, call.invite, 487)  # section 15.1.2
+            self.respond(now, call.invite, 487)  # section 15.1.2
             self.calls.end(call, 487, "cancelled")
         elif call.leaving is not None:
             self.calls.end(call, 200, "hangup")
@@ -229,8 +239,8 @@ class Server:
             call.session.offered(offer)
         call.reoffer = transaction
         transaction.owner = call
-        self._respond(now, transaction, 100)
-        self.calls.timers.start(call, "unanswered", now + self.calls.settings.ring_limit)
+        self.respond(now, transaction, 100)
+        self.calls.timers.start(call, "reoffered", now + self.calls.settings.ring_limit)
         self.calls.out.append(Reoffered(call.number, offer))
 
     def _confirmed(self, call: Call) -> None:
@@ -259,28 +269,28 @@ class Server:
         state = (request.first("Subscription-State") or "").partition(";")[0].strip().lower()
         final = code >= 200 or state == "terminated"
         call.referring = not final
-        self._respond(now, transaction, 200)
+        self.respond(now, transaction, 200)
         self.calls.out.append(TransferProgress(call.number, code, phrase, final))
 
     def cancel(self, now: Instant, transaction: ServerTransaction, target: ServerTransaction | None) -> None:
         """Take a CANCEL; `target` is the INVITE that it names (section 9.2)."""
         if target is None:
-            self._respond(now, transaction, 481)
+            self.respond(now, transaction, 481)
             return
         if transaction.merge is not None:
             # Section 9.2: the To tag of both responses is the same.
             transaction.echo = transaction.echo.replace(f"To: {transaction.to}\r\n", f"To: {target.to}\r\n", 1)
-        self._respond(now, transaction, 200)
+        self.respond(now, transaction, 200)
         call = target.owner
         if target.state != "proceeding" or not isinstance(call, Call):
             return  # too late: the final response has crossed it
-        self._respond(now, target, 487)
+        self.respond(now, target, 487)
         if call.invite is target:
             self.calls.end(call, 487, "cancelled")
         else:
             call.reoffer = None
             call.session.withdraw()
-            self.calls.timers.stop(call, "unanswered")
+            self.calls.timers.stop(call, "reoffered")
 
     def ack(self, now: Instant, call: Call, request: Request, seq: int) -> bool:
         """Take the ACK of a 2xx; give whether one was waited for."""
@@ -334,9 +344,10 @@ class Server:
             *self.calls.hello,
             ("Content-Type", "application/sdp"),
         )
-        self._respond(now, transaction, 200, extra, bytes(body))
+        self.respond(now, transaction, 200, extra, bytes(body))
         times = self.calls.settings.times
-        self.calls.timers.stop(call, "unanswered")
+        self.calls.timers.stop(call, "ringing")
+        self.calls.timers.stop(call, "reoffered")
         call.waiting = Unacknowledged(seq, flow, transaction.last, times.t1, delayed)
         self.calls.timers.start(call, "repeat", now + times.t1)
         self.calls.timers.start(call, "no_ack", now + 64 * times.t1)
@@ -351,7 +362,7 @@ class Server:
             refuse_breaks(name, value)
         if call.phase != "ringing" or call.invite is None:
             return
-        self._respond(now, call.invite, code, (*headers, *self._warning(call, code)), reason=reason)
+        self.respond(now, call.invite, code, (*headers, *self._warning(call, code)), reason=reason)
         self.calls.end(call, code, why)
 
     def _warning(self, call: Call, code: int) -> Fields:
@@ -374,26 +385,28 @@ class Server:
             return
         transaction, call.reoffer = call.reoffer, None
         call.session.withdraw()
-        self.calls.timers.stop(call, "unanswered")
-        self._respond(now, transaction, code, self._warning(call, code))
+        self.calls.timers.stop(call, "reoffered")
+        self.respond(now, transaction, code, self._warning(call, code))
 
     # --- timers of a call
 
-    def expired(self, now: Instant, call: Call, alarm: str) -> None:
-        """Repeat a 2xx, give up waiting for its ACK (section 13.3.1.4), or refuse what nobody answered."""
+    def _unanswered(self, now: Instant, call: Call) -> None:
+        self.reject(now, call, 480, "", (), why="no_answer")
+
+    def _undecided(self, now: Instant, call: Call) -> None:
+        self.refuse_reoffer(now, call, 500)
+
+    def _repeat(self, now: Instant, call: Call) -> None:
+        """Repeat a 2xx (section 13.3.1.4)."""
         waiting = call.waiting
-        if alarm == "unanswered":
-            if call.reoffer is not None:
-                self.refuse_reoffer(now, call, 500)
-            else:
-                self.reject(now, call, 480, "", (), why="no_answer")
-        elif waiting is None:
-            return
-        elif alarm == "repeat":
+        if waiting is not None:
             self.calls.transactions.repeated += 1
             self.calls.transactions.send(waiting.flow, waiting.data)
             waiting.interval = min(waiting.interval * 2, self.calls.settings.times.t2)
             self.calls.timers.start(call, "repeat", now + waiting.interval)
-        else:
+
+    def _unacknowledged(self, now: Instant, call: Call) -> None:
+        """Give up waiting for an ACK (section 13.3.1.4)."""
+        if call.waiting is not None:
             self.calls.bye(now, call, call.leaving or ())
             self.calls.end(call, 408, "no_ack" if call.leaving is None else "hangup")

@@ -9,7 +9,7 @@ one of RFC 3261's. Responses go where section 18.2.2 and RFC 3581 say.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from offhook.core.instants import Instant
 from offhook.core.media import Address
@@ -20,6 +20,10 @@ from offhook.sip.message import Request, Response, block, status_line, write
 from offhook.sip.outcomes import Flow, Outcome, Send
 from offhook.sip.tables import Row, Times
 from offhook.sip.timers import Timers
+
+if TYPE_CHECKING:
+    from offhook.sip.dialog import Dialog
+    from offhook.sip.requests import Account, Owner
 
 ANSWERED: Final = Request((), b"", "", "")
 """What stands for the request of a server transaction once its final response is made."""
@@ -63,14 +67,21 @@ class ServerTransaction:
 
 @dataclass(slots=True, eq=False)
 class ClientTransaction:
-    """A request of ours on its way. `owner` is what the user agent sent it for."""
+    """A request of ours on its way.
+
+    `owner` is what it was sent for, `ways` where else it may go, `account` who answers a challenge to it, `dialog` the
+    one that counts its number, `tries` how often it went out before.
+    """
 
     key: ClientKey
     request: Request
     flow: Flow
-    data: bytes
-    machine: tables.Machine
-    owner: object
+    owner: Owner
+    ways: tuple[Flow, ...] = ()
+    account: Account | None = None
+    dialog: Dialog | None = None
+    tries: int = 0
+    data: bytes = b""
     state: str = "new"
     interval: int = 0
     alarms: dict[str, Instant] = field(default_factory=_no_alarms)
@@ -218,19 +229,18 @@ class Transactions:
 
     # --- clients
 
-    def request(self, now: Instant, key: ClientKey, message: Request, flow: Flow, owner: object) -> ClientTransaction:
-        """Send a request of ours."""
-        machine = tables.INVITE_CLIENT if message.method == "INVITE" else tables.CLIENT
-        transaction = ClientTransaction(key, message, flow, bytes(message), machine, owner)
-        self.clients[key] = transaction
+    def request(self, now: Instant, transaction: ClientTransaction) -> None:
+        """Send a request of ours. ValueError where a part of it holds a line break."""
+        transaction.data = bytes(transaction.request)
+        self.clients[transaction.key] = transaction
         self.client_event(now, transaction, "request")
-        return transaction
 
     def client_event(
         self, now: Instant, transaction: ClientTransaction, event: str, message: Response | None = None
     ) -> bool:
         """Take the row of an event: a response, a timer, a fault or giving up. Give whether a response was news."""
-        row = transaction.machine.get((transaction.state, event))
+        machine = tables.INVITE_CLIENT if transaction.key[1] == "INVITE" else tables.CLIENT
+        row = machine.get((transaction.state, event))
         if row is None:
             return False
         news = False

@@ -11,6 +11,7 @@ outlives its owner.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
@@ -23,6 +24,7 @@ from offhook.sip.grammar import Fields, Malformed, split_list
 from offhook.sip.header import NameAddr, Via, parse_cseq, parse_max_forwards, parse_name_addr, parse_via
 from offhook.sip.message import Request, Response, block, parse_message, status_line, write
 from offhook.sip.outcomes import Flow, Outcome, SipCall
+from offhook.sip.requests import Account
 from offhook.sip.sdp import Session
 from offhook.sip.server import KNOWN, Server
 from offhook.sip.tables import Row
@@ -50,7 +52,7 @@ class UserAgent:
     """A SIP phone without a clock or a socket. See `calls.Settings` for what it is told at its making."""
 
     def __init__(self, *, rng: random.Random, settings: Settings) -> None:
-        self._calls = Calls(rng=rng, settings=settings, user=self)
+        self._calls = Calls(rng=rng, settings=settings)
         self._server = Server(self._calls)
         self._client = Client(self._calls)
         self._seed = rng.getrandbits(32)
@@ -82,10 +84,7 @@ class UserAgent:
         while (due := timers.pop(now)) is not None:
             owner, name = due
             if isinstance(owner, Call):
-                if owner.phase == "inviting":
-                    self._client.expired(now, owner, name)
-                else:
-                    self._server.expired(now, owner, name)
+                self._calls.alarms[name](now, owner)
             elif isinstance(owner, ServerTransaction | ClientTransaction):
                 self._calls.transactions.fire(now, owner, name)
         timers.sweep()
@@ -116,18 +115,22 @@ class UserAgent:
         self,
         now: Instant,
         target: Uri,
-        flow: Flow,
+        ways: Sequence[Flow],
         body: Session | None,
         *,
         sender: Uri | None = None,
         headers: Fields = (),
+        account: Account | None = None,
     ) -> SipCall:
-        """Call `target` over `flow`; `body` None leaves the offer to them. ValueError for a line break in a header."""
-        return self._client.invite(now, target, flow, body, sender, headers)
+        """Call `target` over the first of `ways`, or the next where one fails; `body` None leaves the offer to them.
 
-    def options(self, now: Instant, target: Uri, flow: Flow) -> SipCall:
-        """Ask `target` for its OPTIONS over `flow`; `Asked` follows. ValueError for a line break in the target."""
-        return self._client.options(now, target, flow)
+        `account` answers challenges. ValueError for a line break in a header.
+        """
+        return self._client.invite(now, target, ways, body, sender, headers, account)
+
+    def options(self, now: Instant, target: Uri, ways: Sequence[Flow], *, account: Account | None = None) -> SipCall:
+        """Ask `target` for its OPTIONS; `Asked` follows. ValueError for a line break in the target."""
+        return self._client.options(now, target, ways, account)
 
     def acknowledge(self, now: Instant, call: SipCall, body: Session) -> None:
         """Answer the offer that came in `Answered` to an INVITE without a body: the ACK carries it."""
@@ -264,16 +267,6 @@ class UserAgent:
         if self._calls.transactions.client_event(now, transaction, tables.kind(message.code), message):
             return f"response_{message.code // 100}xx"
         return "repeated_response"
-
-    # --- what transactions tell (transaction.TransactionUser)
-
-    def response_came(self, now: Instant, transaction: ClientTransaction, message: Response) -> bool:
-        """Take a response from its transaction; give whether it was news."""
-        return self._client.response(now, transaction, message)
-
-    def request_failed(self, now: Instant, transaction: ClientTransaction, why: str) -> None:
-        """Take the end of a request that nobody answered."""
-        self._client.failed(now, transaction, why)
 
     # --- what can't be kept
 

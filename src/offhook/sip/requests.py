@@ -1,0 +1,196 @@
+"""Requests of ours on their way: where they go next, and who we say we are (RFC 3261 section 8.1.3, RFC 3263 4.3).
+
+    send ─► transaction ─┬─► 401, 407: again, with what the account answers ───► owner.moved
+                         ├─► 503, no answer, no connection: again, the next way ─► owner.moved
+                         ├─► any other response ─────────────────────────────────► owner.came
+                         └─► no way left ────────────────────────────────────────► owner.failed
+
+A request goes out anew as another transaction, with another branch: the same number on another way (it is the same
+request), the next number with credentials (section 22.2). It is never tried more than `TRIES_LIMIT` times in all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, Protocol
+
+from offhook.core.instants import Instant
+from offhook.sip.grammar import Fields
+from offhook.sip.message import Request, Response
+from offhook.sip.outcomes import Flow
+from offhook.sip.transaction import ClientTransaction
+
+if TYPE_CHECKING:
+    from offhook.sip.calls import Calls
+    from offhook.sip.dialog import Dialog
+
+TRIES_LIMIT: Final = 12
+"""How often one request goes out anew: eight addresses of a trunk, and a challenge or two of each that answers."""
+
+
+class Account(Protocol):
+    """Who we are to one trunk or registrar."""
+
+    def answer(self, request: Request, response: Response, flow: Flow) -> Fields | None:
+        """Give the header fields that answer a challenge, or None where this challenger gets nothing from us."""
+        ...
+
+
+class Owner(Protocol):
+    """What a request was sent for."""
+
+    def insists(self) -> bool:
+        """Whether the request is to go out anew where it can."""
+        ...
+
+    def moved(self, now: Instant, sent: ClientTransaction) -> None:
+        """Hear that the request went out anew, as another transaction."""
+        ...
+
+    def came(self, now: Instant, sent: ClientTransaction, response: Response) -> bool:
+        """Take a response; give whether it was news (a repeated 2xx is not)."""
+        ...
+
+    def failed(self, now: Instant, sent: ClientTransaction, why: str) -> None:
+        """Hear that no final response came and no way is left: "timeout" or "fault"."""
+        ...
+
+
+class Purpose:
+    """An `Owner` that only overrides what it cares for."""
+
+    __slots__ = ()
+
+    def insists(self) -> bool:
+        """Try on."""
+        return True
+
+    def moved(self, now: Instant, sent: ClientTransaction) -> None:
+        """Take note of nothing."""
+
+    def came(self, now: Instant, sent: ClientTransaction, response: Response) -> bool:
+        """Take every response for news."""
+        return True
+
+    def failed(self, now: Instant, sent: ClientTransaction, why: str) -> None:
+        """Bear it."""
+
+
+UNWATCHED: Final = Purpose()
+"""Owns what is sent and not followed: the BYE of a call that is over."""
+
+
+class Once(Purpose):
+    """Owns what must not go out anew."""
+
+    __slots__ = ()
+
+    def insists(self) -> bool:
+        """Let it be."""
+        return False
+
+
+UNREPEATED: Final = Once()
+"""Owns a CANCEL: it follows its INVITE and has no way of its own."""
+
+
+class Requests:
+    """Sends what we ask. What transactions call their user (section 17)."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def send(
+        self,
+        now: Instant,
+        request: Request,
+        ways: Sequence[Flow],
+        owner: Owner,
+        *,
+        account: Account | None = None,
+        dialog: Dialog | None = None,
+    ) -> ClientTransaction:
+        """Send a request, which has no Via yet, over the first of `ways`; the others are for when that one fails.
+
+        `account` answers challenges. `dialog` is the one that the request is inside of: it counts the numbers.
+        """
+        return self._send(now, request, tuple(ways), owner, account, dialog, 0)
+
+    def _send(
+        self,
+        now: Instant,
+        request: Request,
+        ways: tuple[Flow, ...],
+        owner: Owner,
+        account: Account | None,
+        dialog: Dialog | None,
+        tries: int,
+    ) -> ClientTransaction:
+        calls = self._calls
+        flow = ways[0]
+        branch = calls.branch()
+        sent = ClientTransaction(
+            (branch, request.method),
+            Request((("Via", calls.via(flow, branch)), *request.headers), request.body, request.method, request.uri),
+            flow,
+            owner,
+            ways=ways[1:],
+            account=account,
+            dialog=dialog,
+            tries=tries,
+        )
+        if tries:
+            owner.moved(now, sent)
+        calls.transactions.request(now, sent)
+        return sent
+
+    # --- what transactions tell (transaction.TransactionUser)
+
+    def response_came(self, now: Instant, transaction: ClientTransaction, message: Response) -> bool:
+        """Take a response from its transaction; give whether it was news."""
+        if message.code >= 300 and transaction.tries < TRIES_LIMIT and transaction.owner.insists():
+            if message.code in (401, 407) and transaction.account is not None:
+                answer = transaction.account.answer(transaction.request, message, transaction.flow)
+                if answer is not None:
+                    self._identified(now, transaction, answer)
+                    return True
+            if message.code == 503 and transaction.ways:
+                self._onward(now, transaction)
+                return True
+        return transaction.owner.came(now, transaction, message)
+
+    def request_failed(self, now: Instant, transaction: ClientTransaction, why: str) -> None:
+        """Take the end of a request that nobody answered."""
+        if transaction.ways and transaction.tries < TRIES_LIMIT and transaction.owner.insists():
+            self._onward(now, transaction)
+        else:
+            transaction.owner.failed(now, transaction, why)
+
+    def _onward(self, now: Instant, sent: ClientTransaction) -> None:
+        """Send the same over the next way."""
+        was, then = self._calls.contact(sent.flow), self._calls.contact(sent.ways[0])
+        fields = sent.request.headers[1:]
+        if was != then:
+            fields = tuple([(name, then if name == "Contact" and value == was else value) for name, value in fields])
+        self._again(now, sent, fields, sent.ways)
+
+    def _identified(self, now: Instant, sent: ClientTransaction, credentials: Fields) -> None:
+        """Send it with credentials, in place of those that it had, under the next number (section 22.2)."""
+        old, _, method = sent.request.index["CSeq"].partition(" ")
+        if sent.dialog is not None:
+            sent.dialog.local_seq += 1
+            number = sent.dialog.local_seq
+        else:
+            number = int(old) + 1
+        given = {name for name, _ in credentials}
+        fields = [
+            (name, f"{number} {method}" if name == "CSeq" else value)
+            for name, value in sent.request.headers[1:]
+            if name not in given
+        ]
+        self._again(now, sent, (*fields, *credentials), (sent.flow, *sent.ways))
+
+    def _again(self, now: Instant, sent: ClientTransaction, fields: Fields, ways: tuple[Flow, ...]) -> None:
+        old = sent.request
+        request = Request(fields, old.body, old.method, old.uri)
+        self._send(now, request, ways, sent.owner, sent.account, sent.dialog, sent.tries + 1)

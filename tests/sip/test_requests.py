@@ -1,0 +1,137 @@
+"""A request of ours that fails goes out anew where it may: to the next way, or with credentials."""
+
+from __future__ import annotations
+
+import pytest
+
+from offhook.sip.message import Request
+from offhook.sip.outcomes import Answered, Asked, Ended, Flow
+from offhook.sip.uri import parse_uri
+
+TARGET = parse_uri("sip:far@trunk.example")
+FIRST = Flow("udp", ("192.0.2.1", 5060), ("192.0.2.9", 5070))
+SECOND = Flow("udp", ("192.0.2.1", 5060), ("192.0.2.10", 5070))
+STREAM = Flow("tcp", ("192.0.2.1", 5060), ("192.0.2.11", 5060))
+
+
+class Password:
+    """An account that answers the first challenge only."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def answer(self, request, response, flow):
+        self.asked += 1
+        return (("Authorization", f"Word {self.asked}"),) if self.asked < 2 else None
+
+
+def dial(far, bodies, ways=(FIRST, SECOND), **more) -> Request:
+    far.order(far.agent.invite, TARGET, ways, bodies("offer"), **more)
+    invite = far.sent[-1]
+    assert isinstance(invite, Request)
+    return invite
+
+
+def kept(request: Request) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in request.headers if name != "Via"]
+
+
+def test_a_busy_server_sends_the_call_to_the_next_way(far, bodies):
+    first = dial(far, bodies)
+    ack, second = far.responds(first, 503)
+    assert (ack.method, second.method, far.flows[-1]) == ("ACK", "INVITE", SECOND)
+    assert second.index["Via"] != first.index["Via"]
+    assert (kept(second), second.body, second.uri) == (kept(first), first.body, first.uri)
+    far.flow = SECOND
+    far.answers(second)
+    assert isinstance(far.told[-1], Answered)
+
+
+def test_nobody_at_the_first_address(far, bodies):
+    dial(far, bodies)
+    far.wait(32_000)
+    assert far.flows[-1] == SECOND
+    assert far.ended() == []
+    far.wait(32_000)
+    assert [(end.code, end.reason) for end in far.ended()] == [(408, "timeout")]
+
+
+def test_a_connection_that_can_not_be_opened(far, bodies):
+    first = dial(far, bodies, ways=(STREAM, SECOND))
+    assert first.index["Contact"].endswith(";transport=tcp>")
+    far.order(far.agent.flow_closed, STREAM)
+    assert far.flows[-1] == SECOND
+    assert far.sent[-1].index["Contact"] == "<sip:offhook@192.0.2.1:5060>"
+
+
+@pytest.mark.parametrize("code", [404, 486, 500, 600, 603])
+def test_an_answer_is_an_answer(far, bodies, code):
+    far.responds(dial(far, bodies), code)
+    assert [type(outcome) for outcome in far.told] == [Ended]
+
+
+def test_no_call_that_nobody_wants_goes_on(far, bodies):
+    first = dial(far, bodies)
+    far.responds(first, 180)
+    far.order(far.agent.hangup, 1)
+    far.responds(first, 503)
+    assert [flow for flow in far.flows if flow == SECOND] == []
+    assert [end.reason for end in far.ended()] == ["hangup"]
+
+
+def test_a_challenge_is_answered_under_the_next_number(far, bodies):
+    password = Password()
+    first = dial(far, bodies, account=password)
+    _, second = far.responds(first, 401)
+    assert (first.index["CSeq"], second.index["CSeq"]) == ("1 INVITE", "2 INVITE")
+    assert second.index["Authorization"] == "Word 1"
+    assert far.flows[-1] == FIRST
+    (ack,) = far.answers(second)
+    assert ack.index["CSeq"] == "2 ACK"
+    (bye,) = far.order(far.agent.hangup, 1)
+    assert bye.index["CSeq"] == "3 BYE"
+
+
+def test_a_cancel_follows_the_invite_that_is_on_its_way(far, bodies):
+    first = dial(far, bodies, account=Password())
+    _, second = far.responds(first, 407)
+    far.responds(second, 180)
+    (cancel,) = far.order(far.agent.hangup, 1)
+    assert (cancel.index["Via"], cancel.index["CSeq"]) == (second.index["Via"], "2 CANCEL")
+
+
+def test_a_second_no_is_the_last_word(far, bodies):
+    password = Password()
+    _, second = far.responds(dial(far, bodies, account=password), 401)
+    far.responds(second, 401)
+    assert [end.code for end in far.ended()] == [401]
+    assert password.asked == 2
+
+
+def test_without_an_account_a_challenge_refuses_the_call(far, bodies):
+    far.responds(dial(far, bodies), 401)
+    assert [end.code for end in far.ended()] == [401]
+
+
+def test_a_challenge_inside_a_dialog_is_counted_there(far, bodies):
+    far.answers(dial(far, bodies, account=Password()))
+    (bye,) = far.order(far.agent.hangup, 1)
+    (again,) = far.responds(bye, 401)
+    assert (bye.index["CSeq"], again.index["CSeq"]) == ("2 BYE", "3 BYE")
+    assert again.index["Authorization"] == "Word 1"
+
+
+def test_an_endless_challenger_is_left_after_a_dozen_tries(far):
+    class Patient:
+        def answer(self, request, response, flow):
+            return (("Authorization", "Word"),)
+
+    far.order(far.agent.options, TARGET, (FIRST,), account=Patient())
+    for _ in range(20):
+        last = far.sent[-1]
+        if isinstance(last, Request):
+            far.responds(last, 401)
+    (told,) = far.told
+    assert isinstance(told, Asked)
+    assert told.code == 401
+    assert len([message for message in far.sent if message.method == "OPTIONS"]) == 13
