@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from offhook.call.leg import CallInfo, LegEvent
-from offhook.carriers.sip import AudioRules, SipLeg
+from offhook.carriers.negotiation import AudioRules
+from offhook.carriers.sip import SipLeg
 from offhook.core.ids import CallId
 from offhook.core.signals import HungUp
 from offhook.run.line import SipLine

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from offhook.carriers.sip import AudioRules
+from offhook.carriers.negotiation import AudioRules
 from offhook.core.codecs import PCMA, PCMU
 from offhook.core.errors import CallEnded, DialFailed, NotAllowed, TransferFailed
 from offhook.core.signals import Held

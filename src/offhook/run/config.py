@@ -26,7 +26,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from offhook.carriers.sip import AudioRules
+from offhook.carriers.negotiation import AudioRules
 from offhook.core.codecs import AUDIO, Codec
 from offhook.core.errors import ConfigError, ProtocolError
 from offhook.core.media import Address

@@ -22,8 +22,9 @@ import structlog
 from offhook.call import Agent, Call, Models
 from offhook.call.events import CallEvent
 from offhook.call.leg import CallInfo
+from offhook.carriers.negotiation import AudioRules
 from offhook.carriers.plane import Engine
-from offhook.carriers.sip import AudioRules, SipLeg
+from offhook.carriers.sip import SipLeg
 from offhook.core.errors import ConfigError, DialFailed, NotAllowed, OffhookError, ProtocolError
 from offhook.core.ids import CallId
 from offhook.core.media import Address

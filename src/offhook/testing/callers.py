@@ -15,7 +15,8 @@ from typing import Final, Literal
 
 from offhook import _native as native
 from offhook.call.leg import CallInfo
-from offhook.carriers.sip import AudioRules, SipLeg
+from offhook.carriers.negotiation import AudioRules
+from offhook.carriers.sip import SipLeg
 from offhook.core.errors import CallEnded, ProtocolError
 from offhook.core.ids import CallId
 from offhook.core.signals import Connected, HungUp

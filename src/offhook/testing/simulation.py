@@ -21,7 +21,7 @@ from offhook import _native as native
 from offhook.agent.history import History
 from offhook.call import Agent, Call, Models
 from offhook.call.events import Answered, CallEvent, Cut, Digit, Ended, Heard, Said, as_json
-from offhook.carriers.sip import AudioRules
+from offhook.carriers.negotiation import AudioRules
 from offhook.core.codecs import PCMA, PCMU
 from offhook.core.errors import CallEnded, DialFailed, NotAllowed, OffhookError
 from offhook.core.instants import SECOND

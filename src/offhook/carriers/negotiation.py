@@ -1,0 +1,114 @@
+"""The descriptions of one leg: what we offer, what we answer, and the plan that the media plane goes by.
+
+    their offer ─► answer ─► our answer, plan          our offer ─► agreed(their answer) ─► plan ─► apply ─► port
+
+Laws: each description of ours raises the version in its o= line (RFC 3264 section 8); each plan that is applied raises
+the generation of `configure`; a refused one changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from offhook.carriers.plane import Engine, configure
+from offhook.core.codecs import AUDIO, Codec
+from offhook.core.errors import ProtocolError
+from offhook.core.media import MediaPlan
+from offhook.sip.offer import accept_answer, answer_offer, make_offer
+from offhook.sip.sdp import Session
+
+
+@dataclass(frozen=True, slots=True)
+class AudioRules:
+    """What a leg offers, takes and bears.
+
+    `codecs` in order of preference. `send` overrides the codec that we send, where the far end offered it too: the two
+    directions may differ (RFC 3264 section 6.1). `first_packet_s` and `silence_s` bound how long a connected call may
+    bring no media.
+    """
+
+    codecs: tuple[Codec, ...] = AUDIO
+    send: Codec | None = None
+    first_packet_s: float = 30.0
+    silence_s: float = 15.0
+
+
+class Negotiation:
+    """One leg's side of offer and answer. `address` and `rtp_port` are what its descriptions name."""
+
+    def __init__(
+        self, rules: AudioRules, engine: Engine, number: int, *, address: str, rtp_port: int, session_id: int
+    ) -> None:
+        self._rules = rules
+        self._engine = engine
+        self._number = number
+        self._address = address
+        self._rtp_port = rtp_port
+        self._session_id = session_id
+        self._version = 0
+        self._generation = 0
+        self._offered: Session | None = None
+        self.plan: MediaPlan | None = None
+        """What was agreed last."""
+
+    @property
+    def offering(self) -> bool:
+        """Whether an offer of ours waits for its answer."""
+        return self._offered is not None
+
+    def offer(self) -> Session:
+        """Make an offer, and wait for its answer."""
+        self._version += 1
+        self._offered = make_offer(
+            address=self._address,
+            port=self._rtp_port,
+            codecs=self._rules.codecs,
+            session_id=self._session_id,
+            version=self._version,
+        )
+        return self._offered
+
+    def early(self) -> MediaPlan:
+        """Give the plan of an offer of ours that is out: all that it names may come, from wherever."""
+        assert self._offered is not None
+        all_of_it = accept_answer(self._offered, self._offered)
+        return replace(all_of_it, remote=None, remote_rtcp=None, sending=False)
+
+    def agreed(self, answer: Session | None) -> MediaPlan:
+        """Take the answer to our offer. ProtocolError where there is none or it can't be taken; the offer is closed."""
+        assert self._offered is not None
+        offered, self._offered = self._offered, None
+        if answer is None:
+            raise ProtocolError("no answer to our offer", 488)
+        return accept_answer(offered, answer)
+
+    def answer(self, offer: Session) -> tuple[Session, MediaPlan]:
+        """Answer an offer. ProtocolError where nothing of it can be taken."""
+        self._version += 1
+        body, plan = answer_offer(
+            offer,
+            address=self._address,
+            port=self._rtp_port,
+            codecs=self._rules.codecs,
+            session_id=self._session_id,
+            version=self._version,
+        )
+        return body, self._outward(plan, offer)
+
+    def apply(self, plan: MediaPlan) -> MediaPlan | None:
+        """Put a plan into the port; give the one that held before."""
+        was, self.plan = self.plan, plan
+        self._generation += 1
+        configure(self._engine, self._number, self._generation, plan)
+        return was
+
+    def _outward(self, plan: MediaPlan, offer: Session) -> MediaPlan:
+        """Send the codec that the rules ask for, under the number that the offer gives it, where it does."""
+        wanted = self._rules.send
+        if wanted is None or plan.send[1] == wanted.name:
+            return plan
+        try:
+            _, other = answer_offer(offer, address="0.0.0.0", port=9, codecs=(wanted,), session_id=0, version=0)  # noqa: S104
+        except ProtocolError:
+            return plan
+        return replace(plan, send=other.send)
