@@ -34,7 +34,7 @@ ACCEPT: Final = ("Accept", "application/sdp")
 
 
 Within = Callable[[Instant, ServerTransaction, Call], None]
-"""What serves one method inside a dialog. It answers; or it raises `Refusal` or `Malformed`, and has changed nothing."""
+"""What serves one method inside a dialog: it answers, or raises `Refusal` or `Malformed` and has changed nothing."""
 
 Outside = Callable[[Instant, ServerTransaction], None]
 """What serves one method outside a dialog, likewise."""
