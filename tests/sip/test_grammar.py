@@ -37,7 +37,7 @@ def test_quoting_can_be_undone(text):
     assert unquote(quote(text)) == text
 
 
-@pytest.mark.parametrize("text", ["a\r\nb", "a\nb", "a\rb", "a\0b"])
+@pytest.mark.parametrize("text", ["a\r\nb", "a\nb", "a\rb"])
 def test_a_line_break_can_not_be_quoted(text):
     with pytest.raises(ValueError, match="line break"):
         quote(text)

@@ -51,21 +51,65 @@ def test_a_pong_before_a_message_is_no_ping():
     [
         TWO.replace(b"0\r\n\r\n", b"x\r\n\r\n"),
         TWO.replace(b"l : 0", b"l: 0\r\nContent-Length: 1"),
+        TWO.replace(b"l : 0", b"l: -999"),
         TWO.replace(b"l : 0", b"l: 65536"),
         ONE.replace(b"Length: 3", b"Length: %d" % (SIZE_LIMIT - 5)),
-        b"A" * (SIZE_LIMIT + 1),
     ],
 )
-def test_a_stream_that_can_not_be_followed(data):
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_of_a_message_whose_end_can_not_be_found_the_head_is_given_to_be_answered(data, step):
+    stream = StreamParser()
+    out: list[bytes] = []
+    for at in range(0, len(data), step):
+        if not stream.broken:
+            out += stream.push(data[at : at + step])
+    assert out == [data.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"]
+    assert stream.broken
+    with pytest.raises(Malformed):
+        stream.push(ONE)
+    with pytest.raises(Malformed):
+        parse_message(out[0])
+
+
+@pytest.mark.parametrize("data", [b"A" * (SIZE_LIMIT + 1), b"BYE sip:a SIP/2.0\r\nA: b" + b"b" * SIZE_LIMIT + TWO])
+def test_a_head_that_does_not_end_breaks_the_stream(data):
     stream = StreamParser()
     with pytest.raises(Malformed):
         stream.push(data)
-    with pytest.raises(Malformed):
-        stream.push(ONE)
+    assert stream.broken
 
 
 def test_what_was_whole_before_a_fault_is_given_first():
     stream = StreamParser()
-    assert stream.push(ONE + TWO.replace(b"0", b"x")) == [ONE]
+    broken = TWO.replace(b"0\r\n\r\n", b"x\r\n\r\n")
+    assert stream.push(ONE + broken + ONE) == [ONE, broken]
     with pytest.raises(Malformed):
         stream.push(b"")
+
+
+@pytest.mark.parametrize("step", [1, 2, 5, 1000])
+def test_a_body_without_a_length_is_skipped_to_the_next_message(step):
+    stream = StreamParser()
+    unmeasured = b"INVITE sip:a SIP/2.0\r\nCall-ID: 1\r\nContent-Type: application/sdp\r\n\r\n"
+    data = unmeasured + b"v=0\r\no=a 1 1 IN IP4 a\r\ns=-\r\n\r\nm=audio 1 RTP/AVP 0\r\n" + ONE
+    out: list[bytes] = []
+    for at in range(0, len(data), step):
+        out += stream.push(data[at : at + step])
+    assert out == [unmeasured, ONE]
+
+
+def test_only_so_much_is_skipped():
+    stream = StreamParser()
+    with pytest.raises(Malformed):
+        stream.push(b"v=0\r\n" * SIZE_LIMIT)
+    assert stream.broken
+
+
+def test_what_a_stream_leaves_unfinished_is_there_to_be_answered():
+    stream = StreamParser()
+    assert stream.push(ONE + ONE[:-1]) == [ONE]
+    assert stream.unfinished() == ONE[:-1]
+    assert stream.push(b"c") == [ONE]
+    assert stream.unfinished() == b""
+    assert stream.push(b"OPTIONS sip:a SIP/2.0\r\nCall") == []
+    assert stream.unfinished() == b""

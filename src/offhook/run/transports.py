@@ -332,6 +332,17 @@ class _Stream(asyncio.Protocol):
         for message in messages:
             self._spoke = True
             self._owner.message(self, message)
+        if self._parser.broken and self.wire is not None:
+            self._owner.counts.streams_broken += 1
+            self.wire.close()  # behind the answer to what broke it
+
+    def eof_received(self) -> None:
+        self._answer_unfinished()
+
+    def _answer_unfinished(self) -> None:
+        """Have a message answered whose rest will not come: section 18.3 owes its sender a 400."""
+        if unfinished := self._parser.unfinished():
+            self._owner.message(self, unfinished)
 
     def pause_writing(self) -> None:
         # The far end has not read a megabyte of signalling: it is gone or worse.
@@ -365,6 +376,7 @@ class _Stream(asyncio.Protocol):
         forgotten = (not self._spoke and not self.ours) or quiet_s >= IDLE_S
         if forgotten and not self._owner.busy(self):
             self._owner.counts.streams_idle += 1
+            self._answer_unfinished()
             self.wire.close()
             return
         self._watch = loop.call_later(max(FIRST_MESSAGE_S, IDLE_S - quiet_s), self._look)

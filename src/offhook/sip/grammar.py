@@ -45,10 +45,10 @@ def is_token(text: str) -> bool:
 
 
 def quote(text: str) -> str:
-    """Write `text` as a quoted-string. ValueError where it holds a line break or NUL, which no quoting can carry."""
-    if "\r" in text or "\n" in text or "\0" in text:
+    """Write `text` as a quoted-string. ValueError where it holds a line break, which no quoting can carry."""
+    if "\r" in text or "\n" in text:
         raise ValueError("a quoted string can't hold a line break")
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\0", "\\\0")
     return f'"{escaped}"'
 
 

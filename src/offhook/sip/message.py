@@ -30,6 +30,11 @@ FIELDS_LIMIT: Final = 256
 VALUE_LIMIT: Final = 16_384
 """Characters of one header value, all folds joined: an Identity token fits several times."""
 
+SHORT_LIMIT: Final = 32
+"""Octets that a request's body may fall short of its Content-Length in a datagram: RFC 5118 section 4.6 is such a message
+and calls it valid, and section 18.3 only says SHOULD. Who counts line ends otherwise than they go out falls short by so
+many; a body that was cut off does not end with its line."""
+
 _VERSION: Final = "SIP/2.0"
 
 _COMPACT: Final = {
@@ -256,8 +261,10 @@ def _parse_odd(data: bytes) -> Request | Response:
     text = head.decode("utf-8", "surrogateescape").lstrip("\r\n")
     lines = _unfold(text.replace("\r\n", "\n").split("\n"))
     fields, fault = _scan(lines[1:])
-    if "\r" in text.replace("\r\n", "") or "\0" in text:
-        # Neither can be written again, and both have been used to smuggle a header past a reader.
+    # Neither can be written again, and both have been used to smuggle a header past a reader. Only a quoted pair may be
+    # of NUL (section 25.1; RFC 4475 section 3.1.1.2 has one).
+    bare = text.replace("\r\n", "").replace("\\\0", "")
+    if "\r" in bare or "\0" in bare:
         clean = tuple([(name, value) for name, value in fields if "\r" not in value and "\0" not in value])
         raise Malformed("control", "a bare CR or NUL in the head", fields=clean)
     if len(head) > VALUE_LIMIT and any(len(value) > VALUE_LIMIT for _, value in fields):
@@ -267,10 +274,9 @@ def _parse_odd(data: bytes) -> Request | Response:
     message = _message(lines[0], rest, b"", {})
     if fault is not None:
         raise Malformed(fault.kind, str(fault), fault.code, rest)
-    body = _cut(fields, rest, body)
     if isinstance(message, Request):
-        return Request(rest, body, message.method, message.uri)
-    return Response(rest, body, message.code, message.reason)
+        return Request(rest, _cut(fields, rest, body, SHORT_LIMIT), message.method, message.uri)
+    return Response(rest, _cut(fields, rest, body, 0), message.code, message.reason)
 
 
 def _divide(data: bytes) -> tuple[bytes, bytes]:
@@ -315,8 +321,8 @@ def _scan(lines: list[str]) -> tuple[Fields, Malformed | None]:
     return tuple(fields), fault
 
 
-def _cut(fields: Fields, rest: Fields, body: bytes) -> bytes:
-    """Cut the body to its Content-Length (section 18.3)."""
+def _cut(fields: Fields, rest: Fields, body: bytes, bearable: int) -> bytes:
+    """Cut the body to its Content-Length (section 18.3); it may be short by so much, if its last line is whole."""
     lengths = {value for name, value in fields if name == "Content-Length"}
     if not lengths:
         return body
@@ -326,7 +332,7 @@ def _cut(fields: Fields, rest: Fields, body: bytes) -> bytes:
         length = number(lengths.pop(), SIZE_LIMIT, "content_length")
     except Malformed as fault:
         raise Malformed("content_length", str(fault), fields=rest) from None
-    if length > len(body):
+    if length > len(body) + (bearable if body.endswith(b"\n") else 0):
         raise Malformed("content_length", "the body is shorter than its length", fields=rest)
     return body[:length]
 

@@ -144,7 +144,11 @@ def parse_sdp(data: bytes) -> Session:
         if letter not in _LETTERS or not equal:
             if not line or line.isspace():
                 continue
-            raise Malformed("sdp", "a line of SDP without a type")
+            # White space round the type is an error of the sender's (RFC 8866 section 5) and of no meaning: RFC 4475
+            # section 3.1.1.8 has a valid message with `m =video`.
+            letter = letter.strip(" \t")
+            if letter not in _LETTERS or not equal:
+                raise Malformed("sdp", "a line of SDP without a type")
         if letter == "m":
             if opened is not None:
                 sections.append(_section(opened, current))

@@ -29,7 +29,7 @@ from offhook.sip.sdp import Session
 from offhook.sip.server import KNOWN, Server
 from offhook.sip.tables import Row
 from offhook.sip.transaction import ClientTransaction, ServerTransaction, echo, echoed_vias, response_flow, server_key
-from offhook.sip.uri import Uri
+from offhook.sip.uri import Uri, parse_uri
 
 if TYPE_CHECKING:
     import random
@@ -324,4 +324,6 @@ def _mandatory(request: Request) -> tuple[int, NameAddr, str]:
         raise Malformed("missing", "an empty Call-ID")
     if index.get("Max-Forwards", "70") != "70":
         parse_max_forwards(index["Max-Forwards"])
+    if request.uri.count(":") > 2:
+        parse_uri(request.uri)  # an IPv6 address without its brackets, most likely (RFC 5118 section 4.2)
     return seq, parse_name_addr(index["From"], "from"), parse_name_addr(index["To"], "to").tag
