@@ -127,10 +127,26 @@ def test_a_stream_that_makes_no_sense_is_closed(play: Callable[[Story], None]) -
     async def story(transports: Transports, ear: Ear, address: Address) -> None:
         far = await dial(address)
         far.wire.write(b"OPTIONS sip:a SIP/2.0\r\nContent-Length: many\r\n\r\n")
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.1)
+        far.wire.write(MESSAGE)
+        await asyncio.sleep(3.0)
         assert far.lost
         assert transports.counts.streams_broken == 1
         assert len(ear.closed) == 1
+        assert [data for data, _ in ear.messages] == [b"OPTIONS sip:a SIP/2.0\r\nContent-Length: many\r\n\r\n"]
+
+    play(story)
+
+
+def test_what_a_stream_that_ends_leaves_unfinished_is_told(play: Callable[[Story], None]) -> None:
+    async def story(transports: Transports, ear: Ear, address: Address) -> None:
+        far = await dial(address)
+        far.wire.write(b"OPTIONS sip:a SIP/2.0\r\nContent-Length: 9\r\n\r\nabc")
+        await asyncio.sleep(0.1)
+        assert ear.messages == []
+        far.wire.write_eof()
+        await asyncio.sleep(0.5)
+        assert [data for data, _ in ear.messages] == [b"OPTIONS sip:a SIP/2.0\r\nContent-Length: 9\r\n\r\nabc"]
 
     play(story)
 

@@ -32,7 +32,7 @@ def test_no_tokens(text):
     assert not is_token(text)
 
 
-@pytest.mark.parametrize("text", ["", "plain", 'with "quotes"', "back\\slash", '\\"', "é", "a\\\\b"])
+@pytest.mark.parametrize("text", ["", "plain", 'with "quotes"', "back\\slash", '\\"', "é", "a\\\\b", "a\0b"])
 def test_quoting_can_be_undone(text):
     assert unquote(quote(text)) == text
 

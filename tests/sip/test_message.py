@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from offhook.sip.grammar import Malformed
+from offhook.sip.header import parse_name_addr
 from offhook.sip.message import (
     FIELDS_LIMIT,
+    SHORT_LIMIT,
     SIZE_LIMIT,
     VALUE_LIMIT,
     Request,
@@ -180,3 +182,29 @@ def test_status_lines():
     assert status_line(486) == "SIP/2.0 486 Busy Here\r\n"
     assert status_line(486, "No") == "SIP/2.0 486 No\r\n"
     assert status_line(499) == "SIP/2.0 499 Request Failed\r\n"
+
+
+SHORT = b"INVITE sip:a SIP/2.0\r\nCall-ID: 1\r\nContent-Length: %d\r\n\r\nv=0\r\ns=-\r\n"
+
+
+@pytest.mark.parametrize("missing", [1, 17, SHORT_LIMIT])
+def test_a_body_whose_lines_are_whole_may_be_a_little_short_in_a_request(missing):
+    assert parse_message(SHORT % (10 + missing)).body == b"v=0\r\ns=-\r\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [SHORT % (11 + SHORT_LIMIT), SHORT.removesuffix(b"\r\n") % 20, SHORT.replace(SHORT[:20], b"SIP/2.0 200 OK") % 11],
+)
+def test_a_body_that_was_cut_off_and_one_short_in_a_response_are_malformed(data):
+    with pytest.raises(Malformed):
+        parse_message(data)
+
+
+def test_a_quoted_pair_may_be_of_nul():
+    data = b'OPTIONS sip:a SIP/2.0\r\nTo: "a\\\0b" <sip:a>\r\nContent-Length: 0\r\n\r\n'
+    message = parse_message(data)
+    assert bytes(message) == data
+    assert str(parse_name_addr(message.index["To"])) == '"a\\\0b" <sip:a>'
+    with pytest.raises(Malformed):
+        parse_message(data.replace(b"\\", b""))

@@ -101,3 +101,8 @@ def test_what_can_not_be_read(data):
 def test_a_line_break_can_not_be_written(session):
     with pytest.raises(ValueError, match="line break"):
         bytes(session)
+
+
+def test_white_space_round_a_type_is_borne():
+    session = parse_sdp(b"v =0\r\n c=IN IP4 192.0.2.1\r\nm\t=audio 4000 RTP/AVP 0\r\n")
+    assert bytes(session) == b"v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 0\r\n"

@@ -1,4 +1,4 @@
-"""The torture messages of RFC 4475 and RFC 5118: each gets the verdict that a callee owes it, and a call works behind it.
+"""The torture messages of RFC 4475 and RFC 5118: each gets the verdict that a callee owes it, and calls work on.
 
 Over UDP a message is one datagram; over TCP it is cut at every byte, and what follows its Content-Length is the next.
 """

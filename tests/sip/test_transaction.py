@@ -302,7 +302,8 @@ def test_a_branch_without_the_cookie_is_not_trusted():
         assert server_key(request("a", 1), via, "t", "INVITE") != server_key(request("b", 1), via, "t", "INVITE")
         assert server_key(request("a", 1), via, "t", "INVITE") != server_key(request("a", 2), via, "t", "INVITE")
         assert server_key(request("a", 1), via, "t", "INVITE") != server_key(request("a", 1), via, "u", "INVITE")
-    assert server_key(request("a", 1), new, "t", "INVITE") == server_key(request("b", 2), new, "u", "INVITE")
+    assert server_key(request("a", 1), new, "t", "INVITE") == server_key(request("a", 2), new, "u", "INVITE")
+    assert server_key(request("a", 1), new, "t", "INVITE") != server_key(request("b", 1), new, "t", "INVITE")
     assert server_key(request("a", 1), new, "t", "INVITE") != server_key(request("a", 1), new, "t", "CANCEL")
 
 

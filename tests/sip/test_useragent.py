@@ -13,6 +13,8 @@ from offhook.sip.message import Response
 from offhook.sip.outcomes import Answered, Confirmed, Ended, Flow, IncomingCall, Progress, SipCall
 from offhook.sip.uri import parse_uri
 
+SDP = b"v=0\r\no=- 7 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
+
 THEM = ("192.0.2.9", 5070)
 US = ("192.0.2.1", 5060)
 CALL = SipCall(1)
@@ -227,3 +229,32 @@ def test_one_final_response_to_an_invite(far):
     far.order(far.agent.reject, call.call, 603)
     finals = {message.code for message in far.sent if isinstance(message, Response) and message.code >= 200}
     assert finals == {486}
+
+
+def test_a_repeat_is_answered_by_the_way_that_it_came(far_with):
+    far = far_with("tcp", connection=1)
+    request = bytes(far.request("OPTIONS", branch="z9hG4bK-again"))
+    far.agent.receive(far.now, request, Flow("udp", far.flow.local, ("192.0.2.9", 5070)))
+    far.gather()
+    assert far.flows[-1].transport == "udp"
+    far.say(request)
+    assert far.flows[-1] == far.flow
+    assert far.codes() == [200, 200]
+
+
+def test_a_2xx_whose_connection_is_gone_is_repeated_on_the_one_that_asks_again(far_with):
+    far = far_with("tcp", connection=1)
+    far.answered(branch="z9hG4bK-lost")
+    far.order(far.agent.flow_closed, far.flow)
+    far.flow = Flow("tcp", far.flow.local, ("192.0.2.9", 40_000), 2)
+    again = far.say(bytes(far.request("INVITE", branch="z9hG4bK-lost", body=SDP)))
+    assert [message.code for message in again] == [200]
+    assert far.flows[-1] == far.flow
+    far.acks()
+    assert far.say(bytes(far.request("INVITE", branch="z9hG4bK-lost", body=SDP))) == []
+
+
+@pytest.mark.parametrize("uri", ["sip:2001:db8::10", "sip:a@2001:db8::10"])
+def test_an_ipv6_address_without_brackets_is_malformed(far, uri):
+    far.say(bytes(far.request("REGISTER", uri=uri)))
+    assert far.codes() == [400]

@@ -34,6 +34,9 @@ IDLE_S: Final = 900.0
 CONNECT_S: Final = 10.0
 """How long the opening of a connection may take."""
 
+LINGER_S: Final = 2.0
+"""How long what comes on a connection that was given up is still read, and forgotten."""
+
 WRITE_LIMIT: Final = 1 << 20
 """Bytes that may wait for a far end that does not read."""
 
@@ -315,7 +318,7 @@ class _Stream(asyncio.Protocol):
         self._watch = loop.call_later(FIRST_MESSAGE_S, self._look)
 
     def data_received(self, data: bytes) -> None:
-        if self.wire is None:
+        if self.wire is None or self._parser.broken:
             return
         self._heard_at = asyncio.get_running_loop().time()
         try:
@@ -332,9 +335,17 @@ class _Stream(asyncio.Protocol):
         for message in messages:
             self._spoke = True
             self._owner.message(self, message)
-        if self._parser.broken and self.wire is not None:
-            self._owner.counts.streams_broken += 1
-            self.wire.close()  # behind the answer to what broke it
+        if self._parser.broken:
+            self._give_up(self.wire)
+
+    def _give_up(self, wire: asyncio.Transport) -> None:
+        """Say no more behind the answer to what broke the stream; closed at once, what still comes would undo it."""
+        self._owner.counts.streams_broken += 1
+        if wire.can_write_eof():
+            wire.write_eof()
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watch = asyncio.get_running_loop().call_later(LINGER_S, wire.abort)
 
     def eof_received(self) -> None:
         self._answer_unfinished()

@@ -31,9 +31,9 @@ VALUE_LIMIT: Final = 16_384
 """Characters of one header value, all folds joined: an Identity token fits several times."""
 
 SHORT_LIMIT: Final = 32
-"""Octets that a request's body may fall short of its Content-Length in a datagram: RFC 5118 section 4.6 is such a message
-and calls it valid, and section 18.3 only says SHOULD. Who counts line ends otherwise than they go out falls short by so
-many; a body that was cut off does not end with its line."""
+"""Octets that a request's body may fall short of its Content-Length in a datagram: RFC 5118 section 4.6 is such a
+message and calls it valid, and section 18.3 only says SHOULD. Who counts line ends otherwise than they go out falls
+short by so many; a body that was cut off does not end with its line."""
 
 _VERSION: Final = "SIP/2.0"
 

@@ -1,7 +1,7 @@
 """Cutting a stream into messages by Content-Length (RFC 3261 section 18.3, RFC 5626 section 4.4.1 for keep-alives).
 
 bytes as they come ─► StreamParser.push ─► whole messages
-                                       └─► the head of one whose end can't be found, so that it is answered: then `broken`
+                                       └─► the head of one whose end can't be found, so that it is answered: `broken`
 
 A message without Content-Length breaks section 18.3, and has no body here. What its sender meant for one then stands
 where the next message should begin: lines that can't begin a message are skipped, as far as one message may be long.

@@ -103,7 +103,9 @@ def server_key(request: Request, via: Via, from_tag: str, method: str) -> Server
     """Give what identifies a server transaction (section 17.2.3). ACK and CANCEL give `method` as INVITE."""
     branch = via.branch
     if len(branch) > len(COOKIE) and branch.startswith(COOKIE):
-        return branch, via.host, via.port, method
+        # Section 17.2.3 has the branch suffice. Some draw it badly, or again from each start (RFC 4475's messages share
+        # theirs): a repeat, an ACK and a CANCEL have the Call-ID of what they belong to, somebody else's does not.
+        return branch, via.host, via.port, method, request.first("Call-ID") or ""
     # RFC 2543: a branch without the cookie (or with nothing behind it) is not unique, so the key is all that stays.
     number = (request.first("CSeq") or "").split(None, 1)[0]
     return request.uri, from_tag, request.first("Call-ID") or "", number, str(via), method

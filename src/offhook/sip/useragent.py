@@ -213,7 +213,7 @@ class UserAgent:
         if method == "ACK":
             return self._ack(now, request, known, (index["Call-ID"], to_tag, from_tag), seq)
         if known is not None:
-            transactions.server_event(now, known, "request")
+            self._again(now, known, response_flow(via, flow), (index["Call-ID"], known.tag, from_tag))
             return "repeated_request"
         if len(transactions.servers) >= self._calls.settings.max_transactions:
             self._stateless(request, via, flow, 503, (("Retry-After", "10"),))
@@ -238,6 +238,16 @@ class UserAgent:
             return "request_cancel"
         fault = self._server.request(now, transaction, sender, seq, to_tag)
         return _FATE.get(method, "request_other") if fault is None else f"malformed_{fault.kind}"
+
+    def _again(self, now: Instant, known: ServerTransaction, back: Flow, dialog: DialogKey) -> None:
+        """Answer a repeat by the way that it came: who connects anew, or got another address, repeats from there."""
+        moved = back != known.flow
+        known.flow = back
+        self._calls.transactions.server_event(now, known, "request")
+        call = self._calls.dialogs.get(dialog)
+        if moved and known.state == "accepted" and call is not None and call.waiting is not None:
+            call.waiting.flow = back
+            self._calls.transactions.send(back, call.waiting.data)
 
     def _ack(self, now: Instant, request: Request, known: ServerTransaction | None, dialog: DialogKey, seq: int) -> str:
         if known is not None:

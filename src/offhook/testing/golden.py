@@ -1,6 +1,6 @@
 """Messages as they go over the wire, in text files that people can read.
 
-    === title          wire("a<hex:00>b\\n") == b"a\\0b\\r\\n"
+    === title
     lines              a line ends in CRLF on the wire; `<hex:..>` stands for bytes
 
 The line end before the next title belongs to the file; so a message without a body ends in two empty lines there.
