@@ -12,6 +12,7 @@ with atheris.instrument_imports(include=["offhook.sip", "offhook.core"]):  # pyr
     from offhook.core.errors import ProtocolError
     from offhook.sip.grammar import parse_params, split_list, unquote, write_params
     from offhook.sip.header import media_type, parse_cseq, parse_max_forwards, parse_name_addr, parse_via
+    from offhook.sip.passport import Passport, Signed, parse_identity, signing_input
     from offhook.sip.uri import parse_uri, unescape
 
 READERS: dict[str, tuple[Callable[[str], Any], Callable[[Any], str]]] = {
@@ -23,7 +24,9 @@ READERS: dict[str, tuple[Callable[[str], Any], Callable[[Any], str]]] = {
     "cseq": (parse_cseq, lambda value: f"{value[0]} {value[1]}"),
     "max_forwards": (parse_max_forwards, str),
     "media_type": (media_type, lambda value: value[0] + write_params(value[1])),
+    "identity": (parse_identity, lambda value: value.header()),
 }
+SHAKEN = Passport("shaken", "12155551212", ("12125551213",), 1, "https://a.example/c", "A", "x")
 NAMES = tuple(READERS)
 
 
@@ -61,6 +64,7 @@ SEEDS = (
     b"\x051 INVITE",
     b"\x0670",
     b"\x07text/plain;charset=utf-8",
+    b"\x08" + Signed(SHAKEN, signing_input(SHAKEN), bytes(64)).header().encode(),
 )
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ PARSERS = [
     ("sdp", "sdp"),
     ("stream", "stream"),
     *(("grammar", parser) for parser in ("uri", "name_addr", "via", "params", "list")),
-    *(("grammar", parser) for parser in ("cseq", "max_forwards", "media_type")),
+    *(("grammar", parser) for parser in ("cseq", "max_forwards", "media_type", "identity")),
 ]
 
 pytest.importorskip("atheris", reason="atheris has no wheel for this Python or machine", exc_type=ImportError)
