@@ -66,6 +66,7 @@ def test_what_was_not_measured_is_not_met() -> None:
 def test_a_result_says_all_of_itself_in_json() -> None:
     result = Result(
         "signalling",
+        "setup",
         {"cpu_ms_per_call": 0.4, "failed": 0},
         seed=7,
         shape={"calls": 10},
@@ -80,6 +81,7 @@ def test_a_result_says_all_of_itself_in_json() -> None:
 
 def test_an_unknown_bench_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main("coffee", json=False) == 1
-    assert capsys.readouterr().err.splitlines() == [
-        "offhook bench coffee: there is no bench 'coffee'; there are media, memory, ear, signalling, pacing, turn"
-    ]
+    assert capsys.readouterr().err == (
+        "offhook bench coffee: there is no bench 'coffee'; "
+        "there are media, memory, ear, signalling, setup, pacing, turn\n"
+    )

@@ -60,6 +60,10 @@ MUSTS: Mapping[str, Mapping[str, Must]] = {
         "cpu_ms_per_call": _most(0.45, "CPU-ms", 0.25),
         "failed": _just(0, "calls"),
     },
+    "setup": {
+        "p99_ms": _most(10.0, "ms", 5.0),
+        "failed": _just(0, "calls"),
+    },
     "pacing": {
         "p99_over_sleeper_ms": _most(2.0, "ms"),
         "p999_over_sleeper_ms": _most(2.0, "ms"),
@@ -76,7 +80,7 @@ MUSTS: Mapping[str, Mapping[str, Must]] = {
     },
 }
 
-NAMES: tuple[str, ...] = ("media", "memory", "ear", "signalling", "pacing", "turn")
+NAMES: tuple[str, ...] = ("media", "memory", "ear", "signalling", "setup", "pacing", "turn")
 """What `offhook bench` runs."""
 
 

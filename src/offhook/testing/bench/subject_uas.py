@@ -1,4 +1,4 @@
-"""The process under test of `signalling`: a user agent server that answers every INVITE, over UDP, with media ports.
+"""The process under test of `signalling` and `setup`: it answers every INVITE, over UDP, and echoes what it hears.
 
 It is what `offhook serve` has below the conversation: transports, user agent, a `SipLeg` with its own RTP port a call,
 one task a call that answers and reads the leg to its end.
@@ -35,8 +35,9 @@ async def serve() -> None:
         nonlocal done
         try:
             await leg.answer()
-            async for _ in leg.events():
-                pass
+            async for event in leg.events():
+                if isinstance(event, native.Heard):
+                    leg.play(1, event.pcm, 8000)
         except CallEnded:
             pass
         done += 1
