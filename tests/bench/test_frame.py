@@ -66,7 +66,6 @@ def test_what_was_not_measured_is_not_met() -> None:
 def test_a_result_says_all_of_itself_in_json() -> None:
     result = Result(
         "signalling",
-        "setup",
         {"cpu_ms_per_call": 0.4, "failed": 0},
         seed=7,
         shape={"calls": 10},

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from offhook.sip.stir import TN_AUTHORISATION
+from offhook.carriers.stir import TN_AUTHORISATION
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@
                                         └──────────────► verify(certificates, trust) ◄───┘ ─► Verdict
     sign(passport, key) ─► Identity header
 
-Pure computation: time, certificates and roots are given. A verdict informs; whether a call is refused for it is policy.
+Computation only: time, certificates and roots are given. A verdict informs; whether a call is refused for it is policy.
 """
 
 from __future__ import annotations

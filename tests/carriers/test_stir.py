@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from offhook.carriers.stir import Trust, Verdict, from_verstat, identities, signer, verify
 from offhook.core.errors import ConfigError
 from offhook.sip.message import Request
 from offhook.sip.passport import Passport
-from offhook.sip.stir import Trust, Verdict, from_verstat, identities, signer, verify
 from offhook.testing.authorities import Authority
 
 NOW = 1_790_000_000
