@@ -30,10 +30,12 @@ from offhook.core.signals import Connected, Held, HungUp
 from offhook.sip.outcomes import (
     Answered,
     Confirmed,
+    EarlyAnswered,
     Ended,
     Flow,
     IncomingCall,
     Progress,
+    Redirected,
     Reoffered,
     SipCall,
     TransferProgress,
@@ -42,7 +44,7 @@ from offhook.sip.sdp import Session
 from offhook.sip.uri import Uri, parse_uri
 from offhook.sip.useragent import UserAgent
 
-Outcome = Progress | Answered | Confirmed | Reoffered | TransferProgress | Ended
+Outcome = Progress | Redirected | EarlyAnswered | Answered | Confirmed | Reoffered | TransferProgress | Ended
 """What a user agent tells of a call that is there."""
 
 
@@ -266,7 +268,9 @@ class SipLeg:
                 self._transfer.told(outcome)
             case Ended():
                 self._ended(outcome)
-            case Progress():
+            case Redirected():
+                self._line.agent.skip(self._line.now(), self.call)
+            case Progress() | EarlyAnswered():
                 pass  # it rings; early media is not asked for
 
     def _confirmed(self, outcome: Confirmed) -> None:

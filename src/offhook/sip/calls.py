@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     import random
 
     from offhook.sip.gate import Gate
+    from offhook.sip.meanings import Cause
+    from offhook.sip.redirects import Trail
+    from offhook.sip.ringing import Ring
+    from offhook.sip.sdp import Session
 
-METHODS: Final = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "NOTIFY")
+METHODS: Final = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "NOTIFY", "PRACK")
 """What Allow says. NOTIFY is taken only as news of a REFER of ours."""
 
 
@@ -34,8 +38,10 @@ class Settings:
 
     `user` and `display` name us in Contact and From; `host` is the address that others reach us at where it is not
     the socket's own (None). `server` is the Server and User-Agent header (None: neither is sent, since what software
-    answers is nobody's business). `ring_at_once` sends 180 right behind the 100. `ring_limit` ends what nobody answers:
-    a call of theirs (480), a re-INVITE (500), a call of ours (CANCEL); proxies give up after as long (section 16.6).
+    answers is nobody's business). `ring_at_once` sends 180 right behind the 100; `reliable` sends provisional
+    responses reliably to all who can take them so (RFC 3262), not only to those who insist. `ring_limit` ends what
+    nobody answers: a call of theirs (480), a re-INVITE (500), a call of ours (CANCEL); proxies give up after as long
+    (section 16.6).
     `max_calls` bounds the calls alive and `max_transactions` what was asked of us in the last 32 s: at 1500 calls a
     second each leaves two transactions behind for that long, which is 96 000. `gate` says who is let in (None: all).
     """
@@ -44,8 +50,9 @@ class Settings:
     display: str = ""
     host: str | None = None
     server: str | None = None
-    extensions: tuple[str, ...] = ()
+    extensions: tuple[str, ...] = ("100rel", "199")
     ring_at_once: bool = True
+    reliable: bool = False
     times: Times = field(default_factory=Times)
     ring_limit: Duration = 180 * SECOND
     max_calls: int = 20_000
@@ -73,14 +80,33 @@ class Unacknowledged:
 
 
 @dataclass(slots=True, eq=False)
+class Early:
+    """An early dialog of a call of ours: who rings there, and the last reliable response that was acknowledged.
+
+    `session` is its own offer/answer; `described` what it has said of its media so far, which may only be a foretaste.
+    """
+
+    dialog: Dialog
+    session: OfferAnswer
+    rseq: int | None = None
+    described: Session | None = None
+
+
+def _no_early() -> dict[str, Early]:
+    return {}
+
+
+@dataclass(slots=True, eq=False)
 class Call:
     """One call.
 
-    `phase` is ringing (they call us), answered (our 2xx has no ACK yet), inviting (we call), up or over. `waiting` is a
-    2xx without its ACK; `reoffer` a re-INVITE of theirs that is not answered yet; `leaving` the headers of a BYE that
-    must wait for the ACK (section 15: the callee may not send BYE before it). `verdict` is how a call of ours that was
-    cancelled ends. `account` is who answers challenges in it. `forks` are the ACKs that we sent, by the tag of who
-    answered.
+    `phase` is ringing (they call us), answered (our 2xx has no ACK yet), inviting (we call), up or over. `ring` is what
+    was said while it rang, `waiting` a 2xx without its ACK; `reoffer` a re-INVITE of theirs that is not answered yet;
+    `leaving` the headers of a BYE that must wait for the ACK (section 15: the callee may not send BYE before it).
+    `verdict` is how a call of ours that was cancelled ends. `account` is who answers challenges in it. `forks` are the
+    ACKs that we sent, by the tag of who answered; `invited` is the number of the INVITE that made the call. `early` are
+    the dialogs of a call of ours that is not answered, by their tag; `trail` is where it was redirected to, `refused`
+    how it was refused last.
     """
 
     number: SipCall
@@ -93,12 +119,17 @@ class Call:
     session: OfferAnswer = field(default_factory=OfferAnswer)
     waiting: Unacknowledged | None = None
     reoffer: ServerTransaction | None = None
+    ring: Ring | None = None
     leaving: Fields | None = None
     natted: bool = False
     verdict: tuple[int, str] | None = None
     referring: bool = False
     account: Account | None = None
     forks: dict[str, tuple[Flow, bytes]] = field(default_factory=_no_forks)
+    invited: int = 0
+    early: dict[str, Early] = field(default_factory=_no_early)
+    trail: Trail | None = None
+    refused: tuple[int, str, tuple[Cause, ...]] = (487, "hangup", ())
     alarms: dict[str, Instant] = field(default_factory=_no_alarms)
 
 
@@ -218,18 +249,26 @@ class Calls:
         call.dialog = dialog
         self.dialogs[dialog.key] = call
 
-    def end(self, call: Call, code: int, reason: str) -> None:
+    def forget_early(self, call: Call) -> None:
+        """Forget the early dialogs of a call: it was answered, or its INVITE is over (RFC 3261 section 12.3)."""
+        for early in call.early.values():
+            self.dialogs.pop(early.dialog.key, None)
+        call.early.clear()
+
+    def end(self, call: Call, code: int, reason: str, causes: tuple[Cause, ...] = ()) -> None:
         """End a call: told once, then forgotten; its transactions run out by themselves."""
         if call.phase == "over":
             return
         call.phase = "over"
         call.waiting = None
         call.reoffer = None
+        call.ring = None
         self.timers.clear(call)
         del self.alive[call.number]
         if call.dialog is not None:
             self.dialogs.pop(call.dialog.key, None)
-        self.out.append(Ended(call.number, code, reason))
+        self.forget_early(call)
+        self.out.append(Ended(call.number, code, reason, causes))
 
 
 def refuse_breaks(name: str, value: str) -> None:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, NewType
 from offhook.core.media import Address
 
 if TYPE_CHECKING:
+    from offhook.sip.meanings import Cause
     from offhook.sip.message import Request, Response
     from offhook.sip.sdp import Session
+    from offhook.sip.uri import Uri
 
 SipCall = NewType("SipCall", int)
 """The user agent's number for one call (an INVITE and the dialog that it made)."""
@@ -54,10 +56,35 @@ class IncomingCall:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A provisional response above 100 to an INVITE of ours."""
+    """A provisional response above 100 to an INVITE of ours.
+
+    `tag` names its early dialog ("": it made none); 199 says that this one is over (RFC 6228). `description` is what
+    the far end says of its media; with `offering` it wants an answer (`answer_early`), else it is the answer that will
+    come, or has come if it was told reliably (RFC 3262 section 5).
+    """
 
     call: SipCall
     response: Response
+    tag: str = ""
+    description: Session | None = None
+    offering: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Redirected:
+    """An INVITE of ours was answered with `code`, and may go to `target` instead: `follow` it or `skip` it."""
+
+    call: SipCall
+    target: Uri
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyAnswered:
+    """The PRACK of a provisional response of ours brought the answer to the offer in it (RFC 3262 section 5)."""
+
+    call: SipCall
+    answer: Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +140,25 @@ class Ended:
 
     `code` is the SIP status that fits (200 for a BYE after answer, 487 for a CANCEL, 408 where an ACK never came …);
     `reason` is one of `hangup` (we ended it), `remote_hangup`, `cancelled`, `refused`, `no_answer`, `no_ack`,
-    `transport`, `timeout`.
+    `transport`, `timeout`. `causes` is what a Reason header said besides (RFC 3326).
     """
 
     call: SipCall
     code: int
     reason: str
+    causes: tuple[Cause, ...] = ()
 
 
-Outcome = Send | IncomingCall | Progress | Answered | Confirmed | Reoffered | TransferProgress | Asked | Ended
+Outcome = (
+    Send
+    | IncomingCall
+    | Progress
+    | Redirected
+    | EarlyAnswered
+    | Answered
+    | Confirmed
+    | Reoffered
+    | TransferProgress
+    | Asked
+    | Ended
+)

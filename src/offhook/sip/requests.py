@@ -94,6 +94,11 @@ UNREPEATED: Final = Once()
 """Owns a CANCEL: it follows its INVITE and has no way of its own."""
 
 
+def failed(why: str) -> tuple[int, str]:
+    """Give the code and the reason word of a request that nobody answered."""
+    return (408, "timeout") if why == "timeout" else (503, "transport")
+
+
 class Requests:
     """Sends what we ask. What transactions call their user (section 17)."""
 

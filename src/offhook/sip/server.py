@@ -18,8 +18,10 @@ from offhook.sip.dialog import Dialog, served_dialog
 from offhook.sip.gate import Refusal
 from offhook.sip.grammar import Fields, Malformed
 from offhook.sip.header import NameAddr
+from offhook.sip.meanings import causes_of
 from offhook.sip.message import Request
 from offhook.sip.outcomes import Confirmed, IncomingCall, Reoffered, TransferProgress
+from offhook.sip.ringing import Ringing
 from offhook.sip.sdp import Session, parse_sdp
 from offhook.sip.transaction import ServerTransaction
 from offhook.sip.uri import parse_uri
@@ -55,6 +57,7 @@ class Server:
             "repeat": self._repeat,
             "no_ack": self._unacknowledged,
         }
+        self.ringing = Ringing(self)
 
     # --- what comes
 
@@ -67,7 +70,7 @@ class Server:
         try:
             self._examine(now, transaction, in_dialog=bool(to_tag), known=call is not None)
             if call is not None:
-                self._within(now, transaction, call, seq)
+                self._within(now, transaction, call, seq, sender.tag)
             elif request.method == "INVITE":
                 self._invite(now, transaction, sender, seq)
             else:
@@ -165,8 +168,7 @@ class Server:
         stamp = request.first("Timestamp")
         self.respond(now, transaction, 100, (("Timestamp", stamp),) if stamp is not None else ())
         if self.calls.settings.ring_at_once:
-            extra = (*self._recorded(request), ("Contact", self.calls.contact(flow)))
-            self.respond(now, transaction, 180, extra)
+            self.ringing.ring(now, call, 180, None, ())
         self.calls.timers.start(call, "ringing", now + self.calls.settings.ring_limit)
         self.calls.out.append(IncomingCall(call.number, request, flow, offer))
 
@@ -185,16 +187,16 @@ class Server:
         return parse_sdp(data)
 
     @staticmethod
-    def _recorded(request: Request) -> Fields:
+    def recorded(request: Request) -> Fields:
+        """Give the Record-Route that a response repeats (section 12.1.1)."""
         if "Record-Route" not in request.index:
             return ()
         return tuple([("Record-Route", value) for value in request.all("Record-Route")])
 
     # --- inside a dialog
 
-    def _within(self, now: Instant, transaction: ServerTransaction, call: Call, seq: int) -> None:
-        dialog = call.dialog
-        assert dialog is not None
+    def _within(self, now: Instant, transaction: ServerTransaction, call: Call, seq: int, remote_tag: str) -> None:
+        dialog = call.dialog or call.early[remote_tag].dialog
         if dialog.remote_seq is not None and seq <= dialog.remote_seq:
             raise Refusal(500, self._retry_after())  # section 12.2.2: out of order
         request = transaction.request
@@ -211,18 +213,23 @@ class Server:
         self.respond(now, transaction, 200, (ACCEPT, *self.calls.hello))
 
     def _bye(self, now: Instant, transaction: ServerTransaction, call: Call) -> None:
+        if call.phase == "inviting":
+            raise Refusal(481)  # section 15: who was called refuses, and does not say BYE, before it has answered
+        causes = causes_of(transaction.request)
         self.respond(now, transaction, 200)
         if call.reoffer is not None:
             self.respond(now, call.reoffer, 487)
         if call.phase == "ringing" and call.invite is not None:
             self.respond(now, call.invite, 487)  # section 15.1.2
-            self.calls.end(call, 487, "cancelled")
+            self.calls.end(call, 487, "cancelled", causes)
         elif call.leaving is not None:
             self.calls.end(call, 200, "hangup")
         else:
-            self.calls.end(call, 200, "remote_hangup")
+            self.calls.end(call, 200, "remote_hangup", causes)
 
     def _reinvite(self, now: Instant, transaction: ServerTransaction, call: Call, dialog: Dialog, seq: int) -> None:
+        if call.phase == "inviting":
+            raise Refusal(491)
         if call.phase == "ringing" or call.reoffer is not None or call.session.open == "theirs":
             raise Refusal(500, self._retry_after())  # section 14.2: one after the other
         if call.session.open == "ours":
@@ -280,13 +287,14 @@ class Server:
         if transaction.merge is not None:
             # Section 9.2: the To tag of both responses is the same.
             transaction.echo = transaction.echo.replace(f"To: {transaction.to}\r\n", f"To: {target.to}\r\n", 1)
+        causes = causes_of(transaction.request)
         self.respond(now, transaction, 200)
         call = target.owner
         if target.state != "proceeding" or not isinstance(call, Call):
             return  # too late: the final response has crossed it
         self.respond(now, target, 487)
         if call.invite is target:
-            self.calls.end(call, 487, "cancelled")
+            self.calls.end(call, 487, "cancelled", causes)
         else:
             call.reoffer = None
             call.session.withdraw()
@@ -323,28 +331,27 @@ class Server:
 
     def answer(self, now: Instant, call: Call, body: Session) -> None:
         """Answer a call: 200 with our description, repeated until the ACK comes."""
-        if call.phase != "ringing" or call.invite is None:
+        if call.phase != "ringing" or call.invite is None or self.ringing.holds(call, body):
             return
         transaction, call.invite = call.invite, None
         call.phase = "answered"
-        self._accept(now, call, transaction, body)
+        self._accept(now, call, transaction, None if call.ring is not None and call.ring.settled else body)
 
-    def _accept(self, now: Instant, call: Call, transaction: ServerTransaction, body: Session) -> None:
-        delayed = call.session.open != "theirs"
-        if delayed:
-            call.session.offer(body)
-        else:
-            call.session.answer(body)
+    def _accept(self, now: Instant, call: Call, transaction: ServerTransaction, body: Session | None) -> None:
+        """Send a 2xx; without a body where all was said in a reliable provisional response."""
+        delayed = body is not None and call.session.open != "theirs"
+        if body is not None:
+            (call.session.offer if delayed else call.session.answer)(body)
         flow = transaction.flow
         # The ACK has the number of its INVITE, whatever else was asked in the dialog meanwhile.
         seq = int(transaction.request.index["CSeq"].split(None, 1)[0])
         extra = (
-            *self._recorded(transaction.request),
+            *self.recorded(transaction.request),
             ("Contact", self.calls.contact(flow)),
             *self.calls.hello,
-            ("Content-Type", "application/sdp"),
+            *((("Content-Type", "application/sdp"),) if body is not None else ()),
         )
-        self.respond(now, transaction, 200, extra, bytes(body))
+        self.respond(now, transaction, 200, extra, b"" if body is None else bytes(body))
         times = self.calls.settings.times
         self.calls.timers.stop(call, "ringing")
         self.calls.timers.stop(call, "reoffered")

@@ -21,6 +21,12 @@ class OfferAnswer:
         self.open = "none"
         self._offer: Session | None = None
 
+    def fork(self) -> OfferAnswer:
+        """Give the exchange of another dialog that the same INVITE has made (RFC 3261 section 13.2.2.4)."""
+        other = OfferAnswer()
+        other.local, other.remote, other.open, other._offer = self.local, self.remote, self.open, self._offer
+        return other
+
     def offer(self, ours: Session) -> None:
         """Open an offer of ours. ProtocolError 491 where one is open."""
         self._open("ours", ours)

@@ -91,6 +91,15 @@ class UserAgent:
 
     # --- orders. A call that is over takes none: orders and ends cross, and that is nobody's fault.
 
+    def ring(
+        self, now: Instant, call: SipCall, code: int = 180, body: Session | None = None, headers: Fields = ()
+    ) -> None:
+        """Say that a call rings: 180, or 183 with our description for early media. ValueError for no such code."""
+        if not 101 <= code <= 199:
+            raise ValueError(f"{code} is no provisional response")
+        if (found := self._calls.alive.get(call)) is not None:
+            self._server.ringing.ring(now, found, code, body, headers)
+
     def answer(self, now: Instant, call: SipCall, body: Session) -> None:
         """Answer a call with 200 and our description (an offer where theirs is delayed)."""
         if (found := self._calls.alive.get(call)) is not None:
@@ -136,6 +145,21 @@ class UserAgent:
         """Answer the offer that came in `Answered` to an INVITE without a body: the ACK carries it."""
         if (found := self._calls.alive.get(call)) is not None:
             self._client.acknowledge(now, found, body)
+
+    def answer_early(self, now: Instant, call: SipCall, tag: str, body: Session) -> None:
+        """Answer the offer that a `Progress` brought: its PRACK carries it."""
+        if (found := self._calls.alive.get(call)) is not None:
+            self._client.invitations.answer_early(now, found, tag, body)
+
+    def follow(self, now: Instant, call: SipCall, ways: Sequence[Flow]) -> None:
+        """Invite the target that `Redirected` named."""
+        if (found := self._calls.alive.get(call)) is not None:
+            self._client.invitations.follow(now, found, tuple(ways))
+
+    def skip(self, now: Instant, call: SipCall) -> None:
+        """Leave the target that `Redirected` named alone: the next one follows, or the end of the call."""
+        if (found := self._calls.alive.get(call)) is not None:
+            self._client.invitations.skip(now, found)
 
     def hangup(self, now: Instant, call: SipCall, headers: Fields = ()) -> None:
         """End a call, by whatever its state asks for: 480, CANCEL or BYE (after the ACK, where that is still out)."""
