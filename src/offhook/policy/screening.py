@@ -1,12 +1,18 @@
 """Which numbers and addresses may be dialled or transferred to. Pure functions.
 
-Rules are texts: `+1` allows every number that begins so; `sip:*@pbx.example` allows SIP URIs by user and host, `*`
-standing for anything within its part, with `:port` where the port matters. Nothing that is not allowed is.
+Rules are texts: `+1` allows every number that begins so, `!+1900` takes some of them back; `sip:*@pbx.example` allows
+SIP URIs by user and host, `*` standing for anything within its part, with `:port` where the port matters. Nothing that
+is not allowed is.
+
+A place that only we can see (this machine, our network, the metadata of our cloud) is allowed only by a rule that names
+it: a host that is `*` means the world outside, and a name that was allowed by a pattern must not turn out to be inside.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from offhook.core.addresses import Reach, reach
 
 _SEPARATORS = str.maketrans("", "", " -.()/")
 
@@ -22,22 +28,37 @@ def number_of(target: str) -> str | None:
 
 
 def allows_number(rules: Sequence[str], number: str) -> bool:
-    """Say whether the rules allow a bare number."""
-    return any(number.startswith(rule) for rule in rules if not rule.startswith("sip:"))
+    """Say whether the rules allow a bare number: one lets it and none that begins with `!` forbids it."""
+    if any(number.startswith(rule[1:]) for rule in rules if rule.startswith("!")):
+        return False
+    return any(number.startswith(rule) for rule in rules if not rule.startswith(("sip:", "!")))
 
 
-def allows_address(rules: Sequence[str], user: str, host: str, port: int | None) -> bool:
-    """Say whether the rules allow a SIP URI, given by its parts."""
+def allows_address(rules: Sequence[str], user: str, host: str, port: int | None, *, ip: str = "") -> bool:
+    """Say whether the rules allow a SIP URI, given by its parts; `ip` is what its host was resolved to, once it was."""
+    inside = reach(host) < Reach.PUBLIC
+    turned_in = not inside and ip != "" and reach(ip) < Reach.PUBLIC
     for rule in rules:
         if not rule.startswith("sip:"):
             continue
         rule_user, at, rule_host = rule[4:].rpartition("@")
-        rule_host, colon, rule_port = rule_host.partition(":")
-        if not matches(rule_host.lower(), host.lower()) or not matches(rule_user if at else "*", user):
+        rule_host, rule_port = _host_port(rule_host.lower())
+        if not matches(rule_host, host.lower()) or not matches(rule_user if at else "*", user):
             continue
-        if not colon or matches(rule_port, str(port or 5060)):
+        if (inside and not rule_host.strip("*")) or (turned_in and "*" in rule_host):
+            continue
+        if not rule_port or matches(rule_port, str(port or 5060)):
             return True
     return False
+
+
+def _host_port(text: str) -> tuple[str, str]:
+    """Take a port off a host; an IPv6 address stands in brackets and is given without."""
+    if text.startswith("["):
+        host, _, port = text[1:].partition("]")
+        return host, port.removeprefix(":")
+    host, _, port = text.partition(":")
+    return host, port
 
 
 def matches(pattern: str, text: str) -> bool:
@@ -69,7 +90,7 @@ def allows(rules: Sequence[str], target: str) -> bool:
     if not colon or scheme.lower() not in ("sip", "sips") or "?" in rest or rest.count("@") > 1:
         return False
     user, _, place = rest.rpartition("@")
-    host, _, port = place.partition(";")[0].partition(":")
+    host, port = _host_port(place.partition(";")[0])
     if not host or (port and not (port.isascii() and port.isdigit())):
         return False
     return allows_address(rules, user.partition(":")[0], host, int(port) if port else None)
