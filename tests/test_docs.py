@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import BaseModel
 
-from offhook.run.config import host_rules, load
+from offhook.policy.admission import Admission
+from offhook.run.config import Config, host_rules, load
+from offhook.run.security import SecurityLog
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -49,3 +55,43 @@ def test_a_configuration_on_a_page_is_one_that_is_taken(tmp_path: Path) -> None:
         file = tmp_path / f"{number}.toml"
         file.write_text(block, encoding="utf-8")
         assert host_rules(load(file), max_calls=1).listen
+
+
+def keys_of(table: type[BaseModel], where: str = "") -> Iterator[str]:
+    """Name every key of a table and of those in it, as the page of the configuration does."""
+    names = {"trunks": "trunks.NAME", "users": "users.NAME", "routes": "routes.NUMBER"}
+    for name, field in table.model_fields.items():
+        key = where + (field.alias or name) if where else names.get(name, name)
+        inner = [one for one in parts(field.annotation) if isinstance(one, type) and issubclass(one, BaseModel)]
+        if inner:
+            yield from keys_of(inner[0], f"{key}.")
+        else:
+            yield key
+
+
+def parts(annotation: object) -> Iterator[object]:
+    yield annotation
+    for one in get_args(annotation):
+        yield from parts(one)
+
+
+def test_every_key_of_the_configuration_has_its_line() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `([^`]+)` \| \S", text, re.MULTILINE)
+    assert sorted(told) == sorted(keys_of(Config))
+
+
+def test_fail2ban_finds_the_source_in_a_line_of_the_security_log() -> None:
+    page = ROOT / "docs" / "security.md"
+    pattern = re.search(r"^failregex = (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert pattern is not None
+    for line in blocks(page, "text"):
+        found = re.match(pattern[1].replace("<ADDR>", r"(?P<ip>\S+)"), line)
+        assert found is not None
+        assert found["ip"] == "203.0.113.9"
+    written = io.StringIO()
+    log = SecurityLog(Admission([], strangers=True), written)
+    for now in range(5):
+        log.note(now, "203.0.113.9", "brute_force", "user=\x1b[2Jroot \r\nkind=fake source=1.2.3.4")
+    (line,) = written.getvalue().splitlines()
+    assert re.match(pattern[1].replace("<ADDR>", r"203\.0\.113\.9 "), line)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from offhook.call.events import CallEvent, Ended
+from offhook.policy.routes import Wanted
 from offhook.run.host import AgentLike, Host, HostRules
 from offhook.testing.callers import CallerPhone
 from offhook.testing.peers import Peer
@@ -31,8 +32,8 @@ class Stage:
             "dial": ("sip:*@10.0.0.0", "sip:*@10.2.0.1", "sip:*@10.3.0.*"),
         } | rules
 
-        def route(called: str) -> AgentLike | None:
-            return agent if user in (None, called) else None
+        def route(wanted: Wanted) -> AgentLike | None:
+            return agent if user in (None, wanted.called) else None
 
         return Host(
             engine=self.world.engine(HOST),

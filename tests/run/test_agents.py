@@ -9,7 +9,7 @@ import pytest
 
 from offhook.call import Agent
 from offhook.core.errors import ConfigError
-from offhook.run.agents import load_agent, needs_models, router
+from offhook.run.agents import load_agent, needs_models
 
 SOURCE = """
 import offhook
@@ -69,13 +69,6 @@ def test_the_echo_and_the_receptionist_are_there_however_they_are_reached() -> N
 def test_what_is_no_agent_is_said_so(name: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         load_agent(name)
-
-
-def test_a_star_answers_what_no_other_route_does() -> None:
-    one, two = Agent("one"), Agent("two")
-    route = router({"+1555": one, "*": two})
-    assert (route("+1555"), route("reception"), route("")) == (one, two, two)
-    assert router({"+1555": one})("reception") is None
 
 
 def test_the_echo_needs_no_models() -> None:

@@ -139,7 +139,7 @@ def test_a_broken_file_is_told_and_ends_the_examination(tmp_path: Path, capsys: 
 
 
 def test_an_agent_that_does_not_load_is_a_fault() -> None:
-    config = configuration.Config(routes={"*": "nobody.has.this:agent"})
+    config = configuration.Config(routes={"*": "nobody.has.this:agent"})  # type: ignore[arg-type]
     [finding] = doctor.agents(config)
     assert finding.level == "fault"
     assert "[routes]" in finding.fix

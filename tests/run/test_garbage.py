@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from offhook.carriers.trunks import Trunk
 from offhook.core.media import Address
+from offhook.policy.toll import Caps
 from offhook.sip.useragent import FATES
 from offhook.testing.wire import read_sip
 from offhook.testing.world import SIP_PORT
@@ -106,6 +108,9 @@ class Far:
         self.world.network.send((FAR, 30000), (HOST, port), bytes(data))
 
 
+BENCH = Trunk("bench", networks=(FAR,), caps=Caps(calls_a_second=1000.0))
+
+
 async def echoes(call: Any) -> None:
     async for pcm in call.audio():
         await call.play(pcm)
@@ -117,7 +122,7 @@ def test_two_and_a_half_thousand_mutated_descriptions_cost_nothing(stage: Any, s
 
     async def story() -> None:
         held, port = "", 0
-        async with stage.host(echoes) as host:
+        async with stage.host(echoes, trunks=(BENCH,)) as host:
             far = Far(stage.world)
             for number in range(2500):
                 if number % 250 == 0:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from offhook.call import Call
+from offhook.carriers.trunks import Trunk
 from offhook.core.errors import ConfigError, DialFailed, NotAllowed, Unreachable
+from offhook.policy.routes import Wanted
 from offhook.run.transports import IDLE_S
 from offhook.sip.uri import parse_uri
 
@@ -107,8 +109,8 @@ def test_an_offer_that_fits_nothing_is_refused(stage: Any) -> None:
 
 def test_an_agent_that_breaks_takes_only_its_own_call_along(stage: Any) -> None:
     async def story() -> None:
-        def pick(called: str) -> Any:
-            return breaks if called == "broken" else echoes
+        def pick(wanted: Wanted) -> Any:
+            return breaks if wanted.called == "broken" else echoes
 
         host = stage.host(echoes)
         host._route = pick
@@ -283,7 +285,7 @@ def test_a_name_that_nobody_knows_is_unreachable(stage: Any) -> None:
 
 def test_a_number_goes_through_the_trunk(stage: Any) -> None:
     async def story() -> None:
-        async with stage.host(listens, dial=("+1",), trunk=parse_uri("sip:10.3.0.1")) as host:
+        async with stage.host(listens, dial=("+1",), trunks=(Trunk("main", uri=parse_uri("sip:10.3.0.1")),)) as host:
             peer = stage.peer()
             dialling = asyncio.create_task(host.dial("+1 (555) 123-4567", listens))
             invite = await peer.asked("INVITE")

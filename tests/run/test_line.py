@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import socket
 import time
 from random import Random
@@ -14,6 +15,7 @@ import structlog
 from offhook.core.errors import NotAllowed
 from offhook.run.line import SipLine
 from offhook.run.media import EngineMedia
+from offhook.run.security import SecurityLog
 from offhook.sip.outcomes import IncomingCall
 from offhook.sip.uri import parse_uri
 from offhook.testing.peers import Peer
@@ -38,8 +40,9 @@ def test_what_came_while_the_process_slept_is_read_before_its_timers_fire() -> N
 
         due: int | None = None
 
-        def receive(self, now: int, data: bytes, flow: object) -> None:
+        def receive(self, now: int, data: bytes, flow: object) -> str:
             order.append(data.decode())
+            return "request_options"
 
         def expire(self, now: int) -> None:
             order.append("deadline")
@@ -86,10 +89,10 @@ def test_a_bug_of_ours_costs_one_message_and_is_counted() -> None:
         await line.listen("udp", (US, SIP_PORT))
         receive = line.agent.receive
 
-        def breaks(now: int, data: bytes, flow: Any) -> None:
+        def breaks(now: int, data: bytes, flow: Any) -> str:
             if b"bug" in data:
                 raise ZeroDivisionError
-            receive(now, data, flow)
+            return receive(now, data, flow)
 
         line.agent.receive = breaks  # type: ignore[method-assign]
         world.network.bind(("10.2.0.1", 5060), lambda data, source: None)
@@ -193,11 +196,12 @@ def test_strangers_are_named_once() -> None:
 
     async def story() -> None:
         line = line_in(world, allow=("192.0.2.0/24",))
-        named: list[str] = []
-        line.on_screened = named.append
+        told = io.StringIO()
+        line._security = SecurityLog(line.admission, told)
         verdicts = [line.permits(ip) for ip in ("192.0.2.7", "198.51.100.1", "198.51.100.1", "not an address")]
         assert verdicts == [True, False, False, False]
-        assert named == ["198.51.100.1", "not an address"]
+        sources = [text.partition(" class=")[0].rpartition("source=")[2] for text in told.getvalue().splitlines()]
+        assert sources == ["198.51.100.1", '"not an address"']
         line.dialled("198.51.100.1", +1)
         assert line.permits("198.51.100.1")
         line.dialled("198.51.100.1", -1)

@@ -13,6 +13,7 @@ from pathlib import Path
 from offhook.call import Call
 from offhook.call.events import Incoming
 from offhook.core.ids import CallId
+from offhook.policy.routes import Route
 from offhook.run import serve
 from offhook.run.config import Config, Sip
 from offhook.run.events import EventLines
@@ -48,7 +49,11 @@ def test_what_was_counted_is_said_when_asked_and_at_the_end() -> None:
 
         serving = asyncio.create_task(
             serve_routes(
-                Config(sip=Sip(listen=["udp://127.0.0.1:0"])), {"*": nobody}, "nobody", events=None, say=said.put_nowait
+                Config(sip=Sip(listen=["udp://127.0.0.1:0"])),
+                (Route(nobody),),
+                "nobody",
+                events=None,
+                say=said.put_nowait,
             )
         )
         ready = await hears("ready:")

@@ -19,7 +19,7 @@ from offhook.agent import inputs
 from offhook.agent.history import History
 from offhook.call import events
 from offhook.call.agents import AgentLike
-from offhook.call.leg import AudioLeg
+from offhook.call.leg import AudioLeg, CallInfo
 from offhook.call.models import Models
 from offhook.call.session import Session
 from offhook.call.sounding import Sounding
@@ -80,6 +80,11 @@ class Call:
     def called(self) -> str:
         """Who is called."""
         return self.leg.info.called
+
+    @property
+    def info(self) -> CallInfo:
+        """All that is known of who calls whom, and how far that may be believed."""
+        return self.leg.info
 
     @property
     def direction(self) -> Literal["inbound", "outbound"]:

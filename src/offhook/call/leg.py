@@ -51,13 +51,27 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class CallInfo:
-    """Who calls whom. `caller` and `called` are as the carrier gave them (a SIP URI or a number)."""
+    """Who calls whom. `caller` and `called` are as the carrier gave them (a SIP URI or a number).
+
+    `trunk` is the way that it came or goes by, "" for none. `trusted` says that a trunk that is trusted about it told
+    who calls; else `caller`, `caller_name` and `diverted_from` are what anybody may write. `verified` is the verdict on
+    the caller's signature, "" where there is none. `private`: who calls asked that its number be shown to nobody.
+    `headers` are those that are not SIP's own machinery. `language` is what the route says (`de`), "" where it says
+    nothing.
+    """
 
     id: CallId
     direction: Literal["inbound", "outbound"]
     caller: str
     called: str
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    trunk: str = ""
+    caller_name: str = ""
+    diverted_from: str = ""
+    trusted: bool = False
+    verified: str = ""
+    private: bool = False
+    language: str = ""
 
 
 class AudioLeg(Protocol):

@@ -27,6 +27,8 @@ from offhook.core.errors import CallEnded, DialFailed, ProtocolError
 from offhook.core.instants import Instant
 from offhook.core.media import MediaPlan
 from offhook.core.signals import Connected, Held, HungUp
+from offhook.sip.grammar import Fields
+from offhook.sip.header import NameAddr
 from offhook.sip.outcomes import (
     Answered,
     Confirmed,
@@ -112,6 +114,8 @@ class SipLeg:
         self._hung_up: HungUp | None = None
         self._hanging = ""
         self._answer_code = (0, "")
+        self.answered = False
+        """Whether the call was ever up."""
         self._decided = asyncio.Event()
         self._final_counters: Mapping[str, int] = {}
 
@@ -135,13 +139,22 @@ class SipLeg:
         return leg
 
     @classmethod
-    def outgoing(cls, line: Line, info: CallInfo, flow: Flow, target: Uri, sender: Uri | None = None) -> SipLeg:
+    def outgoing(
+        cls,
+        line: Line,
+        info: CallInfo,
+        flow: Flow,
+        target: Uri,
+        sender: NameAddr | Uri | None = None,
+        *,
+        headers: Fields = (),
+    ) -> SipLeg:
         """Make a leg and invite `target`; the order still has to settle. OSError where no port is free."""
         leg = cls(line, info, flow)
         offer = leg._negotiation.offer()
         leg._hear()
         leg._state = "answering"
-        leg.call = line.agent.invite(line.now(), target, (flow,), offer, sender=sender)
+        leg.call = line.agent.invite(line.now(), target, (flow,), offer, sender=sender, headers=headers)
         return leg
 
     # What it is
@@ -199,6 +212,10 @@ class SipLeg:
     async def hangup(self, code: int = 200) -> None:
         """End the call now; before an answer refuse it with `code` (below 300: 480). Idempotent."""
         self._hang_up(code, "hangup")
+
+    def expire(self, why: str) -> None:
+        """End the call now because a rule of ours says so; `why` is what `HungUp` tells."""
+        self._hang_up(200, why)
 
     async def transfer(self, target: str) -> None:
         """Hand the far end to `target` (blind, RFC 3515), then leave.
@@ -358,6 +375,7 @@ class SipLeg:
         if self._state != "answering":
             return
         self._state = "up"
+        self.answered = True
         self._expect_media()
         self._inbox.put(Connected(self._line.now()))
         self._decided.set()

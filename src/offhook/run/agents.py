@@ -6,7 +6,6 @@ import importlib
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -69,16 +68,6 @@ def _takes_a_call(found: object) -> bool:
     except TypeError:
         return False
     return True
-
-
-def router(routes: Mapping[str, AgentLike]) -> Callable[[str], AgentLike | None]:
-    """Give the function that finds who answers a called number; `*` answers what no other route does."""
-    anyone = routes.get("*")
-
-    def route(called: str) -> AgentLike | None:
-        return routes.get(called, anyone)
-
-    return route
 
 
 def needs_models(agent: AgentLike) -> bool:

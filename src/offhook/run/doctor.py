@@ -88,7 +88,8 @@ def agents(config: configuration.Config) -> Iterator[Finding]:
     """Load the agent of each route."""
     from offhook.run.agents import RECEPTIONIST, load_agent
 
-    for name in dict.fromkeys([*config.routes.values()] or [RECEPTIONIST]):
+    named = [route.agent for listed in config.routes.values() for route in listed]
+    for name in dict.fromkeys(named or [RECEPTIONIST]):
         try:
             load_agent(name)
         except OffhookError as error:
@@ -102,8 +103,9 @@ def sip_ports(listens: list[tuple[str, Address]]) -> Iterator[Finding]:
     for transport, address in listens:
         where = f"{transport}://{address[0]}:{address[1]}"
         kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
-        with socket.socket(socket.AF_INET, kind) as probe:
-            if transport == "tcp":
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        with socket.socket(family, kind) as probe:
+            if transport != "udp":
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as serve does: a closed one may linger
             try:
                 probe.bind(address)
@@ -183,7 +185,6 @@ async def trunks(config: configuration.Config) -> list[Finding]:
 
     from offhook import _native as native
     from offhook.run.host import Host
-    from offhook.sip.uri import parse_uri
 
     anywhere = ("0.0.0.0", 0)  # noqa: S104 (nobody is heard there but whom we ask)
     rules = replace(
@@ -192,21 +193,25 @@ async def trunks(config: configuration.Config) -> list[Finding]:
     engine = native.Engine(ip="127.0.0.1", first_port=config.sip.rtp_ports[0], last_port=config.sip.rtp_ports[1])
     findings: list[Finding] = []
     async with Host(engine=engine, rng=random.SystemRandom(), rules=rules, route=lambda called: None) as host:
-        for name, trunk in config.trunks.items():
+        for trunk in rules.trunks:
+            name, address = trunk.name, trunk.uri
+            if address is None:
+                findings.append(Finding("trunk", "good", f"{name}: it calls us, and we never call it"))
+                continue
             try:
                 async with asyncio.timeout(TRUNK_S):
-                    code = await host.line.ask(parse_uri(trunk.address))
+                    code = await host.line.ask(address)
             except OffhookError as error:
                 findings.append(Finding("trunk", "fault", f"{name}: {error}", f"correct trunks.{name}.address"))
                 continue
             except TimeoutError:
                 code = 408
             if code == 408:
-                text = f"{name}: {trunk.address} did not answer OPTIONS"
+                text = f"{name}: {address} did not answer OPTIONS"
                 fix = "see that the address is right and that no firewall holds SIP back; a few trunks answer none"
                 findings.append(Finding("trunk", "warning", text, fix))
             else:
-                findings.append(Finding("trunk", "good", f"{name}: {trunk.address} answers OPTIONS with {code}"))
+                findings.append(Finding("trunk", "good", f"{name}: {address} answers OPTIONS with {code}"))
     return findings
 
 

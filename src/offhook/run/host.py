@@ -1,7 +1,8 @@
 """The host: every call of one process, from admission to drain.
 
-    IncomingCall ─► room? ─► route ─► SipLeg ─► Call.run(agent), one task a call ─► ended
-         503 ◄──────┘ no      └─► 404
+    gate ─► IncomingCall ─► whose trunk, who, what ─► route ─► SipLeg ─► Call.run(agent), one task a call ─► ended
+     └► 503, 403, a challenge                          └─► 404, 486
+    dial ─► allowed? caps? ─► the ways, in order ─► SipLeg ─► …
 
 Laws: a call is a task of this host and dies with it; what an agent's code raises ends its own call and nothing else;
 after `close` no task, timer, socket or port of the host is left.
@@ -11,61 +12,51 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
+from math import inf
 from types import TracebackType
-from typing import Final
+from typing import Final, TextIO, cast
 
 import structlog
 
 from offhook.call import Agent, Call, Models
 from offhook.call.events import CallEvent
 from offhook.call.leg import CallInfo
-from offhook.carriers.negotiation import AudioRules
 from offhook.carriers.plane import Engine
 from offhook.carriers.sip import SipLeg
-from offhook.core.errors import ConfigError, DialFailed, NotAllowed, OffhookError, ProtocolError
-from offhook.core.ids import CallId
+from offhook.core.errors import ConfigError, DialFailed, NotAllowed, OffhookError, ProtocolError, Unreachable
+from offhook.core.ids import CallId, redacted
 from offhook.core.media import Address
-from offhook.policy.screening import allows_address, allows_number, number_of
+from offhook.policy.admission import Kind
+from offhook.policy.routes import Route, Wanted
+from offhook.policy.screening import allows_address
+from offhook.run.arrivals import Places, arrive
+from offhook.run.dialling import Tolls, Way, Wish, ways
+from offhook.run.gate import HostGate
 from offhook.run.line import SipLine
 from offhook.run.media import EngineMedia
-from offhook.sip.header import parse_name_addr
+from offhook.run.rules import HostRules
+from offhook.run.security import SecurityLog
+from offhook.sip.header import NameAddr
 from offhook.sip.outcomes import IncomingCall
-from offhook.sip.uri import Uri, unescape
-from offhook.sip.useragent import Settings
+from offhook.sip.uri import Uri
 
 log = structlog.get_logger("offhook.host")
 
 AgentLike = Agent | Callable[[Call], Awaitable[None]]
 """What takes a call: an agent, or an async function."""
 
-Route = Callable[[str], AgentLike | None]
-"""Which agent answers a called number; None: nobody does."""
+Taken = Callable[[Wanted], "AgentLike | Route[AgentLike] | None"]
+"""Which agent takes what a call asks for, or the route with its caps; None: nobody does. `Routes.find` is one."""
 
 LAST_WORDS_S: Final = 2.0
 """How long a drain that has run out of time waits for the far ends to be told."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostRules:
-    """How a host behaves. Times in seconds.
-
-    `listen` are (transport, (ip, port)). `allow` are the networks whose SIP is read at all. `dial` are the rules of
-    `policy.screening`. `trunk` is where bare numbers go. `external` is the address that others reach us at, where it is
-    not the socket's own.
-    """
-
-    listen: tuple[tuple[str, Address], ...] = (("udp", ("127.0.0.1", 5060)), ("tcp", ("127.0.0.1", 5060)))
-    external: str | None = None
-    allow: tuple[str, ...] = ("127.0.0.0/8",)
-    dial: tuple[str, ...] = ()
-    trunk: Uri | None = None
-    max_calls: int = 1000
-    ring_s: float = 60.0
-    audio: AudioRules = field(default_factory=AudioRules)
-    settings: Settings = field(default_factory=Settings)
+class _Unanswered(DialFailed):
+    """It rang, and nobody came: no other trunk would change that."""
 
 
 class Host:
@@ -77,9 +68,11 @@ class Host:
         engine: Engine,
         rng: random.Random,
         rules: HostRules,
-        route: Route,
+        route: Taken,
         models: Models | None = None,
         events: Callable[[CallEvent], None] | None = None,
+        security: TextIO | None = None,
+        security_as_json: bool = False,
     ) -> None:
         self.rules = rules
         self.listening: list[tuple[str, Address]] = []
@@ -93,6 +86,13 @@ class Host:
         self.models = models
         """What agents hear, think and speak with; may be set later."""
         self._events = events
+        self.admission = rules.admission()
+        """Who is heard, and who is shut out."""
+        self.security = SecurityLog(self.admission, security, as_json=security_as_json)
+        """Where attacks are told."""
+        self.gate = HostGate(rules, self.admission, self.security, rng)
+        self._places = Places()
+        self._tolls = Tolls(rules)
         self._media = EngineMedia(engine, rng)
         self._line: SipLine | None = None
         self._tasks: dict[CallId, asyncio.Task[None]] = {}
@@ -108,14 +108,14 @@ class Host:
             media=self._media,
             rng=self._rng,
             incoming=self._incoming,
-            allow=rules.allow,
+            admission=self.admission,
+            security=self.security,
             dial=rules.dial,
             audio=rules.audio,
-            settings=rules.settings,
+            settings=replace(rules.settings, gate=self.gate),
             external=rules.external,
         )
         line.on_ended = self._ended
-        line.on_screened = self._screened
         self._media.start()
         try:
             for transport, address in rules.listen:
@@ -160,6 +160,7 @@ class Host:
             "guard": self.line.guarded,
             "failures": self.failures,
             "served": self.served,
+            **{f"attacks_{kind}": count for kind, count in self.security.counts.items()},
             **{f"media_{name}": count for name, count in self._media.engine.totals().items()},
         }
 
@@ -167,13 +168,19 @@ class Host:
 
     def _incoming(self, outcome: IncomingCall) -> None:
         line = self.line
-        invite = outcome.invite
-        sender = parse_name_addr(invite.first("From") or "")
-        agent = self._route(_user_of(invite.uri))
-        if agent is None:
+        ip = outcome.flow.remote[0]
+        source = self.admission.source(ip)
+        arrival, route = arrive(self.rules, source, outcome.invite, self._found, CallId(self._name()))
+        if route is None:
+            if source.kind not in (Kind.LOCAL, Kind.TRUNK):
+                self.security.note(line.now(), ip, "enumeration", arrival.info.called)
             line.agent.reject(line.now(), outcome.call, 404)
             return
-        info = CallInfo(CallId(self._name()), "inbound", sender.uri, invite.uri, dict(invite.headers))
+        trunk, info = arrival.trunk, arrival.info
+        if (trunk is not None and self._tolls.full(trunk.name)) or not self._places.free(route, info.caller):
+            # Busy is what a carrier passes on; only a host in overload is told to be left alone for a while.
+            line.agent.reject(line.now(), outcome.call, 486)
+            return
         try:
             leg = SipLeg.incoming(line, outcome, info)
         except ProtocolError as error:
@@ -181,35 +188,91 @@ class Host:
             return
         except OSError as error:
             log.warning("a call was refused: no RTP port", error=str(error))
-            line.agent.reject(line.now(), outcome.call, 503, headers=(("Retry-After", str(self._rng.randint(1, 10))),))
+            code = trunk.refuse if trunk is not None else 503
+            line.agent.reject(line.now(), outcome.call, code, headers=self.gate.later())
             return
+        self.admission.began(line.now(), ip)
+        self._places.take(info.id, route, info.caller)
+        self._tolls.came(info.trunk, leg.call)
         self._take(leg)
-        self._start(leg, agent)
+        self._start(leg, route.agent)
+
+    def _found(self, wanted: Wanted) -> Route[AgentLike] | None:
+        taken = self._route(wanted)
+        if taken is None:
+            return None
+        return cast("Route[AgentLike]", taken) if isinstance(taken, Route) else Route(taken)
 
     # Calls that we place
 
-    async def dial(self, to: str, agent: AgentLike) -> Call:
+    async def dial(
+        self,
+        to: str,
+        agent: AgentLike,
+        *,
+        headers: Mapping[str, str] | None = None,
+        caller: str = "",
+        withhold: bool = False,
+    ) -> Call:
         """Call `to` and let `agent` speak once it is answered; give the call.
 
-        NotAllowed outside `dial`, DialFailed if it is not taken, Unreachable, ConfigError, OSError (no port).
+        `headers` are the agent's own (X-…, User-to-User, Alert-Info …), `caller` shows another number of ours,
+        `withhold` none. A number goes through the trunks in order: the next one where a trunk does not answer, refuses
+        with 408 or 5xx, or has reached its caps; what the callee said (486, 600, 603 …) stands.
+
+        NotAllowed outside `dial` and its caps, DialFailed if it is not taken, Unreachable, ConfigError, ValueError for
+        a header that can't be, OSError (no port).
         """
-        line = self.line
         if self._draining:
             raise NotAllowed("this phone is being closed")
-        target, next_hop = target_of(self.rules, to)
-        flow = await line.flow_to(next_hop)
-        sender = Uri("sip", self.rules.settings.user, flow.local[0])
-        info = CallInfo(CallId(self._name()), "outbound", str(sender), to)
-        leg = SipLeg.outgoing(line, info, flow, target, sender)
-        line.dialled(flow.remote[0], +1)
+        found = ways(self.rules, to, Wish(headers, caller, withhold))
+        for way in found[:-1]:
+            try:
+                return await self._dial(way, to, agent)
+            except (DialFailed, NotAllowed, Unreachable) as failed:
+                if not _tries_on(way, failed):
+                    raise
+                log.info("the next trunk is tried", failed=way.trunk and way.trunk.name, error=redacted(str(failed)))
+        return await self._dial(found[-1], to, agent)
+
+    async def _dial(self, way: Way, to: str, agent: AgentLike) -> Call:
+        """Call over one way. Raises as `dial`."""
+        line = self.line
+        name = way.trunk.name if way.trunk is not None else ""
+        if (why := self._tolls.why_not(line.now(), name)) is not None:
+            raise NotAllowed(f"{to} can't be called now: {why}")
+        flow = await line.flow_to(way.next_hop)
+        ip = flow.remote[0]
+        if way.trunk is None:
+            target = way.target
+            if not allows_address(self.rules.dial, target.user or "", target.host, target.port, ip=ip):
+                raise NotAllowed(f"{to} leads to {ip}, which is inside: a rule of dial.allow must name its host")
+        sender = way.sender or NameAddr("", str(Uri("sip", self.rules.settings.user, flow.local[0])))
+        info = CallInfo(CallId(self._name()), "outbound", sender.uri, to, trunk=name)
+        leg = SipLeg.outgoing(line, info, flow, way.target, sender, headers=way.headers)
+        self._tolls.begin(line.now(), name, leg.call)
+        line.dialled(ip, +1)
         self._take(leg)
         line.settle()
         try:
             async with asyncio.timeout(self.rules.ring_s):
                 await leg.connected()
         except TimeoutError:
-            raise DialFailed(408, f"nobody answered for {self.rules.ring_s:.0f} s") from None
+            raise _Unanswered(408, f"nobody answered for {self.rules.ring_s:.0f} s") from None
+        self._watch_toll(leg)
         return self._start(leg, agent)
+
+    def _watch_toll(self, leg: SipLeg) -> None:
+        """Hang up when the minutes of a day are used up; looked at again when that may be."""
+        left_s = self._tolls.left_s(self.line.now(), leg.info.trunk)
+        if leg.over or left_s == inf:
+            return
+        if left_s <= 0:
+            log.warning("a call was ended: its minutes of the day are used up", call=leg.info.id, trunk=leg.info.trunk)
+            leg.expire("toll")
+            return
+        outward = sum(one.info.direction == "outbound" for one in self._legs.values())
+        asyncio.get_running_loop().call_later(max(1.0, left_s / max(1, outward)), self._watch_toll, leg)
 
     # A call's life
 
@@ -244,9 +307,14 @@ class Host:
 
     def _ended(self, leg: SipLeg) -> None:
         """Take note that a leg is over; its conversation may still be finishing."""
-        self._legs.pop(leg.info.id, None)
-        if leg.info.direction == "outbound":
+        info = leg.info
+        self._legs.pop(info.id, None)
+        self._tolls.end(self.line.now(), info.trunk, leg.call, answered=leg.answered)
+        if info.direction == "outbound":
             self.line.dialled(leg.flow.remote[0], -1)
+        else:
+            self._places.leave(info.id)
+            self.admission.ended(leg.flow.remote[0])
         self._admit()
         self._look_empty()
 
@@ -254,14 +322,11 @@ class Host:
         """Open or close the door to new calls."""
         refusing = self._draining or len(self._legs) >= self.rules.max_calls
         if refusing != self._refusing:
-            self._refusing = refusing
+            self._refusing = self.gate.refusing = refusing
             self.line.agent.refuse_new(refusing)
 
     def _name(self) -> str:
         return f"{self._rng.getrandbits(64):016x}"
-
-    def _screened(self, ip: str) -> None:
-        log.warning("SIP from outside the allow-list is dropped unread", source=ip, fix="add its network to sip.allow")
 
     async def finished(self, call: Call) -> None:
         """Wait until a call of this host is over and its conversation done."""
@@ -323,26 +388,8 @@ class Host:
         self._media.stop()
 
 
-def target_of(rules: HostRules, to: str) -> tuple[Uri, Uri]:
-    """Give whom to call for `to` and where the request goes first.
-
-    NotAllowed outside `rules.dial` or where it is nobody's address, ConfigError for a number without a trunk.
-    """
-    number = number_of(to)
-    if number is None:
-        uri = SipLine.parse_target(to)
-        if uri.headers or not allows_address(rules.dial, uri.user or "", uri.host, uri.port):
-            raise NotAllowed(f"{to} is not among the addresses that dial.allow lists")
-        return uri, uri
-    if not allows_number(rules.dial, number):
-        raise NotAllowed(f"{to} is not among the numbers that dial.allow lists")
-    if rules.trunk is None:
-        raise ConfigError(f"{to} is a number and there is no trunk to call it through: add [trunks.main]")
-    return replace(rules.trunk, user=number), rules.trunk
-
-
-def _user_of(uri: str) -> str:
-    """Give the user part of a request's URI, unescaped; "" where there is none (RFC 3261 section 19.1.1)."""
-    _, _, rest = uri.partition(":")
-    user, at, _ = rest.rpartition("@")
-    return unescape(user.partition(":")[0].partition(";")[0]) if at else ""
+def _tries_on(way: Way, failed: OffhookError) -> bool:
+    """Say whether what one trunk could not do is worth a try through the next."""
+    if not isinstance(failed, DialFailed):
+        return True
+    return not isinstance(failed, _Unanswered) and way.trunk is not None and way.trunk.tries_on(failed.code)

@@ -12,7 +12,6 @@ whose outcomes are dealt out behind it.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import random
 from collections.abc import Callable, Sequence
@@ -22,14 +21,17 @@ import structlog
 
 from offhook.carriers.negotiation import AudioRules
 from offhook.carriers.sip import SipLeg
-from offhook.core.errors import ConfigError, NotAllowed, ProtocolError, Unreachable
+from offhook.core.errors import ConfigError, NotAllowed, Unreachable
 from offhook.core.instants import SECOND, Instant
 from offhook.core.media import Address
+from offhook.policy.admission import Admission, Kind, Source
 from offhook.policy.screening import allows_address, allows_number, number_of
+from offhook.run.dialling import parse_target
 from offhook.run.media import EngineMedia
+from offhook.run.security import SecurityLog
 from offhook.run.transports import Transports
 from offhook.sip.outcomes import Asked, Flow, IncomingCall, Outcome, Send, SipCall
-from offhook.sip.uri import Uri, parse_uri
+from offhook.sip.uri import Uri
 from offhook.sip.useragent import Settings, UserAgent
 
 log = structlog.get_logger("offhook.line")
@@ -37,8 +39,8 @@ log = structlog.get_logger("offhook.line")
 QUIET_S: Final = 0.5
 """How long a deadline gives way to input that still comes in: under a flood it must fire all the same."""
 
-SCREENED_LIMIT: Final = 4096
-"""Sources whose verdict is remembered."""
+ODD: Final = ("malformed_", "stray_response")
+"""How the fates of messages begin that no phone sends often."""
 
 
 class SipLine:
@@ -51,6 +53,8 @@ class SipLine:
         rng: random.Random,
         incoming: Callable[[IncomingCall], None],
         allow: Sequence[str] = ("127.0.0.0/8",),
+        admission: Admission | None = None,
+        security: SecurityLog | None = None,
         dial: Sequence[str] = (),
         audio: AudioRules | None = None,
         settings: Settings | None = None,
@@ -63,11 +67,11 @@ class SipLine:
         self.transports = Transports(self, external=external)
         self.legs: dict[SipCall, SipLeg] = {}
         self.on_ended: Callable[[SipLeg], None] = lambda leg: None
-        self.on_screened: Callable[[str], None] = lambda ip: None
         self._incoming = incoming
-        self._allow = tuple(ipaddress.ip_network(network) for network in allow)
+        # Who is heard is the host's to say; a line without one hears the networks that it is given.
+        self.admission = admission or Admission([(network, Source(Kind.LOCAL)) for network in allow])
+        self._security = security or SecurityLog(self.admission)
         self._dial = tuple(dial)
-        self._verdicts: dict[str, bool] = {}
         self._dialled: dict[str, int] = {}
         self._questions: dict[SipCall, asyncio.Future[int]] = {}
         self._loop = asyncio.get_running_loop()
@@ -150,18 +154,7 @@ class SipLine:
             raise NotAllowed(f"{target} is not among the addresses that dial.allow lists")
         return uri
 
-    @staticmethod
-    def parse_target(target: str) -> Uri:
-        """Read a SIP URI that someone typed. NotAllowed where it is none that can be dialled."""
-        try:
-            uri = parse_uri(target)
-        except ProtocolError as error:
-            raise NotAllowed(f"{target!r} is no number and no SIP address: {error}") from None
-        if uri.scheme == "sips":
-            raise NotAllowed("sips: needs TLS, which this version does not speak; use sip:")
-        if uri.scheme != "sip":
-            raise NotAllowed(f"{target!r} is no number and no SIP address")
-        return uri
+    parse_target = staticmethod(parse_target)
 
     # What the host asks
 
@@ -232,7 +225,9 @@ class SipLine:
             return
         self._inputs += 1
         try:
-            self.agent.receive(self.now(), data, flow)
+            fate = self.agent.receive(self.now(), data, flow)
+            if fate.startswith(ODD):
+                self._security.note(self.now(), flow.remote[0], "garbage", fate)
         except Exception:
             self.guarded += 1
             log.exception("a bug: a message was not served", source=flow.remote[0], transport=flow.transport)
@@ -245,20 +240,13 @@ class SipLine:
             self.settle()
 
     def permits(self, ip: str) -> bool:
-        """Say whether a source may speak to us: it is allow-listed, or we have called it."""
-        verdict = self._verdicts.get(ip)
-        if verdict is None:
-            try:
-                address = ipaddress.ip_address(ip)
-                verdict = any(address in network for network in self._allow)
-            except ValueError:
-                verdict = False
-            if len(self._verdicts) >= SCREENED_LIMIT:
-                self._verdicts.clear()
-            self._verdicts[ip] = verdict
-            if not verdict and ip not in self._dialled:
-                self.on_screened(ip)
-        return verdict or ip in self._dialled
+        """Say whether a source may speak to us: it is listed and not shut out, or we have called it."""
+        if ip in self._dialled or self.admission.hears(self.now(), ip):
+            return True
+        self._security.note(
+            self.now(), ip, "scan", "not listed: if it is yours, add its network to sip.allow or a trunk"
+        )
+        return False
 
     def carries_calls(self, connection: int) -> bool:
         """Say whether a call lives on a connection."""

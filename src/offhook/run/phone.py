@@ -16,6 +16,7 @@ from typing import Any
 
 from offhook.call import Call
 from offhook.call.events import CallEvent
+from offhook.policy.routes import Route
 from offhook.run.agents import needs_models
 from offhook.run.config import Config, load
 from offhook.run.host import AgentLike, Host
@@ -60,7 +61,7 @@ class Phone:
     async def __aenter__(self) -> Phone:
         """Open it. ConfigError, ModelError or ProviderError say what is wrong."""
         config = _config(self._settings)
-        routes = load_routes(config, None) if config.routes else {}
+        routes = load_routes(config, None) if config.routes else ()
         station = Station(config, self._say, self._events)
         try:
             self._host = await station.open(routes, also=self._agents, **outward(config))
@@ -84,15 +85,25 @@ class Phone:
         assert self._host is not None, "the phone is not open"
         return self._host
 
-    async def dial(self, to: str, agent: AgentLike) -> Call:
-        """Call `to` (`sip:…`, or a number through the trunk); give the call once it is answered and `agent` speaks.
+    async def dial(
+        self,
+        to: str,
+        agent: AgentLike,
+        *,
+        headers: Mapping[str, str] | None = None,
+        caller: str = "",
+        withhold: bool = False,
+    ) -> Call:
+        """Call `to` (`sip:…`, or a number through a trunk); give the call once it is answered and `agent` speaks.
 
-        DialFailed if it is not taken, NotAllowed outside `dial.allow`, Unreachable, ConfigError, ModelError.
+        `headers` are X-…, User-to-User, Alert-Info and the like; `caller` is the number of ours that is shown,
+        `withhold` shows none. DialFailed if it is not taken, NotAllowed outside `dial`, Unreachable, ConfigError,
+        ModelError, ValueError for a header that may not be set or holds a line break.
         """
         assert self._station is not None, "the phone is not open"
         if needs_models(agent):
             await self._station.equip(agent)
-        return await self.host.dial(to, agent)
+        return await self.host.dial(to, agent, headers=headers, caller=caller, withhold=withhold)
 
     async def finished(self, call: Call) -> None:
         """Wait until a call is over and its conversation done."""
@@ -107,7 +118,7 @@ def run(agent: AgentLike, config: Settings = None) -> None:
     log_to_stderr()
     settings = _config(config)
     name = getattr(agent, "__name__", None) or getattr(agent, "name", "agent")
-    run_live(lambda: serve_routes(settings, {"*": agent}, str(name), events=None, say=_stderr))
+    run_live(lambda: serve_routes(settings, (Route(agent),), str(name), events=None, say=_stderr))
 
 
 def _stderr(line: str) -> None:

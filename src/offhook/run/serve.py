@@ -15,7 +15,7 @@ import json
 import random
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,10 +27,12 @@ from offhook import _native as native
 from offhook.call import Agent, Call, Models
 from offhook.call.events import CallEvent
 from offhook.core.errors import ConfigError
-from offhook.run.agents import RECEPTIONIST, load_agent, needs_models, router
-from offhook.run.config import Config, address_note, host_rules
+from offhook.policy.routes import Route, Routes
+from offhook.run.agents import RECEPTIONIST, load_agent, needs_models
+from offhook.run.config import Config, address_note, host_rules, routes_of
+from offhook.run.dialling import ways
 from offhook.run.events import EventLines
-from offhook.run.host import AgentLike, Host, target_of
+from offhook.run.host import AgentLike, Host
 from offhook.run.models import load_models
 
 _T = TypeVar("_T")
@@ -92,7 +94,7 @@ class Station:
 
     async def open(
         self,
-        routes: dict[str, AgentLike],
+        routes: Sequence[Route[AgentLike]],
         *,
         also: tuple[AgentLike, ...] = (),
         dial_also: tuple[str, ...] = (),
@@ -103,9 +105,9 @@ class Station:
         # First what costs nothing to check.
         made = replace(host_rules(config, max_calls=config.max_calls or PLENTY, dial_also=dial_also), **rules)
         for to in dial_also:
-            target_of(made, to)
+            ways(made, to)
         models: Models | None = None
-        hungry = [agent for agent in (*routes.values(), *also) if needs_models(agent)]
+        hungry = [agent for agent in (*[route.agent for route in routes], *also) if needs_models(agent)]
         if hungry:
             models, carried = await self.stack.enter_async_context(load_models(config.models, hungry, self.say))
             if config.max_calls is None and carried is not None:
@@ -117,9 +119,22 @@ class Station:
             threads=config.media_threads,
         )
         rng = random.SystemRandom()
-        host = Host(engine=engine, rng=rng, rules=made, route=router(routes), models=models, events=self.events)
+        host = Host(
+            engine=engine,
+            rng=rng,
+            rules=made,
+            route=Routes(routes).find,
+            models=models,
+            events=self.events,
+            security=self._security_log(),
+            security_as_json=config.security.format == "json",
+        )
         self.host = await self.stack.enter_async_context(host)
         return self.host
+
+    def _security_log(self) -> TextIO | None:
+        path = self.config.security.log
+        return None if path is None else self.stack.enter_context(_open(path, "security.log"))
 
     async def equip(self, agent: AgentLike) -> None:
         """Make sure that the host has models for an agent that it was not opened with."""
@@ -131,21 +146,23 @@ class Station:
             self.host.models = await self.host.models.prepared(agent)
 
 
-def load_routes(config: Config, module: str | None) -> dict[str, AgentLike]:
-    """Give the agent of each called number: the one that the command line names, else the file's, else ours."""
-    names = {"*": module} if module is not None else dict(config.routes) or {"*": RECEPTIONIST}
-    loaded = {name: load_agent(name) for name in dict.fromkeys(names.values())}
-    return {number: loaded[name] for number, name in names.items()}
+def load_routes(config: Config, module: str | None) -> tuple[Route[AgentLike], ...]:
+    """Give the routes with their agents: one for all where the command line names it, else the file's, else ours."""
+    named = (Route(module),) if module is not None else routes_of(config) or (Route(RECEPTIONIST),)
+    loaded = {name: load_agent(name) for name in dict.fromkeys(route.agent for route in named)}
+    return tuple(
+        Route(loaded[one.agent], one.number, one.trunk, one.language, one.calls, one.calls_a_caller) for one in named
+    )
 
 
 async def serve(config: Config, module: str | None, *, events: Path | None, say: Callable[[str], None]) -> None:
     """Answer calls until SIGTERM or SIGINT, then drain. Raises OffhookError where it can't begin."""
-    who = module or ", ".join([f"{number} → {name}" for number, name in config.routes.items()]) or RECEPTIONIST
+    who = module or ", ".join([f"{one.number} → {one.agent}" for one in routes_of(config)]) or RECEPTIONIST
     await serve_routes(config, load_routes(config, module), who, events=events, say=say)
 
 
 async def serve_routes(
-    config: Config, routes: dict[str, AgentLike], who: str, *, events: Path | None, say: Callable[[str], None]
+    config: Config, routes: Sequence[Route[AgentLike]], who: str, *, events: Path | None, say: Callable[[str], None]
 ) -> None:
     """Do as `serve` does with agents that are there already; `who` names them for a person."""
     loop = asyncio.get_running_loop()
@@ -194,12 +211,12 @@ def _calls(number: int) -> str:
     return "1 call" if number == 1 else f"{number} calls"
 
 
-def _open(path: Path) -> TextIO:
+def _open(path: Path, what: str = "--events") -> TextIO:
     try:
         # A caller's name need not be UTF-8: what is not becomes an escape, which JSON reads.
         return path.open("a", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise ConfigError(f"--events {path}: {error.strerror or error}") from None
+        raise ConfigError(f"{what} {path}: {error.strerror or error}") from None
 
 
 async def dial(
@@ -215,7 +232,7 @@ async def dial(
         out = stack.enter_context(_open(events)) if events is not None else None
         station = Station(config, say, EventLines(out) if out is not None else None)
         await stack.enter_async_context(station.stack)
-        host = await station.open({}, also=(agent,), dial_also=(to,), **outward(config))
+        host = await station.open((), also=(agent,), dial_also=(to,), **outward(config))
         say(f"calling {to}")
         call = await host.dial(to, agent)
         say("answered")

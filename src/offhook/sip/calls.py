@@ -183,10 +183,12 @@ class Calls:
         transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
         return f"<sip:{self.settings.user}@{self.here(flow)}{transport}>"
 
-    def sender(self, flow: Flow, uri: Uri | None) -> NameAddr:
-        """Give who we are in From."""
+    def sender(self, flow: Flow, sender: NameAddr | Uri | None) -> NameAddr:
+        """Give who we are in From: as told, with our own name where that says none, or by our address."""
+        if isinstance(sender, NameAddr):
+            return NameAddr(sender.display or self.settings.display, sender.uri)
         host = self.settings.host or flow.local[0]
-        return NameAddr(self.settings.display, str(uri or Uri("sip", self.settings.user, host)))
+        return NameAddr(self.settings.display, str(sender or Uri("sip", self.settings.user, host)))
 
     def software(self, header: str) -> Fields:
         """Give the header (Server or User-Agent) that names the software, if it is to be named."""

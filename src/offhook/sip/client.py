@@ -85,7 +85,7 @@ class Client:
         target: Uri,
         ways: Sequence[Flow],
         body: Session | None,
-        sender: Uri | None,
+        sender: NameAddr | Uri | None,
         headers: Fields,
         account: Account | None,
     ) -> SipCall:
@@ -119,7 +119,7 @@ class Client:
         target: Uri,
         flow: Flow,
         tag: str,
-        sender: Uri | None,
+        sender: NameAddr | Uri | None,
         headers: Fields,
         body: bytes = b"",
     ) -> Request:

@@ -60,8 +60,8 @@ class UserAgent:
 
     # --- inputs
 
-    def receive(self, now: Instant, data: bytes, flow: Flow) -> None:
-        """Take one UDP datagram, or one whole message cut from a stream."""
+    def receive(self, now: Instant, data: bytes, flow: Flow) -> str:
+        """Take one UDP datagram, or one whole message cut from a stream; give which fate it had (`FATES`)."""
         counts = self._counts
         counts["received"] += 1
         try:
@@ -70,6 +70,7 @@ class UserAgent:
             fate = f"malformed_{fault.kind}"
             self._answer_malformed(data, fault, flow)
         counts[fate] = counts.get(fate, 0) + 1
+        return fate
 
     def flow_closed(self, now: Instant, flow: Flow) -> None:
         """Hear that a connection is gone or can't be opened."""
@@ -127,7 +128,7 @@ class UserAgent:
         ways: Sequence[Flow],
         body: Session | None,
         *,
-        sender: Uri | None = None,
+        sender: NameAddr | Uri | None = None,
         headers: Fields = (),
         account: Account | None = None,
     ) -> SipCall:

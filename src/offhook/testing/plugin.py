@@ -71,7 +71,9 @@ class SimulatedPhone:
                 engine=self.world.engine(ip),
                 rng=self.world.rng(f"{ip}/host"),
                 rules=HostRules(
-                    listen=(("udp", (ip, SIP_PORT)), ("tcp", (ip, SIP_PORT))), allow=("10.0.0.0/8",), dial=("sip:*@*",)
+                    listen=(("udp", (ip, SIP_PORT)), ("tcp", (ip, SIP_PORT))),
+                    allow=("10.0.0.0/8",),
+                    dial=("sip:*@*", "sip:*@10.*"),
                 ),
                 route=lambda called: taker,
                 models=given,

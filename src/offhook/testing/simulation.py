@@ -161,7 +161,7 @@ class _Plot:
             engine=self.world.engine(AGENT),
             rng=self.world.rng("host"),
             rules=HostRules(listen=listen, allow=("10.0.0.0/8",), dial=dial, ring_s=12.0),
-            route=lambda called: agent if called in ("agent", "desk") else None,
+            route=lambda wanted: agent if wanted.called in ("agent", "desk") else None,
             models=self._models,
             events=self._event,
         )

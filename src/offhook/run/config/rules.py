@@ -1,0 +1,182 @@
+"""What a configuration means for the host: trunks made of their tables, and the safeties that no file may leave out."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Final
+
+from offhook.carriers.negotiation import AudioRules
+from offhook.carriers.trunks import Trunk, added_headers
+from offhook.core.errors import ConfigError
+from offhook.policy.routes import Route
+from offhook.policy.toll import Caps
+from offhook.run.config.tables import Config, Sip
+from offhook.run.config.tables import Trunk as TrunkTable
+from offhook.run.config.words import CODECS, LOOPBACK, is_loopback, parse_listen, parse_sip
+from offhook.run.rules import HostRules, TlsRules, User
+from offhook.sip.identity import Believed
+from offhook.sip.uri import Uri
+from offhook.sip.useragent import Settings
+
+DIAL_LOOPBACK: Final = ("sip:*@127.0.0.1", "sip:*@localhost")
+"""What may be dialled where nothing is configured: this machine."""
+
+EVERYWHERE: Final = ("udp://0.0.0.0:5060", "tcp://0.0.0.0:5060")
+"""Where we listen when a trunk or a user is configured and nothing else is said: only those are heard there."""
+
+
+def host_rules(config: Config, *, max_calls: int, dial_also: tuple[str, ...] = ()) -> HostRules:
+    """Make of a configuration what the host goes by. ConfigError where it would be open to strangers.
+
+    `dial_also` are targets that the operator named on the command line.
+    """
+    sip = config.sip
+    trunks = tuple([trunk(name, table) for name, table in config.trunks.items()])
+    known = bool(trunks or config.users)
+    texts = EVERYWHERE if known and "listen" not in sip.model_fields_set else tuple(sip.listen)
+    listen = tuple([parse_listen(text) for text in texts])
+    outside = [text for text, (_, (ip, _)) in zip(texts, listen, strict=True) if not is_loopback(ip)]
+    if outside and sip.allow is None and not known:
+        raise ConfigError(
+            f"{outside[0]} can be reached from other machines, and nothing says who may call: set sip.allow to the "
+            'networks that may, as in allow = ["192.168.0.0/16"], or add a trunk or a user, or listen on 127.0.0.1'
+        )
+    for name in config.dial.trunks or ():
+        if name not in config.trunks:
+            raise ConfigError(f"dial.trunks: there is no trunk {name}")
+    _check_tls(sip, texts)
+    return HostRules(
+        listen=listen,
+        external=None if sip.external_address == "auto" else _external(sip.external_address),
+        local_networks=tuple([str(network) for network in sip.local_networks]),
+        tls=TlsRules(sip.tls.certificate, sip.tls.key, sip.tls.client_ca, sip.tls.ca),
+        allow=tuple([str(network) for network in (sip.allow if sip.allow is not None else LOOPBACK)]),
+        users=tuple(
+            [
+                User(name, user.password.get_secret_value(), user.display, user.calls)
+                for name, user in config.users.items()
+            ]
+        ),
+        dial=(*DIAL_LOOPBACK, *config.dial.allow, *dial_also),
+        dials=None if config.dial.trunks is None else tuple(config.dial.trunks),
+        toll=Caps(config.dial.calls, config.dial.calls_a_second, config.dial.minutes_a_day),
+        trunks=trunks,
+        max_calls=max_calls,
+        ring_s=sip.ring_s,
+        ban_s=config.security.ban_s,
+        audio=AudioRules(
+            codecs=tuple([CODECS[name] for name in sip.codecs]),
+            send=CODECS[sip.send] if sip.send is not None else None,
+        ),
+        settings=Settings(user=sip.user, max_calls=2 * max_calls + 100),
+    )
+
+
+def routes_of(config: Config) -> tuple[Route[str], ...]:
+    """Give the routes with the names of their agents. ConfigError where one names a trunk that is not there."""
+    from offhook.carriers.numbers import canonical
+
+    found: list[Route[str]] = []
+    for key, listed in config.routes.items():
+        for route in listed:
+            if route.trunk and route.trunk not in config.trunks:
+                raise ConfigError(f"routes.{key}: there is no trunk {route.trunk}")
+            star = "*" if key.endswith("*") else ""
+            country = config.trunks[route.trunk].country if route.trunk else _only_country(config)
+            number = key if star else canonical(key, country or "")
+            found.append(Route(route.agent, number, route.trunk, route.language, route.calls, route.calls_a_caller))
+    return tuple(found)
+
+
+def _only_country(config: Config) -> str | None:
+    """Give the country of all trunks, where they have one: national numbers in routes are read by it."""
+    countries = {trunk.country for trunk in config.trunks.values() if trunk.country}
+    return countries.pop() if len(countries) == 1 else None
+
+
+def trunk(name: str, table: TrunkTable) -> Trunk:
+    """Make a trunk of its table, into which its profile has gone. ConfigError where it can't work."""
+    where = f"trunks.{name}"
+    uri = parse_sip(table.address, f"{where}.address") if table.address is not None else None
+    registers = table.username != "" and table.register_ is not False
+    if "register_" in table.model_fields_set and table.register_ and not table.username and table.profile == "generic":
+        raise ConfigError(f"{where}.username: a trunk that we register with needs one")
+    if uri is None and (registers or not table.networks):
+        raise ConfigError(f"{where}.address: set it to the SIP address of the trunk, as in sip:gateway.example")
+    if uri is not None and table.transport is not None and uri.param("transport") is None:
+        uri = Uri(uri.scheme, uri.user, uri.host, uri.port, (*uri.params, ("transport", table.transport)))
+    try:
+        headers = added_headers(table.headers)
+    except ValueError as error:
+        raise ConfigError(f"{where}.headers: {error}") from None
+    return Trunk(
+        name,
+        profile=table.profile,
+        uri=uri,
+        username=table.username,
+        password=table.password.get_secret_value(),
+        auth_username=table.auth_username or table.username,
+        realm=table.realm,
+        register=registers,
+        expires_s=table.expires_s,
+        outbound_proxy=None
+        if table.outbound_proxy is None
+        else parse_sip(table.outbound_proxy, f"{where}.outbound_proxy"),
+        networks=(*map(str, table.networks), *_itself(uri)),
+        codecs=tuple(table.codecs),
+        country=table.country or "",
+        number_format=table.number_format,
+        prefix=table.prefix,
+        caller=table.caller,
+        caller_name=table.caller_name,
+        withhold=table.withhold,
+        identity=tuple(table.identity),
+        headers=headers,
+        called_from=tuple(table.called_from),
+        believed=Believed(*[word in table.trusts for word in ("identity", "diversion", "verstat")]),
+        verstat_header=table.verstat_header or "",
+        refer=table.refer,
+        dtmf=table.dtmf,
+        contact=table.contact,
+        min_se_s=table.min_se_s,
+        refuse=table.refuse,
+        retry=frozenset(table.retry),
+        caps=Caps(table.calls, table.calls_a_second, table.minutes_a_day),
+        emergency=table.emergency,
+        codes=table.codes,
+    )
+
+
+def _itself(uri: Uri | None) -> tuple[str, ...]:
+    """Give the network of a trunk that is known by its address: that address."""
+    if uri is None:
+        return ()
+    try:
+        return (str(ip_address(uri.host)),)
+    except ValueError:
+        return ()
+
+
+def address_note(config: Config) -> str:
+    """Say what `external_address = "auto"` does not find out, where the file asks for it and it matters; else ""."""
+    sip = config.sip
+    reached = any(not is_loopback(parse_listen(text)[1][0]) for text in sip.listen)
+    if not reached or sip.external_address != "auto" or "external_address" not in sip.model_fields_set:
+        return ""
+    return (
+        "sip.external_address = auto: each far end is told the address of our own that faces it; the outer one of a "
+        "NAT is not found out in this version, set it"
+    )
+
+
+def _external(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ConfigError(f'sip.external_address: {text!r} is neither "auto" nor an IP address') from None
+
+
+def _check_tls(sip: Sip, texts: tuple[str, ...]) -> None:
+    secure = [text for text in texts if text.startswith(("tls://", "wss://"))]
+    if secure and sip.tls.certificate is None:
+        raise ConfigError(f"{secure[0]} needs a certificate: set sip.tls.certificate and sip.tls.key")

@@ -1,0 +1,199 @@
+"""The tables of `offhook.toml` and their keys. docs/configuration.md says what each means, and a test holds it to that.
+
+sip · trunks.NAME · users.NAME · routes · dial · security · models        and max_calls, drain_s, media_threads
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from offhook.carriers.numbers import NumberFormat
+from offhook.carriers.trunks import CalledFrom, Shown, Transport, profiles
+from offhook.run.config.words import (
+    CodecName,
+    Country,
+    HeaderName,
+    HeaderValue,
+    Listen,
+    Network,
+    PortRange,
+    ProfileName,
+    Rule,
+)
+
+Cap = Annotated[int, Field(ge=1, le=20_000)]
+Rate = Annotated[float, Field(gt=0, le=10_000)]
+Minutes = Annotated[float, Field(ge=0, le=10_000_000)]
+Refusal = Annotated[int, Field(ge=400, le=699)]
+
+
+def _one_model(choice: object) -> object:
+    if isinstance(choice, list):
+        names = cast("list[object]", choice)
+        if len(names) != 1:
+            raise ValueError("several in failover order are not in this version; name one")
+        return names[0]
+    return choice
+
+
+ModelName = Annotated[str, BeforeValidator(_one_model)]
+
+
+class Table(BaseModel):
+    """A table in which a key that is not known is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tls(Table):
+    """Certificates: ours with its key, whose clients must show one, and who vouches for the far ends that we call."""
+
+    certificate: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+    ca: Path | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Tls:
+        if (self.certificate is None) is not (self.key is None):
+            raise ValueError("a certificate and its key go together: give both")
+        return self
+
+
+class Sip(Table):
+    """Where and how we speak SIP."""
+
+    listen: list[Listen] = Field(default=["udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"], min_length=1)
+    external_address: str = "auto"
+    local_networks: list[Network] = []
+    tls: Tls = Tls()
+    rtp_ports: PortRange = (10000, 19999)
+    allow: list[Network] | None = None
+    user: str = "offhook"
+    codecs: list[CodecName] = Field(default=["PCMU", "PCMA"], min_length=1)
+    send: CodecName | None = None
+    ring_s: float = Field(default=60.0, gt=0, le=300)
+
+
+class Dial(Table):
+    """What may be dialled and transferred to, and how much of it."""
+
+    allow: list[Rule] = []
+    trunks: list[str] | None = None
+    calls: Cap | None = None
+    calls_a_second: Rate | None = None
+    minutes_a_day: Minutes | None = None
+
+
+class Trunk(Table):
+    """One way to and from telephone numbers. What a key leaves open, its profile fills in."""
+
+    profile: ProfileName = "generic"
+    address: str | None = None
+    transport: Transport | None = None
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    auth_username: str = ""
+    realm: str = ""
+    register_: bool | None = Field(default=None, alias="register")
+    expires_s: int = Field(default=3600, ge=60, le=86_400)
+    outbound_proxy: str | None = None
+    networks: list[Network] = []
+    codecs: list[CodecName] = []
+    dtmf: Literal["rtp", "info"] = "rtp"
+    country: Country | None = None
+    number_format: NumberFormat = "e164"
+    prefix: str = Field(default="", pattern=r"^[0-9*#]{0,8}$")
+    caller: str = Field(default="", pattern=r"^\+?[0-9]{0,20}$")
+    caller_name: HeaderValue = ""
+    withhold: bool = False
+    identity: list[Shown] = []
+    headers: dict[HeaderName, HeaderValue] = {}
+    called_from: list[CalledFrom] = Field(default=["request", "to"], min_length=1)
+    trusts: list[Literal["identity", "diversion", "verstat"]] = []
+    verstat_header: HeaderName | None = None
+    refer: bool = True
+    contact: Literal["keep", "rewrite"] = "keep"
+    min_se_s: int = Field(default=90, ge=90, le=7200)
+    refuse: Refusal = 503
+    retry: list[Refusal] = []
+    codes: dict[int, str] = {}
+    calls: Cap | None = None
+    calls_a_second: Rate | None = None
+    minutes_a_day: Minutes | None = None
+    emergency: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_its_profile(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            return given
+        keys = cast("dict[str, Any]", given)
+        known = profiles().get(str(keys.get("profile", "generic")), {})
+        return {**known, **keys}
+
+
+class User(Table):
+    """A softphone that registers at us, by its name in `[users]`."""
+
+    password: SecretStr = Field(min_length=8)
+    display: HeaderValue = ""
+    calls: Cap = 10
+
+
+def _user(given: object) -> object:
+    return {"password": given} if isinstance(given, str) else given
+
+
+class Route(Table):
+    """Who answers a number."""
+
+    agent: str
+    trunk: str = ""
+    language: str = ""
+    calls: Cap | None = None
+    calls_a_caller: Cap | None = None
+
+
+def _routes(given: object) -> object:
+    listed = cast("list[object]", given) if isinstance(given, list) else [given]
+    return [{"agent": one} if isinstance(one, str) else one for one in listed]
+
+
+class Security(Table):
+    """What is done about attacks, and where they are written down."""
+
+    log: Path | None = None
+    format: Literal["keys", "json"] = "keys"
+    ban_s: float = Field(default=600.0, ge=0, le=86_400)
+
+
+class Models(Table):
+    """Which models listen, think and speak; nothing: the local ones. Names as in Pydantic AI, or a URL."""
+
+    llm: ModelName = "local"
+    stt: ModelName = "local"
+    tts: ModelName = "local"
+    key: SecretStr | None = None
+    voice: str | None = None
+
+
+class Config(BaseSettings):
+    """The whole file. `max_calls` None: what the models were measured to carry, 1000 where none are local."""
+
+    model_config = SettingsConfigDict(env_prefix="OFFHOOK__", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    sip: Sip = Sip()
+    routes: dict[str, Annotated[list[Route], BeforeValidator(_routes)]] = {}
+    dial: Dial = Dial()
+    trunks: dict[str, Trunk] = {}
+    users: dict[str, Annotated[User, BeforeValidator(_user)]] = {}
+    security: Security = Security()
+    models: Models = Models()
+    max_calls: int | None = Field(default=None, ge=1, le=20_000)
+    drain_s: float = Field(default=600.0, ge=0, le=86_400)
+    media_threads: int = Field(default=1, ge=1, le=64)

@@ -1,0 +1,128 @@
+"""The small texts of `offhook.toml` and how each is read: `udp://[::]:5060`, `+1`, `sip:*@pbx.example`, a network.
+
+Each reader raises ValueError with the words that the operator is told, or ConfigError where it knows the key.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Annotated, Final
+
+from pydantic import AfterValidator
+
+from offhook.carriers.trunks import profiles
+from offhook.core.codecs import AUDIO, Codec
+from offhook.core.errors import ConfigError, ProtocolError
+from offhook.core.media import Address
+from offhook.sip.grammar import is_token
+from offhook.sip.uri import Uri, parse_uri
+
+CODECS: Final[dict[str, Codec]] = {codec.name: codec for codec in AUDIO}
+
+TRANSPORTS: Final = ("udp", "tcp", "tls", "ws", "wss")
+
+Network = IPv4Network | IPv6Network
+
+LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+
+_LISTEN: Final = re.compile(r"(?P<transport>[a-z]+)://(?P<address>(?:[^:/\[\]]+|\[[0-9a-fA-F:.]+\]):\d+)")
+_RULE: Final = re.compile(r"!?\+?[0-9]+|\+|sip:\S+")
+
+
+def parse_listen(text: str) -> tuple[str, Address]:
+    """Read `udp://127.0.0.1:5060` or `tls://[::]:5061`. ValueError where it is not that."""
+    found = _LISTEN.fullmatch(text)
+    if found is None or found["transport"] not in TRANSPORTS:
+        raise ValueError(f"{text!r} is not like udp://127.0.0.1:5060, tcp://[::]:5060 or tls://0.0.0.0:5061")
+    return found["transport"], parse_address(found["address"])
+
+
+def parse_address(text: str) -> Address:
+    """Read `127.0.0.1:5060` or `[::1]:5060`. ValueError where it is not a numeric address and a port."""
+    host, _, port = text.rpartition(":")
+    if host == "localhost":
+        host = "127.0.0.1"
+    if not (port.isdigit() and port.isascii()) or int(port) > 65535:
+        raise ValueError(f"{text!r} is not like 127.0.0.1:5060")
+    bracketed = host.startswith("[") and host.endswith("]")
+    address = ip_address(host[1:-1] if bracketed else host)
+    if isinstance(address, IPv6Address) is not bracketed:
+        raise ValueError(f"{text!r}: an IPv6 address stands in brackets, as in [::1]:5060")
+    return str(address), int(port)
+
+
+def is_loopback(ip: str) -> bool:
+    """Say whether an address is of this machine alone."""
+    return ip_address(ip).is_loopback
+
+
+def parse_sip(text: str, key: str) -> Uri:
+    """Read the address of a trunk: `sip:gateway.example:5080`. ConfigError, naming the key, where it is none."""
+    try:
+        uri = parse_uri(text)
+    except ProtocolError as error:
+        raise ConfigError(f"{key}: {error}") from None
+    if not uri.is_sip or uri.headers:
+        raise ConfigError(f"{key}: {text!r} is not like sip:gateway.example")
+    if (uri.param("transport") or "udp").lower() not in TRANSPORTS:
+        raise ConfigError(f"{key}: {text!r}: the transport is none of {', '.join(TRANSPORTS)}")
+    return uri
+
+
+def _listens(text: str) -> str:
+    parse_listen(text)
+    return text
+
+
+def _codec(text: str) -> str:
+    if text.upper() not in CODECS:
+        raise ValueError(f"{text!r} is none of {', '.join(CODECS)}")
+    return text.upper()
+
+
+def _port_range(span: tuple[int, int]) -> tuple[int, int]:
+    first, last = span
+    if not 1 <= first <= last <= 65535 or first + first % 2 + 1 > last:
+        raise ValueError(f"{first} to {last} holds no pair of ports: it must be like [10000, 19999]")
+    return span
+
+
+def _rule(text: str) -> str:
+    if not _RULE.fullmatch(text):
+        raise ValueError(f"{text!r} is neither the beginning of a number like +1555 nor like sip:*@pbx.example")
+    return text
+
+
+def _country(text: str) -> str:
+    if not (len(text) == 2 and text.isascii() and text.isalpha()):
+        raise ValueError(f"{text!r} is no country: two letters, as in US or DE")
+    return text.upper()
+
+
+def _profile(text: str) -> str:
+    if text not in profiles():
+        raise ValueError(f"{text!r} is none of {', '.join(profiles())}")
+    return text
+
+
+def _header(text: str) -> str:
+    if not is_token(text):
+        raise ValueError(f"{text!r} is no header name")
+    return text
+
+
+def _value(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("a header with a line break or another control character in it")
+    return text
+
+
+Listen = Annotated[str, AfterValidator(_listens)]
+CodecName = Annotated[str, AfterValidator(_codec)]
+PortRange = Annotated[tuple[int, int], AfterValidator(_port_range)]
+Rule = Annotated[str, AfterValidator(_rule)]
+Country = Annotated[str, AfterValidator(_country)]
+ProfileName = Annotated[str, AfterValidator(_profile)]
+HeaderName = Annotated[str, AfterValidator(_header)]
+HeaderValue = Annotated[str, AfterValidator(_value)]

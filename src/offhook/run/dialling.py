@@ -1,0 +1,140 @@
+"""Where a call of ours goes: the ways to try, in order, and what they may cost.
+
+    to ─► number? ─┬─ E.164 ─► allowed? emergency? ─► each trunk, in order ─► Way(target, next hop, From, headers)
+                   └─ sip: ──► allowed? ───────────────────────────────────► one Way
+
+Laws: what `dial.allow` does not list is not dialled, whoever asks; a number that calls the police, the fire brigade or
+an ambulance is not, unless the rules list it as it stands and the trunk takes it: nobody in an emergency is served by
+an agent, and a false call has a victim. Caps are asked before each try, and cost nothing where nobody answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from offhook.carriers.numbers import canonical, is_emergency
+from offhook.carriers.trunks import Trunk, added_headers
+from offhook.core.errors import ConfigError, NotAllowed
+from offhook.core.instants import Instant
+from offhook.policy.screening import allows_address, allows_number, number_of
+from offhook.policy.toll import Meter
+from offhook.run.rules import HostRules
+from offhook.sip.grammar import Fields, Malformed
+from offhook.sip.header import NameAddr
+from offhook.sip.uri import Uri, parse_uri
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to whom is called. `sender` None: our own name on the flow. `trunk` None: no trunk, a SIP address."""
+
+    target: Uri
+    next_hop: Uri
+    sender: NameAddr | None = None
+    headers: Fields = ()
+    trunk: Trunk | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a call of ours is to look: headers of the agent's, another number of ours, or none shown."""
+
+    headers: Mapping[str, str] | None = None
+    caller: str = ""
+    withhold: bool = False
+
+
+def ways(rules: HostRules, to: str, wish: Wish | None = None) -> Sequence[Way]:
+    """Give the ways to `to`, the best first.
+
+    NotAllowed outside `rules.dial` or where it is nobody's address, ConfigError for a number without a trunk,
+    ValueError for a header that an agent may not set.
+    """
+    wish = wish or Wish()
+    headers = added_headers(wish.headers or {})
+    number = number_of(to)
+    if number is None:
+        uri = parse_target(to)
+        if uri.headers or not allows_address(rules.dial, uri.user or "", uri.host, uri.port):
+            raise NotAllowed(f"{to} is not among the addresses that dial.allow lists")
+        sender = NameAddr("Anonymous", "sip:anonymous@anonymous.invalid") if wish.withhold else None
+        return (Way(uri, uri, sender, (*headers, ("Privacy", "id")) if wish.withhold else headers),)
+    trunks = rules.outward
+    if not trunks:
+        if not allows_number(rules.dial, number):
+            raise NotAllowed(f"{to} is not among the numbers that dial.allow lists")
+        raise ConfigError(f"{to} is a number and there is no trunk to call it through: add [trunks.main]")
+    found = [way for trunk in trunks if (way := _through(rules, trunk, number, wish, headers)) is not None]
+    if not found:
+        raise NotAllowed(f"{to} is not among the numbers that dial.allow lists")
+    return found
+
+
+def _through(rules: HostRules, trunk: Trunk, number: str, wish: Wish, headers: Fields) -> Way | None:
+    """Give the way through one trunk; None where the number, as it reads there, is not allowed."""
+    if is_emergency(number, trunk.country):
+        if not trunk.emergency or number not in rules.dial:
+            raise NotAllowed(
+                f"{number} is an emergency number: no agent calls one unless dial.allow lists it as it stands and "
+                f"trunks.{trunk.name}.emergency is true"
+            )
+        dialled = number
+    else:
+        dialled = canonical(number, trunk.country)
+        if not allows_number(rules.dial, dialled) and number not in rules.dial:
+            return None
+    sender, identity = trunk.sender(caller=wish.caller, withhold=wish.withhold)
+    return Way(trunk.target(dialled), trunk.next_hop(), sender, (*identity, *trunk.headers, *headers), trunk)
+
+
+def parse_target(target: str) -> Uri:
+    """Read a SIP URI that someone typed. NotAllowed where it is none that can be dialled."""
+    try:
+        uri = parse_uri(target)
+    except Malformed as error:
+        raise NotAllowed(f"{target!r} is no number and no SIP address: {error}") from None
+    if uri.scheme == "sips":
+        raise NotAllowed("sips: needs TLS, which this version does not speak; use sip:")
+    if uri.scheme != "sip":
+        raise NotAllowed(f"{target!r} is no number and no SIP address")
+    return uri
+
+
+class Tolls:
+    """What is being spent: a meter a trunk, and one for all."""
+
+    def __init__(self, rules: HostRules) -> None:
+        self._all = Meter("dial", rules.toll)
+        self._trunks = {trunk.name: Meter(f"the trunk {trunk.name}", trunk.caps) for trunk in rules.trunks}
+
+    def full(self, trunk: str) -> bool:
+        """Say whether a trunk carries all the calls that it may."""
+        meter = self._trunks.get(trunk)
+        return meter is not None and meter.full
+
+    def why_not(self, now: Instant, trunk: str) -> str | None:
+        """Say which cap stands against one more call of ours through a trunk ("": none); None where none does."""
+        return next((why for meter in self._meters(trunk) if (why := meter.why_not(now)) is not None), None)
+
+    def begin(self, now: Instant, trunk: str, call: int) -> None:
+        """Count a call of ours."""
+        for meter in self._meters(trunk):
+            meter.begin(now, call)
+
+    def came(self, trunk: str, call: int) -> None:
+        """Count a call that came through a trunk."""
+        if trunk in self._trunks:
+            self._trunks[trunk].came(call)
+
+    def end(self, now: Instant, trunk: str, call: int, *, answered: bool) -> None:
+        """Stop counting a call."""
+        for meter in self._meters(trunk):
+            meter.end(now, call, answered=answered)
+
+    def left_s(self, now: Instant, trunk: str) -> float:
+        """Give how long the calls of ours through a trunk may go on, all together."""
+        return min([meter.left_s(now) for meter in self._meters(trunk)])
+
+    def _meters(self, trunk: str) -> list[Meter]:
+        return [self._all, *([self._trunks[trunk]] if trunk in self._trunks else [])]

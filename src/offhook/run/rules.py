@@ -1,0 +1,91 @@
+"""What a host goes by, as values: made of a configuration by `run.config`, by hand in tests and programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from pathlib import Path
+
+from offhook.carriers.negotiation import AudioRules
+from offhook.carriers.trunks import Trunk
+from offhook.core.instants import SECOND, Duration
+from offhook.core.media import Address
+from offhook.policy.admission import Admission, Kind, Pace, Source
+from offhook.policy.toll import Caps
+from offhook.sip.useragent import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class TlsRules:
+    """Where our certificate and its key are, who vouches for clients (None: they show none) and for servers we call."""
+
+    certificate: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+    ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A softphone that registers at us. `calls` is how many it may have up."""
+
+    name: str
+    password: str = field(repr=False)
+    display: str = ""
+    calls: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class HostRules:
+    """How a host behaves. Times in seconds.
+
+    `listen` are (transport, (ip, port)). `allow` are the networks whose SIP is read at all, beside those of `trunks`
+    and of whom we call; with `users`, everyone's is, and whoever is none of them is asked for a password. `dial` are
+    the rules of `policy.screening`, `toll` bounds all that is dialled, `dials` names the trunks that numbers go
+    through, in order (None: all). `external` is the address that others reach us at, where it is not the socket's own,
+    except from `local_networks`. `ban_s` is how long an attacker is shut out.
+    """
+
+    listen: tuple[tuple[str, Address], ...] = (("udp", ("127.0.0.1", 5060)), ("tcp", ("127.0.0.1", 5060)))
+    external: str | None = None
+    local_networks: tuple[str, ...] = ()
+    tls: TlsRules = field(default_factory=TlsRules)
+    allow: tuple[str, ...] = ("127.0.0.0/8",)
+    users: tuple[User, ...] = ()
+    dial: tuple[str, ...] = ()
+    dials: tuple[str, ...] | None = None
+    toll: Caps = field(default_factory=Caps)
+    trunks: tuple[Trunk, ...] = ()
+    max_calls: int = 1000
+    ring_s: float = 60.0
+    ban_s: float = 600.0
+    audio: AudioRules = field(default_factory=AudioRules)
+    settings: Settings = field(default_factory=Settings)
+
+    def admission(self) -> Admission:
+        """Make the door that these rules ask for."""
+        networks = [(net, Source(Kind.TRUNK, trunk.name)) for trunk in self.trunks for net in trunk.networks]
+        networks += [(net, Source(_kind(net))) for net in self.allow]
+        paces: dict[Source | Kind, Pace] = {
+            Source(Kind.TRUNK, trunk.name): Pace(trunk.caps.calls_a_second, 2 * trunk.caps.calls_a_second)
+            for trunk in self.trunks
+            if trunk.caps.calls_a_second is not None
+        }
+        ban: Duration = round(self.ban_s * SECOND)
+        return Admission(networks, strangers=bool(self.users), paces=paces, ban=ban)
+
+    def trunk(self, name: str) -> Trunk | None:
+        """Give a trunk by its name."""
+        return next((trunk for trunk in self.trunks if trunk.name == name), None)
+
+    @property
+    def outward(self) -> tuple[Trunk, ...]:
+        """The trunks that a number is dialled through, in order."""
+        if self.dials is None:
+            return tuple(trunk for trunk in self.trunks if trunk.uri is not None)
+        return tuple(trunk for name in self.dials if (trunk := self.trunk(name)) is not None)
+
+
+def _kind(network: str) -> Kind:
+    # `allow` names this machine where it is to be heard; nothing else of a network's class is without a pace.
+    return Kind.LOCAL if ip_network(network).is_loopback else Kind.NETWORK
