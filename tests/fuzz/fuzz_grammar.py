@@ -1,4 +1,4 @@
-"""Fuzz the readers of URIs and of the headers that have types. The first byte says which. See `oracle`."""
+"""Fuzz the readers of URIs, headers and attributes of SDP that have types. The first byte says which. See `oracle`.
 
 from __future__ import annotations
 
@@ -10,10 +10,24 @@ from oracle import fuzz, planted
 
 with atheris.instrument_imports(include=["offhook.sip", "offhook.core"]):  # pyright: ignore[reportAttributeAccessIssue]
     from offhook.core.errors import ProtocolError
+    from offhook.sip.attributes import Candidate, Crypto, Extension, Feedback, Fingerprint, Group, Source
     from offhook.sip.grammar import parse_params, split_list, unquote, write_params
     from offhook.sip.header import media_type, parse_cseq, parse_max_forwards, parse_name_addr, parse_via
     from offhook.sip.passport import Passport, Signed, parse_identity, signing_input
     from offhook.sip.uri import parse_uri, unescape
+
+
+def attribute(kind: Any) -> tuple[Callable[[str], Any], Callable[[Any], str]]:
+    """A reader that says nothing but None of what it can't read, as one that raises."""
+
+    def read(text: str) -> Any:
+        value = kind.parse(text)
+        if value is None:
+            raise ProtocolError("none")
+        return value
+
+    return read, str
+
 
 READERS: dict[str, tuple[Callable[[str], Any], Callable[[Any], str]]] = {
     "uri": (parse_uri, str),
@@ -25,6 +39,13 @@ READERS: dict[str, tuple[Callable[[str], Any], Callable[[Any], str]]] = {
     "max_forwards": (parse_max_forwards, str),
     "media_type": (media_type, lambda value: value[0] + write_params(value[1])),
     "identity": (parse_identity, lambda value: value.header()),
+    "group": attribute(Group),
+    "candidate": attribute(Candidate),
+    "fingerprint": attribute(Fingerprint),
+    "crypto": attribute(Crypto),
+    "feedback": attribute(Feedback),
+    "extension": attribute(Extension),
+    "source": attribute(Source),
 }
 SHAKEN = Passport("shaken", "12155551212", ("12125551213",), 1, "https://a.example/c", "A", "x")
 NAMES = tuple(READERS)
@@ -65,6 +86,13 @@ SEEDS = (
     b"\x0670",
     b"\x07text/plain;charset=utf-8",
     b"\x08" + Signed(SHAKEN, signing_input(SHAKEN), bytes(64)).header().encode(),
+    b"\x09BUNDLE 0 1",
+    b"\x0bsha-256 AB:CD",
+    b"\x0a" + b"1 1 udp 2130706431 1.2.3.4 5060 typ srflx raddr 0.0.0.0 rport 0 generation 0",
+    b"\x0c1 AES_CM_128_HMAC_SHA1_80 inline:WVNf|2^20|1:4;inline:eXl5 UNENCRYPTED_SRTCP",
+    b"\x0d* nack pli",
+    b"\x0e4/recvonly urn:x y",
+    b"\x0f7 cname:a b",
 )
 
 if __name__ == "__main__":

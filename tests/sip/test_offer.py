@@ -215,7 +215,33 @@ def test_where_rtcp_goes(lines, rtcp, mux):
 def test_the_mid_is_given_back():
     ours, _ = answer(session("a=group:BUNDLE 0", "m=audio 4000 RTP/AVP 0", "a=mid:0"))
     assert ours.media[0].attribute("mid") == "0"
+    assert ours.attribute("group") == "BUNDLE 0"
+
+
+def test_a_bundle_of_an_answer_has_only_what_is_taken():
+    ours, _ = answer(
+        session(
+            "a=group:BUNDLE 0 1",
+            "a=group:LS 0 1",
+            "m=audio 4000 RTP/AVP 0",
+            "a=mid:0",
+            "m=video 4002 RTP/AVP 31",
+            "a=mid:1",
+        )
+    )
+    assert [value for _, value in ours.lines if value.startswith("group")] == ["group:BUNDLE 0"]
+    assert ours.media[1] == Media("video", 0, "RTP/AVP", ("31",), (("a", "mid:1"),))
+
+
+def test_a_bundle_whose_audio_has_no_mid_is_not_taken():
+    ours, _ = answer(session("a=group:BUNDLE 0 1", "m=audio 4000 RTP/AVP 0"))
     assert ours.attribute("group") is None
+
+
+def test_a_declined_section_may_be_without_formats():
+    offer = session("m=audio 4000 RTP/AVP 0", "m=video 0 RTP/AVP")
+    assert bytes(answer(offer)[0]).endswith(b"m=video 0 RTP/AVP\r\n")
+    assert parse_sdp(bytes(offer)) == offer
 
 
 # --- their answer to our offer

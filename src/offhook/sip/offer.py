@@ -4,7 +4,8 @@
     their offer ─► answer_offer ─► our answer, MediaPlan
 
 An answer names one audio codec, telephone-event and comfort noise at the same clock if they were offered, in the
-offer's profile, and has as many m= lines as the offer; what we do not take is declined with port 0. A secure profile is
+offer's profile, and has as many m= lines as the offer; what we do not take is declined with port 0, and is in no BUNDLE
+group of the answer (RFC 9143). A secure profile is
 taken only where the caller of these functions says that SRTP is there: plain RTP under the name SAVP would be a lie.
 """
 
@@ -16,6 +17,7 @@ from typing import Final
 from offhook.core.codecs import AUDIO, COMFORT_NOISE, PCMA, PCMU, TELEPHONE_EVENT, Codec
 from offhook.core.errors import ProtocolError
 from offhook.core.media import Address, MediaPlan
+from offhook.sip.attributes import bundled
 from offhook.sip.grammar import is_address
 from offhook.sip.sdp import Line, Media, Session
 
@@ -64,7 +66,7 @@ def _stream(media: Media, codecs: tuple[Codec, ...]) -> _Stream:
     for text in media.formats:
         encoding = maps.get(text)
         codec = _NUMBERED.get(text) if encoding is None else _MAPPED.get(encoding) or _mapped(encoding)
-        if codec is None or not text.isdigit() or len(text) > 3 or int(text) > 127:
+        if codec is None or not (text.isdigit() and text.isascii()) or len(text) > 3 or int(text) > 127:
             continue
         if codec is TELEPHONE_EVENT:
             dtmf = int(text) if dtmf is None else dtmf
@@ -156,6 +158,8 @@ def answer_offer(
     section = _answer_section(chosen, port, stream, ptime, way, crypto)
     sections = tuple([section if media is chosen else _declined(media) for media in offer.media])
     timing = next((value for letter, value in offer.lines if letter == "t"), "0 0")
+    mid = stream.facts.get("mid")
+    together = bundled(offer, (mid,)) if mid else ()
     # An answer names what we take and what we send by the same numbers, so both directions are one list.
     remote = _remote(host, chosen.port)
     plan = MediaPlan(
@@ -172,7 +176,7 @@ def answer_offer(
         receiving=way in ("sendrecv", "recvonly"),
         rtcp_mux=mux,
     )
-    return Session(_head(address, session_id, version, timing), sections), plan
+    return Session(_head(address, session_id, version, timing) + together, sections), plan
 
 
 def _answer_section(
@@ -200,8 +204,9 @@ def _answer_section(
 
 
 def _declined(media: Media) -> Media:
-    """Decline a section: port 0, the same kind, protocol and formats (RFC 3264 section 6)."""
-    return Media(media.kind, 0, media.protocol, media.formats)
+    """Decline a section: port 0, the same kind, protocol and formats (RFC 3264 section 6), the same mid (RFC 5888)."""
+    mid = media.attribute("mid")
+    return Media(media.kind, 0, media.protocol, media.formats, (("a", f"mid:{mid}"),) if mid else ())
 
 
 def accept_answer(offer: Session, answer: Session, *, secure: bool = False) -> MediaPlan:

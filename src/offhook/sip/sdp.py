@@ -31,7 +31,10 @@ DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """One m= section. `protocol` is as written (`RTP/AVP`); `formats` are payload numbers as text for RTP."""
+    """One m= section. `protocol` is as written (`RTP/AVP`); `formats` are payload numbers as text for RTP.
+
+    Only a declined section (port 0) may be without formats.
+    """
 
     kind: str
     port: int
@@ -43,7 +46,7 @@ class Media:
     def __str__(self) -> str:
         """Write the section."""
         ports = "" if self.ports is None else f"/{self.ports}"
-        first = f"m={self.kind} {self.port}{ports} {self.protocol} {' '.join(self.formats)}\r\n"
+        first = f"m={' '.join((self.kind, f'{self.port}{ports}', self.protocol, *self.formats))}\r\n"
         return first + "".join([f"{letter}={value}\r\n" for letter, value in self.lines])
 
     def attribute(self, name: str) -> str | None:
@@ -174,7 +177,8 @@ def _section(opened: tuple[str, int, int | None, str, tuple[str, ...]], lines: l
 
 def _media_line(value: str) -> tuple[str, int, int | None, str, tuple[str, ...]]:
     pieces = value.split()
-    if len(pieces) < 4 or not TOKEN.issuperset(pieces[0]):
+    # Who declines a stream has no use for formats, and some leave them out.
+    if len(pieces) < (3 if pieces[1:2] == ["0"] else 4) or not TOKEN.issuperset(pieces[0]):
         raise Malformed("sdp", "an m= line without kind, port, protocol and formats")
     port, slash, count = pieces[1].partition("/")
     ports = number(count, 65535, "sdp") if slash else None
