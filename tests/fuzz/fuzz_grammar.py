@@ -1,4 +1,4 @@
-"""Fuzz the readers of URIs, headers and attributes of SDP that have types. The first byte says which. See `oracle`.
+"""Fuzz the readers of URIs, headers and attributes of SDP that have types. The first byte says which. See `oracle`."""
 
 from __future__ import annotations
 
