@@ -16,7 +16,7 @@ PARSERS = [
     ("stream", "stream"),
     *(("grammar", parser) for parser in ("uri", "name_addr", "via", "params", "list")),
     *(("grammar", parser) for parser in ("cseq", "max_forwards", "media_type", "identity")),
-    *(("grammar", parser) for parser in ("cseq", "max_forwards", "media_type", "group", "candidate", "fingerprint")),
+    *(("grammar", parser) for parser in ("group", "candidate", "fingerprint")),
     *(("grammar", parser) for parser in ("crypto", "feedback", "extension", "source")),
 ]
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from offhook.carriers.trunks import Trunk
 from offhook.core.media import Address
+from offhook.policy.toll import Caps
 from offhook.sip.sdp import Media, Session, parse_sdp
 from offhook.testing.offers import Offer, offers
 from offhook.testing.wire import read_sip
@@ -16,6 +18,7 @@ from offhook.testing.world import SIP_PORT
 
 OFFERS = offers(Path(__file__).parent.parent / "golden" / "sip" / "offers.txt")
 HOST, FAR = "10.1.0.1", "10.3.0.1"
+BENCH = Trunk("bench", networks=(FAR,), caps=Caps(calls_a_second=1000.0))
 STATIC = {"0": "PCMU/8000", "8": "PCMA/8000", "13": "CN/8000"}
 
 
@@ -93,7 +96,7 @@ def test_every_offer_gets_what_it_deserves(stage: Any) -> None:
             pass
 
     async def story() -> None:
-        async with stage.host(answers) as host:
+        async with stage.host(answers, trunks=(BENCH,)) as host:
             far = Far(stage.world)
             for number, offer in enumerate(OFFERS):
                 far.say("INVITE", f"call-{number}", 1, body=offer.data)
