@@ -113,7 +113,11 @@ def test_a_service_that_is_said_not_to_be_there_is_not_called() -> None:
 
 def test_weights_are_obeyed_within_a_priority() -> None:
     zone: Zone = {
-        ("SRV", "_sip._udp.e.example"): (Srv(1, 0, 1, "192.0.2.1"), Srv(0, 75, 2, "192.0.2.2"), Srv(0, 25, 3, "192.0.2.3"))
+        ("SRV", "_sip._udp.e.example"): (
+            Srv(1, 0, 1, "192.0.2.1"),
+            Srv(0, 75, 2, "192.0.2.2"),
+            Srv(0, 25, 3, "192.0.2.3"),
+        )
     }
     found = [find("sip:e.example;transport=udp", zone, seed=seed)[0] for seed in range(2000)]
     first = Counter(ways[0] for ways in found)
@@ -140,11 +144,12 @@ def test_a_name_service_that_answers_without_end_costs_a_bounded_number_of_quest
     records: tuple[Record, ...] = tuple([Srv(0, 1, 5060, f"h{number}.example") for number in range(500)])
     hosts: tuple[Record, ...] = tuple([Host(f"192.0.2.{number}") for number in range(250)])
     answers: dict[Question, tuple[Record, ...]] = {}
-    for _ in range(3):
-        questions, ways = locate(parse_uri("sip:big.example"), answers, ALL, Random(1))
+    questions, ways = locate(parse_uri("sip:big.example"), answers, ALL, Random(1))
+    for _ in range(2):
         assert len(questions) <= QUESTIONS_LIMIT
         for question in questions:
             answers[question] = records if question.kind == "SRV" else hosts if question.kind == "A" else ()
+        questions, ways = locate(parse_uri("sip:big.example"), answers, ALL, Random(1))
     assert (questions, len(ways)) == ((), WAYS_LIMIT)
 
 

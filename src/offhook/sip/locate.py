@@ -4,16 +4,17 @@
 
     NAPTR  which transports, in whose order        SRV  which hosts and ports, by priority and weight        A, AAAA
 
-`locate` is asked anew with all answers so far, until it asks nothing more: three rounds at most, since what will be asked
-if there is no NAPTR is asked beside it. What it gives is the whole list that section 4.3 goes through when a way fails. Laws: a `sips` URI never gets a way without TLS (RFC 3261
-section 26.2.2); no answer, however large, makes more questions or ways than the limits say.
+`locate` is asked anew with all answers so far, until it asks nothing more: three rounds at most, since what is needed
+where there is no NAPTR is asked beside it. What it gives is the whole list that section 4.3 goes through when a way
+fails. Laws: a `sips` URI never gets a way without TLS (RFC 3261 section 26.2.2); no answer, however large, makes more
+questions or ways than the limits say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import TYPE_CHECKING, Final, Literal
 
 from offhook.core.errors import NotAllowed
@@ -112,9 +113,7 @@ class Able:
     families: tuple[int, ...] = (4,)
 
 
-def locate(
-    uri: Uri, answers: Answers, able: Able, rng: random.Random
-) -> tuple[tuple[Question, ...], tuple[Way, ...]]:
+def locate(uri: Uri, answers: Answers, able: Able, rng: random.Random) -> tuple[tuple[Question, ...], tuple[Way, ...]]:
     """Give the questions that are still to be answered and, once there is none, the ways to `uri`, best first.
 
     No question and no way: the name is not known. `rng` chooses among SRV records of one priority by their weights.
@@ -194,13 +193,8 @@ def _ordered(records: list[Srv], rng: random.Random) -> Iterator[Srv]:
         waiting = sorted(group, key=lambda one: one.weight > 0)
         while waiting:
             drawn = rng.randint(0, sum(one.weight for one in waiting))
-            passed = 0
-            for one in waiting:
-                passed += one.weight
-                if passed >= drawn:
-                    break
-            waiting.remove(one)
-            yield one
+            passed = accumulate(one.weight for one in waiting)
+            yield waiting.pop(next(index for index, sum_so_far in enumerate(passed) if sum_so_far >= drawn))
 
 
 def _hosts(hosts: list[tuple[str, str, int]], name: str, look: _Look, able: Able) -> Iterator[Way]:
