@@ -6,7 +6,7 @@ import pytest
 
 from offhook.sip.grammar import Malformed
 from offhook.sip.message import SIZE_LIMIT, parse_message
-from offhook.sip.stream import StreamParser
+from offhook.sip.stream import StreamParser, alias_port
 
 ONE = b"OPTIONS sip:a SIP/2.0\r\nCall-ID: 1\r\nContent-Length: 3\r\n\r\nabc"
 TWO = b"BYE sip:a SIP/2.0\r\nCall-ID: 2\r\nl : 0\r\n\r\n"
@@ -113,3 +113,31 @@ def test_what_a_stream_leaves_unfinished_is_there_to_be_answered():
     assert stream.unfinished() == b""
     assert stream.push(b"OPTIONS sip:a SIP/2.0\r\nCall") == []
     assert stream.unfinished() == b""
+
+
+@pytest.mark.parametrize(
+    ("data", "pending"),
+    [(b"", False), (b"\r\n", False), (b"\r\n\r", False), (b"O", True), (ONE, False), (ONE[:-1], True)],
+)
+def test_whether_a_message_is_under_way(data, pending):
+    stream = StreamParser()
+    stream.push(data)
+    assert stream.pending is pending
+
+
+@pytest.mark.parametrize(
+    ("via", "port"),
+    [
+        ("SIP/2.0/TLS pbx.example:5071;alias;branch=z9hG4bK1", 5071),
+        ("SIP/2.0/TLS pbx.example;branch=z9hG4bK1;alias", 5061),
+        ("SIP/2.0/TLS pbx.example;branch=z9hG4bK1", None),
+        ("SIP/2.0/TLS pbx.example;branch=z9hG4bK1, SIP/2.0/TLS a.example;alias", None),
+        ("SIP/2.0/TLS pbx.example;x=;alias=;branch", 5061),
+        ("SIP/2.0/TLS pbx.example:99999;alias", None),
+        ("nonsense;alias", None),
+    ],
+)
+def test_who_may_be_called_back_on_its_connection(via, port):
+    message = f"OPTIONS sip:a SIP/2.0\r\nVia: {via}\r\n\r\n".encode()
+    assert alias_port(message) == port
+    assert alias_port(message.replace(b"OPTIONS sip:a SIP/2.0", b"SIP/2.0 200 OK")) is None

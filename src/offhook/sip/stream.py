@@ -12,10 +12,14 @@ from __future__ import annotations
 from typing import Final
 
 from offhook.sip.grammar import Malformed, is_token, number
-from offhook.sip.message import SIZE_LIMIT, canonical
+from offhook.sip.header import parse_via
+from offhook.sip.message import SIZE_LIMIT, Request, canonical, parse_message
 
 HEAD_LIMIT: Final = SIZE_LIMIT
 """Bytes of a head that has not ended yet: no message may be larger as a whole."""
+
+ALIAS_WITHIN: Final = 4096
+"""How far into a message its top Via is looked for."""
 
 PING: Final = b"\r\n\r\n"
 PONG: Final = b"\r\n"
@@ -41,6 +45,11 @@ class StreamParser:
     def broken(self) -> bool:
         """Whether there is no telling where the next message begins."""
         return self._fault is not None
+
+    @property
+    def pending(self) -> bool:
+        """Whether a message has begun and not ended."""
+        return bool(self._buffer) and not PING.startswith(self._buffer)
 
     def push(self, data: bytes) -> list[bytes]:
         """Take bytes; give the messages that are whole now, in order. Malformed where the stream makes no sense.
@@ -125,6 +134,23 @@ def _begins(line: bytes) -> bool:
     """Say whether a line can begin a message, if a faulty one: `SIP/…`, or a token and something behind it."""
     word, space, _ = line.partition(b" ")
     return word[:4].upper() == b"SIP/" or (bool(space) and is_token(word.decode("latin-1")))
+
+
+def alias_port(data: bytes) -> int | None:
+    """Give the port that a request says its sender can be reached at on this very connection (RFC 5923 section 5).
+
+    That is the one of the top Via where it has `;alias`; None where it has none, or can't be read.
+    """
+    if b";alias" not in data[:ALIAS_WITHIN]:
+        return None
+    try:
+        message = parse_message(data)
+        via = parse_via(message.values("Via")[0])
+    except (Malformed, IndexError):
+        return None
+    if not isinstance(message, Request) or via.param("alias") is None:
+        return None
+    return via.port or 5061
 
 
 def _content_length(head: bytes) -> int:
