@@ -78,8 +78,8 @@ class Desk:
     async def dials(self, target: str) -> SipLeg:
         """Invite somebody."""
         uri = self.line.parse_target(target)
-        flow = await self.line.flow_to(uri)
-        leg = SipLeg.outgoing(self.line, CallInfo(CallId("d"), "outbound", "sip:us@10.1.0.1", target), flow, uri)
+        ways = await self.line.ways_to(uri)
+        leg = SipLeg.outgoing(self.line, CallInfo(CallId("d"), "outbound", "sip:us@10.1.0.1", target), ways, uri)
         self.keep(leg)
         self.line.settle()
         return leg

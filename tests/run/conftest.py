@@ -11,6 +11,7 @@ from offhook.call.events import CallEvent, Ended
 from offhook.policy.routes import Wanted
 from offhook.run.host import AgentLike, Host, HostRules
 from offhook.testing.callers import CallerPhone
+from offhook.testing.nameserver import Names
 from offhook.testing.peers import Peer
 from offhook.testing.world import SIP_PORT, World
 
@@ -23,6 +24,7 @@ class Stage:
     def __init__(self) -> None:
         self.world = World("stage")
         self.events: list[CallEvent] = []
+        self.names = Names()
 
     def host(self, agent: AgentLike, *, user: str | None = None, **rules: Any) -> Host:
         """Make the host; `user`: the only one who is there (anyone, unless told)."""
@@ -41,6 +43,7 @@ class Stage:
             rules=HostRules(**made),
             route=route,
             events=self.events.append,
+            resolver=self.names,
         )
 
     def phone(self) -> CallerPhone:

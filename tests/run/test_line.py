@@ -16,7 +16,7 @@ from offhook.core.errors import NotAllowed
 from offhook.run.line import SipLine
 from offhook.run.media import EngineMedia
 from offhook.run.security import SecurityLog
-from offhook.sip.outcomes import IncomingCall
+from offhook.sip.outcomes import Flow, IncomingCall
 from offhook.sip.uri import parse_uri
 from offhook.testing.peers import Peer
 from offhook.testing.world import SIP_PORT, World
@@ -202,9 +202,10 @@ def test_strangers_are_named_once() -> None:
         assert verdicts == [True, False, False, False]
         sources = [text.partition(" class=")[0].rpartition("source=")[2] for text in told.getvalue().splitlines()]
         assert sources == ["198.51.100.1", '"not an address"']
-        line.dialled("198.51.100.1", +1)
+        flow = Flow("udp", (US, SIP_PORT), ("198.51.100.1", 5060))
+        line.dialled((flow,), +1)
         assert line.permits("198.51.100.1")
-        line.dialled("198.51.100.1", -1)
+        line.dialled((flow,), -1)
         assert not line.permits("198.51.100.1")
 
     world.run(story())

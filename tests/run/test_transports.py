@@ -10,7 +10,9 @@ import pytest
 import uvloop
 
 from offhook.core.media import Address
-from offhook.run.transports import CONNECTIONS_LIMIT, FIRST_MESSAGE_S, IDLE_S, Transports
+from offhook.run.transports import Rate, Transports
+from offhook.run.transports.connections import FIRST_MESSAGE_S, IDLE_S, MESSAGE_S, PING_S, PONG_S
+from offhook.run.transports.sockets import CONNECTIONS_A_SOURCE, CONNECTIONS_LIMIT
 from offhook.sip.outcomes import Flow
 from offhook.testing.world import World
 
@@ -24,20 +26,33 @@ class Ear:
     def __init__(self) -> None:
         self.messages: list[tuple[bytes, Flow]] = []
         self.closed: list[Flow] = []
+        self.reasons: list[str] = []
         self.calls: dict[int, bool] = {}
         self.strangers: tuple[str, ...] = ()
+        self.rates: dict[str, Rate] = {}
+        self.floods: list[str] = []
 
     def received(self, data: bytes, flow: Flow) -> None:
         self.messages.append((data, flow))
 
-    def flow_closed(self, flow: Flow) -> None:
+    def flow_closed(self, flow: Flow, why: str) -> None:
         self.closed.append(flow)
+        self.reasons.append(why)
+
+    def rate(self, ip: str) -> Rate | None:
+        return self.rates.get(ip)
+
+    def warned(self, text: str) -> None:
+        self.reasons.append(text)
+
+    def flooded(self, ip: str) -> None:
+        self.floods.append(ip)
 
     def permits(self, ip: str) -> bool:
         return ip not in self.strangers
 
-    def carries_calls(self, connection: int) -> bool:
-        return connection in self.calls
+    def carries_calls(self, flow: Flow) -> bool:
+        return flow.connection in self.calls
 
 
 class Far(asyncio.Protocol):
@@ -168,12 +183,59 @@ def test_a_head_without_end_is_closed(play: Callable[[Story], None]) -> None:
 def test_who_connects_and_says_nothing_is_let_go(play: Callable[[Story], None]) -> None:
     async def story(transports: Transports, ear: Ear, address: Address) -> None:
         far = await dial(address)
-        far.wire.write(MESSAGE[:10])
         await asyncio.sleep(FIRST_MESSAGE_S - 1)
         assert not far.lost
         await asyncio.sleep(2)
         assert far.lost
         assert transports.counts.streams_idle == 1
+
+    play(story)
+
+
+@pytest.mark.survives(29)
+@pytest.mark.parametrize("before", [b"", MESSAGE], ids=["the first message", "a later one"])
+def test_who_drips_a_message_is_let_go(play: Callable[[Story], None], before: bytes) -> None:
+    async def story(transports: Transports, ear: Ear, address: Address) -> None:
+        far = await dial(address)
+        far.wire.write(before)
+        for byte in MESSAGE * 2:
+            if not far.lost:
+                far.wire.write(bytes([byte]))
+            await asyncio.sleep(0.5)
+        assert far.lost
+        assert transports.counts.streams_broken == 1
+        assert len(ear.messages) == bool(before)
+
+    play(story)
+
+
+def test_a_message_may_take_its_time_within_reason(play: Callable[[Story], None]) -> None:
+    async def story(transports: Transports, ear: Ear, address: Address) -> None:
+        far = await dial(address)
+        for _ in range(5):
+            far.wire.write(MESSAGE[:20])
+            await asyncio.sleep(MESSAGE_S - 1)
+            far.wire.write(MESSAGE[20:])
+            await asyncio.sleep(MESSAGE_S - 1)
+        assert not far.lost
+        assert len(ear.messages) == 5
+
+    play(story)
+
+
+@pytest.mark.survives(29)
+@pytest.mark.parametrize("length", ["10485760", "99999999999999999999999", "-1", "many"])
+def test_a_length_that_can_not_be_is_answered_and_the_connection_given_up(
+    play: Callable[[Story], None], length: str
+) -> None:
+    async def story(transports: Transports, ear: Ear, address: Address) -> None:
+        far = await dial(address)
+        head = f"OPTIONS sip:a SIP/2.0\r\nContent-Length: {length}\r\n\r\n".encode()
+        far.wire.write(MESSAGE + head + b"x" * 1000)
+        await asyncio.sleep(0.5)
+        assert [data for data, _ in ear.messages] == [MESSAGE, head]
+        assert far.lost
+        assert transports.counts.streams_broken == 1
 
     play(story)
 
@@ -190,6 +252,79 @@ def test_a_quiet_connection_is_kept_while_it_carries_a_call(play: Callable[[Stor
         del ear.calls[connection]
         await asyncio.sleep(FIRST_MESSAGE_S + 1)
         assert far.lost
+
+    play(story)
+
+
+def test_a_connection_of_ours_is_asked_for_signs_of_life(play: Callable[[Story], None]) -> None:
+    async def story(transports: Transports, ear: Ear, address: Address) -> None:
+        met: list[Far] = []
+
+        def meet() -> Far:
+            met.append(Far())
+            return met[-1]
+
+        server = await asyncio.get_running_loop().create_server(meet, THEM, 5060)
+        transports.send(transports.flow("tcp", (THEM, 5060)), MESSAGE)
+        await asyncio.sleep(PING_S + 1)
+        assert met[0].got == MESSAGE + b"\r\n\r\n"
+        await asyncio.sleep(2 * PONG_S)
+        assert not met[0].lost, "a far end that answers no pings is no worse for it"
+        await asyncio.sleep(PING_S - PONG_S)
+        assert met[0].got == MESSAGE + b"\r\n\r\n" * 2
+        met[0].wire.write(b"\r\n")
+        await asyncio.sleep(PING_S + PONG_S + 2)
+        assert met[0].lost, "but one that did, and does no more, is gone"
+        assert ear.reasons == ["the far end does not answer any more"]
+        server.close()
+
+    play(story)
+
+
+def test_a_flood_of_datagrams_from_one_source_is_not_read(play: Callable[[Story], None]) -> None:
+    async def story(transports: Transports, ear: Ear, address: Address) -> None:
+        ear.rates[THEM] = Rate(10, 20)
+        loop = asyncio.get_running_loop()
+        wires = [
+            (await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=local))[0]
+            for local in ((THEM, 5060), (THEM, 5061), ("10.3.0.1", 5060))
+        ]
+        for _ in range(100):
+            for wire in wires:
+                wire.sendto(MESSAGE, (US, 5060))
+            await asyncio.sleep(0.01)
+        heard = [flow.remote[0] for _, flow in ear.messages]
+        assert heard.count("10.3.0.1") >= 99
+        assert 20 <= heard.count(THEM) <= 31
+        assert ear.floods == [THEM]
+        assert transports.counts.flooded >= 160
+        await asyncio.sleep(2.0)
+        wires[0].sendto(MESSAGE, (US, 5060))
+        await asyncio.sleep(0.5)
+        assert ear.messages[-1][1].remote == (THEM, 5060)
+        del ear.rates[THEM]
+        transports.forget(THEM)
+        before = len(ear.messages)
+        for _ in range(100):
+            wires[0].sendto(MESSAGE, (US, 5060))
+        await asyncio.sleep(0.5)
+        assert len(ear.messages) == before + 100
+        for wire in wires:
+            wire.close()
+
+    play(story)
+
+
+def test_a_flood_over_a_connection_is_read_no_faster_than_its_rate(play: Callable[[Story], None]) -> None:
+    async def story(transports: Transports, ear: Ear, address: Address) -> None:
+        ear.rates[THEM] = Rate(10, 20)
+        far = await dial(address)
+        for _ in range(60):
+            far.wire.write(MESSAGE)
+            await asyncio.sleep(0.01)
+        assert len(ear.messages) <= 31
+        assert ear.floods == [THEM]
+        assert not far.lost
 
     play(story)
 
@@ -212,9 +347,23 @@ def test_strangers_are_not_read(play: Callable[[Story], None]) -> None:
 
 def test_connections_are_counted_and_bounded(play: Callable[[Story], None]) -> None:
     async def story(transports: Transports, ear: Ear, address: Address) -> None:
-        far = await asyncio.gather(*[dial(address, (THEM, 1024 + number)) for number in range(CONNECTIONS_LIMIT + 1)])
+        sources = [(f"10.3.{index // 50}.1", 1024 + index) for index in range(CONNECTIONS_LIMIT + 1)]
+        far = await asyncio.gather(*[dial(address, source) for source in sources])
         assert sum(one.lost for one in far) == 1
         assert transports.counts.streams_refused == 1
+
+    play(story)
+
+
+def test_one_source_may_not_have_all_the_connections(play: Callable[[Story], None]) -> None:
+    async def story(transports: Transports, ear: Ear, address: Address) -> None:
+        ear.rates["10.4.0.1"] = Rate(10, 10, connections=3)
+        for ip, allowed in ((THEM, CONNECTIONS_A_SOURCE), ("10.4.0.1", 3)):
+            far = await asyncio.gather(*[dial(address, (ip, 1024 + number)) for number in range(allowed + 2)])
+            assert sum(one.lost for one in far) == 2
+            far[0].wire.close()
+            await asyncio.sleep(0.5)
+            assert not (await dial(address, (ip, 9))).lost
 
     play(story)
 
@@ -251,6 +400,7 @@ def test_a_connection_that_can_not_be_opened_is_told(play: Callable[[Story], Non
         transports.send(flow, MESSAGE)
         await asyncio.sleep(15.0)
         assert ear.closed == [flow]
+        assert ear.reasons[-1] == "nobody listens at 10.2.0.1:5060"
 
     play(story)
 

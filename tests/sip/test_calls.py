@@ -6,8 +6,9 @@ import random
 
 import pytest
 
-from offhook.sip.calls import Calls, Settings, refuse_breaks
+from offhook.sip.calls import Call, Calls, Settings, refuse_breaks
 from offhook.sip.dialog import Dialog
+from offhook.sip.locate import PORTS, wanted_transport
 from offhook.sip.outcomes import Flow
 from offhook.sip.uri import Uri
 
@@ -50,8 +51,11 @@ def test_who_we_are():
         ("sip:far@192.0.2.77", (), ("192.0.2.77", 5060), "udp"),
         ("sip:far@[2001:db8::7]:5", (), ("192.0.2.9", 5070), "udp"),
         ("sip:far@192.0.2.77;transport=TCP", (), ("192.0.2.77", 5060), "tcp"),
+        ("sips:far@192.0.2.77", (), ("192.0.2.77", 5061), "tls"),
         ("sip:far@192.0.2.77;transport=sctp", (), ("192.0.2.9", 5070), "udp"),
         ("sip:far@far.example", (), ("192.0.2.9", 5070), "udp"),
+        ("sip:far@known.example", (), ("192.0.2.33", 5060), "udp"),
+        ("sip:far@192.0.2.77", ("<sip:known.example;lr>",), ("192.0.2.33", 5060), "udp"),
         ("tel:+15551234567", (), ("192.0.2.9", 5070), "udp"),
         ("sip:far@b@c", (), ("192.0.2.9", 5070), "udp"),
         ("sip:far@192.0.2.77", ("<sip:192.0.2.50:6000;lr>",), ("192.0.2.50", 6000), "udp"),
@@ -59,8 +63,32 @@ def test_who_we_are():
     ],
 )
 def test_ways_out(target, routes, remote, transport):
-    flow = calls().route(dialog(target, *routes), UDP)
+    def way(uri: Uri) -> Flow | None:
+        known = {"192.0.2.77": "192.0.2.77", "known.example": "192.0.2.33"}
+        kind = wanted_transport(uri) or ("tls" if uri.scheme == "sips" else "udp")
+        if uri.host not in known or kind not in PORTS:
+            return None
+        return Flow(kind, UDP.local, (known[uri.host], PORTS[kind]))
+
+    flow = Calls(rng=random.Random(1), settings=Settings(), way=way).route(dialog(target, *routes), UDP)
     assert (flow.remote, flow.transport, flow.local) == (remote, transport, UDP.local)
+    joining = Calls(rng=random.Random(1), settings=Settings(), way=way)
+    joining.join(Call(joining.number(), UDP, "up", "t"), dialog(target, *routes))
+
+
+def test_a_stream_that_we_opened_is_kept_for_whoever_is_behind_it():
+    tls = Flow("tls", ("192.0.2.1", 5061), ("192.0.2.9", 5061), 0, "trunk.example")
+    assert calls().route(dialog("sip:far@192.0.2.9:5061;transport=tls"), tls) is tls
+    assert calls().route(dialog("sip:far@192.0.2.9;transport=tls"), tls) is tls
+    # Another address of the same far end must show the same certificate.
+    assert calls().route(dialog("sip:far@192.0.2.8;transport=tls"), tls).name == "trunk.example"
+    asked: list[str] = []
+
+    def way(uri: Uri) -> None:
+        asked.append(str(uri))
+
+    Calls(rng=random.Random(1), settings=Settings(), way=way).route(dialog("sip:far@b2b.example"), tls)
+    assert asked == ["sip:far@b2b.example;transport=tls"]
 
 
 def test_ways_out_of_an_ipv6_socket():

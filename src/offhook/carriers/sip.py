@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Literal, Protocol
 
 from offhook import _native as native
@@ -89,9 +89,11 @@ class Line(Protocol):
 class SipLeg:
     """One far end over SIP. Made by `incoming` or `outgoing`; the host passes it its outcomes through `tell`."""
 
-    def __init__(self, line: Line, info: CallInfo, flow: Flow) -> None:
+    def __init__(self, line: Line, info: CallInfo, ways: Sequence[Flow]) -> None:
         self.call = SipCall(0)
-        self.flow = flow
+        self.ways = tuple(ways)
+        """Where its requests come from or may go."""
+        self.flow = flow = ways[0]
         self._line = line
         self._info = info
         self._inbox = Inbox()
@@ -124,7 +126,7 @@ class SipLeg:
     @classmethod
     def incoming(cls, line: Line, outcome: IncomingCall, info: CallInfo) -> SipLeg:
         """Make the leg of an INVITE. ProtocolError where its offer can't be taken, OSError where no port is free."""
-        leg = cls(line, info, outcome.flow)
+        leg = cls(line, info, (outcome.flow,))
         leg.call = outcome.call
         try:
             if outcome.offer is None:
@@ -143,18 +145,21 @@ class SipLeg:
         cls,
         line: Line,
         info: CallInfo,
-        flow: Flow,
+        ways: Sequence[Flow],
         target: Uri,
         sender: NameAddr | Uri | None = None,
         *,
         headers: Fields = (),
     ) -> SipLeg:
-        """Make a leg and invite `target`; the order still has to settle. OSError where no port is free."""
-        leg = cls(line, info, flow)
+        """Make a leg and invite `target` over the first of `ways` that can be gone; the order still has to settle.
+
+        OSError where no port is free.
+        """
+        leg = cls(line, info, ways)
         offer = leg._negotiation.offer()
         leg._hear()
         leg._state = "answering"
-        leg.call = line.agent.invite(line.now(), target, (flow,), offer, sender=sender, headers=headers)
+        leg.call = line.agent.invite(line.now(), target, ways, offer, sender=sender, headers=headers)
         return leg
 
     # What it is

@@ -94,9 +94,7 @@ def parse_target(target: str) -> Uri:
         uri = parse_uri(target)
     except Malformed as error:
         raise NotAllowed(f"{target!r} is no number and no SIP address: {error}") from None
-    if uri.scheme == "sips":
-        raise NotAllowed("sips: needs TLS, which this version does not speak; use sip:")
-    if uri.scheme != "sip":
+    if not uri.is_sip:
         raise NotAllowed(f"{target!r} is no number and no SIP address")
     return uri
 

@@ -37,6 +37,7 @@ from offhook.run.dialling import Tolls, Way, Wish, ways
 from offhook.run.gate import HostGate
 from offhook.run.line import SipLine
 from offhook.run.media import EngineMedia
+from offhook.run.resolver import Resolver
 from offhook.run.rules import HostRules
 from offhook.run.security import SecurityLog
 from offhook.sip.header import NameAddr
@@ -73,6 +74,7 @@ class Host:
         events: Callable[[CallEvent], None] | None = None,
         security: TextIO | None = None,
         security_as_json: bool = False,
+        resolver: Resolver | None = None,
     ) -> None:
         self.rules = rules
         self.listening: list[tuple[str, Address]] = []
@@ -86,6 +88,7 @@ class Host:
         self.models = models
         """What agents hear, think and speak with; may be set later."""
         self._events = events
+        self._resolver = resolver or Resolver(rules.nameservers)
         self.admission = rules.admission()
         """Who is heard, and who is shut out."""
         self.security = SecurityLog(self.admission, security, as_json=security_as_json)
@@ -114,6 +117,9 @@ class Host:
             audio=rules.audio,
             settings=replace(rules.settings, gate=self.gate),
             external=rules.external,
+            tls=rules.tls,
+            origins=rules.origins,
+            resolver=self._resolver,
         )
         line.on_ended = self._ended
         self._media.start()
@@ -156,6 +162,8 @@ class Host:
             "streams_broken": counts.streams_broken,
             "streams_refused": counts.streams_refused,
             "streams_idle": counts.streams_idle,
+            "handshakes_failed": counts.handshakes_failed,
+            "flooded": counts.flooded,
             "socket_errors": counts.socket_errors,
             "guard": self.line.guarded,
             "failures": self.failures,
@@ -241,17 +249,17 @@ class Host:
         name = way.trunk.name if way.trunk is not None else ""
         if (why := self._tolls.why_not(line.now(), name)) is not None:
             raise NotAllowed(f"{to} can't be called now: {why}")
-        flow = await line.flow_to(way.next_hop)
-        ip = flow.remote[0]
+        flows = await line.ways_to(way.next_hop)
         if way.trunk is None:
             target = way.target
-            if not allows_address(self.rules.dial, target.user or "", target.host, target.port, ip=ip):
-                raise NotAllowed(f"{to} leads to {ip}, which is inside: a rule of dial.allow must name its host")
-        sender = way.sender or NameAddr("", str(Uri("sip", self.rules.settings.user, flow.local[0])))
+            for ip in [flow.remote[0] for flow in flows]:
+                if not allows_address(self.rules.dial, target.user or "", target.host, target.port, ip=ip):
+                    raise NotAllowed(f"{to} leads to {ip}, which is inside: a rule of dial.allow must name its host")
+        sender = way.sender or NameAddr("", str(Uri("sip", self.rules.settings.user, flows[0].local[0])))
         info = CallInfo(CallId(self._name()), "outbound", sender.uri, to, trunk=name)
-        leg = SipLeg.outgoing(line, info, flow, way.target, sender, headers=way.headers)
+        leg = SipLeg.outgoing(line, info, flows, way.target, sender, headers=way.headers)
         self._tolls.begin(line.now(), name, leg.call)
-        line.dialled(ip, +1)
+        line.dialled(flows, +1)
         self._take(leg)
         line.settle()
         try:
@@ -259,6 +267,10 @@ class Host:
                 await leg.connected()
         except TimeoutError:
             raise _Unanswered(408, f"nobody answered for {self.rules.ring_s:.0f} s") from None
+        except DialFailed as error:
+            if error.code == 503 and (fault := line.fault(flows)):
+                raise DialFailed(503, fault) from None
+            raise
         self._watch_toll(leg)
         return self._start(leg, agent)
 
@@ -311,7 +323,7 @@ class Host:
         self._legs.pop(info.id, None)
         self._tolls.end(self.line.now(), info.trunk, leg.call, answered=leg.answered)
         if info.direction == "outbound":
-            self.line.dialled(leg.flow.remote[0], -1)
+            self.line.dialled(leg.ways, -1)
         else:
             self._places.leave(info.id)
             self.admission.ended(leg.flow.remote[0])

@@ -12,6 +12,7 @@ whose outcomes are dealt out behind it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 from collections.abc import Callable, Sequence
@@ -21,16 +22,20 @@ import structlog
 
 from offhook.carriers.negotiation import AudioRules
 from offhook.carriers.sip import SipLeg
-from offhook.core.errors import ConfigError, NotAllowed, Unreachable
+from offhook.core.errors import ConfigError, NotAllowed, OffhookError
 from offhook.core.instants import SECOND, Instant
 from offhook.core.media import Address
 from offhook.policy.admission import Admission, Kind, Source
 from offhook.policy.screening import allows_address, allows_number, number_of
 from offhook.run.dialling import parse_target
 from offhook.run.media import EngineMedia
+from offhook.run.resolver import Resolver
 from offhook.run.security import SecurityLog
-from offhook.run.transports import Transports
+from offhook.run.transports import Rate, TlsRules, Transports
+from offhook.sip.grammar import is_address
+from offhook.sip.locate import locate
 from offhook.sip.outcomes import Asked, Flow, IncomingCall, Outcome, Send, SipCall
+from offhook.sip.transaction import same_flow
 from offhook.sip.uri import Uri
 from offhook.sip.useragent import Settings, UserAgent
 
@@ -38,6 +43,20 @@ log = structlog.get_logger("offhook.line")
 
 QUIET_S: Final = 0.5
 """How long a deadline gives way to input that still comes in: under a flood it must fire all the same."""
+
+NAMES_LIMIT: Final = 1024
+"""Next hops, named by far ends, that are remembered."""
+
+NAME_S: Final = 60.0
+"""How long such a name is believed, and how long it is not asked for again where it is not known."""
+
+FAULTS_LIMIT: Final = 1024
+"""Flows that failed whose reason is remembered."""
+
+RATES: Final = {Kind.NETWORK: Rate(200, 400), Kind.USER: Rate(50, 100), Kind.UNKNOWN: Rate(20, 40, connections=10)}
+"""Messages that are read from a source of each class: ten times what its calls need, where admission counts calls.
+
+This machine and trunks are without one: benches run here, and a trunk has its own cap."""
 
 ODD: Final = ("malformed_", "stray_response")
 """How the fates of messages begin that no phone sends often."""
@@ -59,12 +78,15 @@ class SipLine:
         audio: AudioRules | None = None,
         settings: Settings | None = None,
         external: str | None = None,
+        tls: TlsRules | None = None,
+        origins: Sequence[str] | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
         self.media = media
         self.rng = rng
         self.audio = audio or AudioRules()
-        self.agent = UserAgent(rng=rng, settings=settings or Settings())
-        self.transports = Transports(self, external=external)
+        self.agent = UserAgent(rng=rng, settings=settings or Settings(), way=self._way)
+        self.transports = Transports(self, external=external, tls=tls, origins=origins)
         self.legs: dict[SipCall, SipLeg] = {}
         self.on_ended: Callable[[SipLeg], None] = lambda leg: None
         self._incoming = incoming
@@ -73,6 +95,10 @@ class SipLine:
         self._security = security or SecurityLog(self.admission)
         self._dial = tuple(dial)
         self._dialled: dict[str, int] = {}
+        self._resolver = resolver or Resolver()
+        self._names: dict[Uri, tuple[float, Flow | None]] = {}
+        self._finding: set[asyncio.Task[None]] = set()
+        self._faults: dict[Flow, str] = {}
         self._questions: dict[SipCall, asyncio.Future[int]] = {}
         self._loop = asyncio.get_running_loop()
         self._now: Instant = 0
@@ -172,42 +198,67 @@ class SipLine:
         """Serve a leg from now on."""
         self.legs[leg.call] = leg
 
-    async def flow_to(self, uri: Uri) -> Flow:
-        """Find where a request to `uri` goes: its address, by the name service where it is a name.
+    async def ways_to(self, uri: Uri) -> tuple[Flow, ...]:
+        """Find where a request to `uri` goes, best first (RFC 3263): the others are for when that one fails.
 
         NotAllowed for a transport that we don't have, Unreachable for a name that is not known.
         """
-        transport = (uri.param("transport") or "udp").lower()
-        if transport not in ("udp", "tcp"):
-            raise NotAllowed(f"transport {transport} is none that this version speaks: udp or tcp")
-        try:
-            found = await self._loop.getaddrinfo(uri.host, uri.port or 5060, family=2)  # AF_INET
-            return self.transports.flow(transport, (str(found[0][4][0]), uri.port or 5060))
-        except OSError as error:
-            raise Unreachable(f"{uri.host} is not known: {error.strerror or error}") from error
-        except LookupError as error:
-            raise ConfigError(str(error)) from error
+        able = self.transports.able()
+        if is_address(uri.host) and (6 if ":" in uri.host else 4) not in able.families:
+            raise ConfigError(f"no address to reach {uri.host} from: add one of its family to sip.listen")
+        ways = await self._resolver.ways(uri, able, self.rng)
+        return tuple([self.transports.flow(way.transport, (way.ip, way.port), way.name) for way in ways])
+
+    def _way(self, uri: Uri) -> Flow | None:
+        """Say where a request inside a dialog goes, at once; None where that is not known (yet)."""
+        if is_address(uri.host):
+            try:
+                _, ways = locate(uri, {}, self.transports.able(), self.rng)
+            except NotAllowed:
+                return None
+            return self.transports.flow(ways[0].transport, (ways[0].ip, ways[0].port), ways[0].name) if ways else None
+        until, flow = self._names.get(uri, (0.0, None))
+        if until <= self._loop.time():
+            if len(self._names) >= NAMES_LIMIT:
+                self._names.clear()
+            self._names[uri] = self._loop.time() + NAME_S, flow
+            task = self._loop.create_task(self._find(uri), name=f"find {uri.host}")
+            self._finding.add(task)
+            task.add_done_callback(self._finding.discard)
+        return flow
+
+    async def _find(self, uri: Uri) -> None:
+        """Look up a next hop that a far end has named, for the requests that will follow."""
+        with contextlib.suppress(OffhookError):
+            ways = await self.ways_to(uri)
+            self._names[uri] = self._loop.time() + NAME_S, ways[0]
+
+    def fault(self, ways: Sequence[Flow]) -> str:
+        """Say why the last of some ways could not be gone, in words; "" where nothing is known of it."""
+        return next((self._faults[flow] for flow in reversed(ways) if flow in self._faults), "")
 
     async def ask(self, uri: Uri) -> int:
-        """Send OPTIONS to `uri`; give the code of the answer, 408 after 32 s without one. Raises as `flow_to`."""
-        flow = await self.flow_to(uri)
-        self.dialled(flow.remote[0], +1)
-        question = self.agent.options(self.now(), uri, (flow,))
+        """Send OPTIONS to `uri`; give the code of the answer, 408 after 32 s without one. Raises as `ways_to`."""
+        ways = await self.ways_to(uri)
+        self.dialled(ways, +1)
+        question = self.agent.options(self.now(), uri, ways)
         answer = self._questions[question] = self._loop.create_future()
         self.settle()
         try:
             return await answer
         finally:
             del self._questions[question]
-            self.dialled(flow.remote[0], -1)
+            self.dialled(ways, -1)
 
-    def dialled(self, ip: str, by: int) -> None:
-        """Take answers from an address that we call, for as long as we do (`by` +1 or -1)."""
-        count = self._dialled.get(ip, 0) + by
-        if count > 0:
-            self._dialled[ip] = count
-        else:
-            self._dialled.pop(ip, None)
+    def dialled(self, ways: Sequence[Flow], by: int) -> None:
+        """Take answers from addresses that we call, for as long as we do (`by` +1 or -1)."""
+        for flow in ways:
+            ip = flow.remote[0]
+            count = self._dialled.get(ip, 0) + by
+            if count > 0:
+                self._dialled[ip] = count
+            else:
+                self._dialled.pop(ip, None)
 
     async def close(self) -> None:
         """Close sockets and timer. Legs that are still up are not told."""
@@ -215,6 +266,11 @@ class SipLine:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        finding = list(self._finding)
+        for task in finding:
+            task.cancel()
+        await asyncio.gather(*finding, return_exceptions=True)
+        await self._resolver.close()
         await self.transports.close()
 
     # What the sockets tell (run.transports.Signals)
@@ -233,9 +289,12 @@ class SipLine:
             log.exception("a bug: a message was not served", source=flow.remote[0], transport=flow.transport)
         self.settle()
 
-    def flow_closed(self, flow: Flow) -> None:
+    def flow_closed(self, flow: Flow, why: str) -> None:
         """Hear that a connection is gone or can't be opened."""
         if not self._closed:
+            if len(self._faults) >= FAULTS_LIMIT:
+                self._faults.clear()
+            self._faults[flow] = why
             self.agent.flow_closed(self.now(), flow)
             self.settle()
 
@@ -248,9 +307,21 @@ class SipLine:
         )
         return False
 
-    def carries_calls(self, connection: int) -> bool:
+    def rate(self, ip: str) -> Rate | None:
+        """Say how many messages a source may send; whom we call, as many as it likes."""
+        return None if ip in self._dialled else RATES.get(self.admission.source(ip).kind)
+
+    def warned(self, text: str) -> None:
+        """Log what whoever runs this should know."""
+        log.warning(text)
+
+    def flooded(self, ip: str) -> None:
+        """Note that a source sends too much."""
+        self._security.note(self.now(), ip, "flood", "more messages than are read from there")
+
+    def carries_calls(self, flow: Flow) -> bool:
         """Say whether a call lives on a connection."""
-        return any(leg.flow.connection == connection for leg in self.legs.values())
+        return any(same_flow(way, flow) for leg in self.legs.values() for way in leg.ways)
 
     # The timer
 

@@ -115,7 +115,7 @@ class Resolver:
             return (), UNKNOWN_S
         except (dns.exception.DNSException, OSError, ValueError):  # ValueError: a name that can't be written in DNS
             return (), FAILED_S
-        return tuple(_records(question, answer)), float(answer.rrset.ttl if answer.rrset is not None else UNKNOWN_S)
+        return tuple(records(question, answer)), float(answer.rrset.ttl if answer.rrset is not None else UNKNOWN_S)
 
     def _resolver(self) -> DnsResolver:
         if self._dns is None:
@@ -143,7 +143,7 @@ class Resolver:
         return tuple(dict.fromkeys([Host(str(address[0])) for *_, address in found]))
 
 
-def _records(question: Question, answer: Iterable[Any]) -> Iterable[Record]:
+def records(question: Question, answer: Iterable[Any]) -> Iterable[Record]:
     """Take from an answer what the question was for."""
     for one in answer:
         match question.kind:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from ipaddress import ip_network
-from pathlib import Path
 
 from offhook.carriers.negotiation import AudioRules
 from offhook.carriers.trunks import Trunk
@@ -12,17 +11,8 @@ from offhook.core.instants import SECOND, Duration
 from offhook.core.media import Address
 from offhook.policy.admission import Admission, Kind, Pace, Source
 from offhook.policy.toll import Caps
+from offhook.run.transports.tls import TlsRules
 from offhook.sip.useragent import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class TlsRules:
-    """Where our certificate and its key are, who vouches for clients (None: they show none) and for servers we call."""
-
-    certificate: Path | None = None
-    key: Path | None = None
-    client_ca: Path | None = None
-    ca: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +33,16 @@ class HostRules:
     and of whom we call; with `users`, everyone's is, and whoever is none of them is asked for a password. `dial` are
     the rules of `policy.screening`, `toll` bounds all that is dialled, `dials` names the trunks that numbers go
     through, in order (None: all). `external` is the address that others reach us at, where it is not the socket's own,
-    except from `local_networks`. `ban_s` is how long an attacker is shut out.
+    except from `local_networks`. `origins` are the web pages that may open a websocket (None: all), `nameservers` those
+    that are asked (none: the system's). `ban_s` is how long an attacker is shut out.
     """
 
     listen: tuple[tuple[str, Address], ...] = (("udp", ("127.0.0.1", 5060)), ("tcp", ("127.0.0.1", 5060)))
     external: str | None = None
     local_networks: tuple[str, ...] = ()
     tls: TlsRules = field(default_factory=TlsRules)
+    origins: tuple[str, ...] | None = None
+    nameservers: tuple[Address, ...] = ()
     allow: tuple[str, ...] = ("127.0.0.0/8",)
     users: tuple[User, ...] = ()
     dial: tuple[str, ...] = ()

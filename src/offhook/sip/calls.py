@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from offhook.core.instants import SECOND, Duration, Instant
 from offhook.sip.dialog import Dialog, DialogKey
 from offhook.sip.grammar import Fields, Malformed, is_address, is_token, write_host_port
 from offhook.sip.header import COOKIE, NameAddr
+from offhook.sip.locate import PORTS, SECURE, wanted_transport
 from offhook.sip.message import Request
 from offhook.sip.outcomes import Ended, Flow, Outcome, SipCall
 from offhook.sip.requests import UNWATCHED, Account, Owner, Requests
@@ -136,8 +137,11 @@ class Call:
 class Calls:
     """Every call alive, by number and by dialog."""
 
-    def __init__(self, *, rng: random.Random, settings: Settings) -> None:
+    def __init__(
+        self, *, rng: random.Random, settings: Settings, way: Callable[[Uri], Flow | None] = lambda uri: None
+    ) -> None:
         self.rng = rng
+        self._way = way
         self.settings = settings
         self.out: list[Outcome] = []
         self.timers = Timers()
@@ -198,9 +202,8 @@ class Calls:
     def route(self, dialog: Dialog, flow: Flow, *, natted: bool = False) -> Flow:
         """Give the flow that a request inside a dialog takes; `flow` is the one that the dialog was made on.
 
-        Streams stay on their connection. Datagrams go to the first route or the target where that is an address;
-        to where the dialog's own come from where it is a name or an address of another family than ours, or where
-        NAT made the Contact useless.
+        What came over a connection stays on it. Else a request goes to the first route or the target; to where the
+        dialog's own come from where the way there is not known, or where NAT made the Contact useless.
         """
         if flow.transport in RELIABLE and flow.connection:
             return flow
@@ -208,17 +211,17 @@ class Calls:
             uri = parse_uri(dialog.next_hop())
         except Malformed:
             return flow
-        if not is_address(uri.host) or (natted and not dialog.routes):
+        if not uri.is_sip or (natted and not dialog.routes):
             return flow
-        if (":" in uri.host) is not (":" in flow.local[0]):
-            return flow
-        transport = (uri.param("transport") or flow.transport).lower()
-        if transport not in ("udp", "tcp"):
-            return flow
-        remote = (uri.host, uri.port or 5060)
-        if transport == flow.transport and remote == flow.remote:
-            return flow
-        return Flow(transport, flow.local, remote)
+        insecure = uri.scheme == "sips" and flow.transport not in SECURE
+        transport = wanted_transport(uri) or ("tls" if insecure else flow.transport)
+        if is_address(uri.host) and transport == flow.transport and (":" in uri.host) is (":" in flow.local[0]):
+            remote = (uri.host, uri.port or PORTS.get(transport, 5060))
+            # An address has no certificate of its own: whoever the dialog was made with must be there, too.
+            return flow if remote == flow.remote else Flow(transport, flow.local, remote, 0, flow.name)
+        if uri.scheme == "sip" and uri.param("transport") is None and flow.transport != "udp":
+            uri = replace(uri, params=(*uri.params, ("transport", flow.transport)))
+        return self._way(uri) or flow
 
     def within(
         self,
@@ -250,6 +253,7 @@ class Calls:
         """Give a call its dialog."""
         call.dialog = dialog
         self.dialogs[dialog.key] = call
+        self.route(dialog, call.flow, natted=call.natted)  # so that a name is known when the first request goes there
 
     def forget_early(self, call: Call) -> None:
         """Forget the early dialogs of a call: it was answered, or its INVITE is over (RFC 3261 section 12.3)."""

@@ -11,7 +11,7 @@ outlives its owner.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
@@ -49,10 +49,16 @@ _STATELESS_LIMIT: Final = 8192
 
 
 class UserAgent:
-    """A SIP phone without a clock or a socket. See `calls.Settings` for what it is told at its making."""
+    """A SIP phone without a clock or a socket. See `calls.Settings` for what it is told at its making.
 
-    def __init__(self, *, rng: random.Random, settings: Settings) -> None:
-        self._calls = Calls(rng=rng, settings=settings)
+    `way` is asked for the flow to the next hop of a dialog where that is another than the dialog was made on; None,
+    where it is not known, leaves the request on the dialog's own.
+    """
+
+    def __init__(
+        self, *, rng: random.Random, settings: Settings, way: Callable[[Uri], Flow | None] = lambda uri: None
+    ) -> None:
+        self._calls = Calls(rng=rng, settings=settings, way=way)
         self._server = Server(self._calls)
         self._client = Client(self._calls)
         self._seed = rng.getrandbits(32)

@@ -138,10 +138,10 @@ class CallerPhone:
         self._calls += 1
         name = CallId(f"{self.ip}-{self._calls}")
         uri = self.line.parse_target(target)
-        flow = await self.line.flow_to(uri)
-        self.line.dialled(flow.remote[0], +1)
+        ways = await self.line.ways_to(uri)
+        self.line.dialled(ways, +1)
         info = CallInfo(name, "outbound", f"sip:{self.name}@{self.ip}", target)
-        leg = SipLeg.outgoing(self.line, info, flow, uri)
+        leg = SipLeg.outgoing(self.line, info, ways, uri)
         self.line.add(leg)
         self.world.told(self.ip, name, "dialling", {"to": target})
         caller = Caller(self, leg)

@@ -1,7 +1,8 @@
-"""A name server on loopback for tests: serves given records over UDP and TCP, counts, and misbehaves on demand.
+"""Names for tests: a name server on loopback that counts and misbehaves on demand, and names for virtual time.
 
 async with NameServer({("A", "pbx.example"): ["192.0.2.1"]}) as names:
     resolver = Resolver([names.address])
+resolver = Names({("A", "pbx.example"): ["192.0.2.1"]})
 """
 
 from __future__ import annotations
@@ -19,11 +20,29 @@ import dns.rdatatype
 import dns.rrset
 
 from offhook.core.media import Address
+from offhook.run.resolver import Resolver, records
+from offhook.sip.locate import Question, Record
 
 Zone = Mapping[tuple[str, str], Sequence[str]]
 """Records in a zone file's words, by kind and name: `("SRV", "_sip._udp.pbx.example"): ["0 1 5060 a.example."]`."""
 
 Mood = Literal["well", "dead", "slow", "cut", "broken"]
+
+
+class Names(Resolver):
+    """Knows a zone and asks nobody: the name service of a virtual world. `asked` counts the questions."""
+
+    def __init__(self, zone: Zone | None = None) -> None:
+        super().__init__()
+        self.zone = dict(zone or {})
+        self.asked: Counter[tuple[str, str]] = Counter()
+
+    async def look(self, question: Question) -> tuple[Record, ...]:
+        """Answer from the zone."""
+        key = (question.kind, question.name)
+        self.asked[key] += 1
+        found = dns.rrset.from_text_list(f"{question.name}.", 60, "IN", question.kind, list(self.zone.get(key, ())))
+        return tuple(records(question, found))
 
 
 class NameServer:

@@ -98,6 +98,7 @@ class Stream(asyncio.Transport):
         self._closing = False
         self._lost = False
         self._ended = False
+        self._held: list[bytes] | None = None
 
     def join(self, far: Stream) -> None:
         """Tie two ends together and tell both protocols."""
@@ -170,14 +171,19 @@ class Stream(asyncio.Transport):
         """Do nothing: nothing is ever kept back."""
 
     def is_reading(self) -> bool:
-        """Tell that it reads until it is closed."""
-        return not self._closing
+        """Tell whether it reads."""
+        return not self._closing and self._held is None
 
     def pause_reading(self) -> None:
-        """Do nothing: the simulated window is never full."""
+        """Keep what arrives until `resume_reading`; the simulated window is never full."""
+        if self._held is None:
+            self._held = []
 
     def resume_reading(self) -> None:
-        """Do nothing."""
+        """Give what was kept, and what follows."""
+        held, self._held = self._held, None
+        for data in held or ():
+            self._loop.call_soon(self._give, data)
 
     def _arrive(self, data: bytes) -> None:
         if not self._closing:
@@ -185,7 +191,9 @@ class Stream(asyncio.Transport):
             self._loop.call_soon(self._give, data)
 
     def _give(self, data: bytes) -> None:
-        if not self._lost and isinstance(self._protocol, asyncio.Protocol):
+        if self._held is not None:
+            self._held.append(data)
+        elif not self._lost and isinstance(self._protocol, asyncio.Protocol):
             self._protocol.data_received(data)
 
     def _end(self) -> None:

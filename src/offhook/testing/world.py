@@ -64,7 +64,7 @@ class World:
         self.kept: list[object] = []
         self.lines: dict[str, Callable[[], Mapping[str, int]]] = {}
         """The counters of each machine's user agent, by address: `calls` and `transactions` must come to nothing."""
-        self.reports: dict[Address, Callable[[Flow], None]] = {}
+        self.reports: dict[Address, Callable[[Flow, str], None]] = {}
         """Whom each machine's operating system tells that an address can't be reached, by the SIP socket."""
         self._remains: dict[str, list[str]] = {}
         self._broken: Exception | None = None
@@ -99,7 +99,7 @@ class World:
         """Report to who owns a SIP socket that a remote address can't be reached (ICMP), if anyone is told."""
         report = self.reports.get(socket)
         if report is not None:
-            report(Flow("udp", socket, remote))
+            report(Flow("udp", socket, remote), "it can't be reached")
 
     def run(self, main: Coroutine[Any, Any, _T]) -> _T:
         """Run a world from its first instant to its last, then let the checkers look at what is left."""

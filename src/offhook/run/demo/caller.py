@@ -247,11 +247,11 @@ async def _converse(ear: Ear, mouth: Mouth, caller: Caller, stt: Whisper) -> Non
 
 async def dial(line: SipLine, to: Uri, rng: random.Random) -> SipLeg:
     """Place the call. DialFailed if it is not answered within 20 s."""
-    flow = await line.flow_to(to)
-    sender = Uri("sip", "caller", flow.local[0])
+    ways = await line.ways_to(to)
+    sender = Uri("sip", "caller", ways[0].local[0])
     info = CallInfo(CallId(f"{rng.getrandbits(64):016x}"), "outbound", str(sender), str(to))
-    leg = SipLeg.outgoing(line, info, flow, to, sender)
-    line.dialled(flow.remote[0], +1)
+    leg = SipLeg.outgoing(line, info, ways, to, sender)
+    line.dialled(ways, +1)
     line.add(leg)
     line.settle()
     try:

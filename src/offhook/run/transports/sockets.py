@@ -1,155 +1,159 @@
-"""SIP's sockets: UDP endpoints, TCP listeners and TCP connections, all on the running loop.
+"""Every socket of one user agent: UDP endpoints, listeners, connections; which of them a flow means.
 
-    datagram ───────────────► receive(data, flow)
-    stream ─► StreamParser ─► receive(message, flow)         send(flow, data) ─► the flow's socket
-                                                             or the connection that it asks for
+    datagram ────► flood ─► received(data, flow)
+    connection ──► flood ─► received(message, flow)      send(flow, data) ─► the flow's socket or connection,
+                                                                             or the connection that it asks for
 
-Laws: what a source outside the allow-list sends is counted and dropped unread; a stream that can't be cut into
-messages, stays silent before its first message, or is not read by the far end is closed; every buffer has a bound. A
-`Flow` names our *advertised* address, so that Via, Contact and SDP can be made from it without asking anyone.
+Laws: what a source outside the allow-list sends is counted and dropped unread, and no TLS is spoken with it;
+connections are bounded in all and a source. A `Flow` names our *advertised* address, so that Via, Contact and SDP can
+be made from it without asking anyone.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-from dataclasses import dataclass
-from typing import Final, Protocol, cast
+from collections.abc import Sequence
+from typing import Final
 
-from offhook.core.errors import ProtocolError
+from offhook.core.errors import OffhookError
 from offhook.core.media import Address
+from offhook.run.transports.connections import Connection
+from offhook.run.transports.datagrams import Datagrams
+from offhook.run.transports.flood import Bucket, Buckets
+from offhook.run.transports.framing import Framing
+from offhook.run.transports.signals import Counts, Signals
+from offhook.run.transports.tls import HANDSHAKE_S, Tls, TlsRules, alt_names, verify, why
+from offhook.sip.locate import SECURE, Able
 from offhook.sip.outcomes import Flow
-from offhook.sip.stream import StreamParser
+from offhook.sip.stream import alias_port
 
 CONNECTIONS_LIMIT: Final = 1000
-"""TCP connections at a time. A trunk uses a handful; the rest would be somebody's experiment."""
+"""Connections at a time. A trunk uses a handful; the rest would be somebody's experiment."""
 
-FIRST_MESSAGE_S: Final = 30.0
-"""A connection that has brought no whole message by then is closed (RFC 3261's Timer B is 32 s)."""
-
-IDLE_S: Final = 900.0
-"""A connection that carries no call and was silent so long is closed."""
+CONNECTIONS_A_SOURCE: Final = 100
+"""Connections of one source that has no rate of its own: an office behind one address."""
 
 CONNECT_S: Final = 10.0
 """How long the opening of a connection may take."""
 
-LINGER_S: Final = 2.0
-"""How long what comes on a connection that was given up is still read, and forgotten."""
+SHUTDOWN_S: Final = 2.0
+"""How long the goodbye of TLS may take."""
 
-WRITE_LIMIT: Final = 1 << 20
-"""Bytes that may wait for a far end that does not read."""
+WAITING_LIMIT: Final = 256
+"""Messages that wait for a connection to be opened; more than one dead trunk's share is dropped."""
 
 FLOWS_LIMIT: Final = 4096
 """Flows that are kept ready for the next datagram from the same source."""
 
-RECEIVE_BUFFER: Final = 4 << 20
-"""What is asked of the kernel for a UDP socket: about a second of signalling at 500 calls a second."""
+STREAMS: Final = ("tcp", "tls", "ws", "wss")
 
+_ANY: Final = ("0.0.0.0", "::")  # noqa: S104 (asking, not binding)
 
-class Signals(Protocol):
-    """Whom the transports tell."""
-
-    def received(self, data: bytes, flow: Flow) -> None:
-        """A whole message came."""
-        ...
-
-    def flow_closed(self, flow: Flow) -> None:
-        """A connection is gone, or could not be opened."""
-        ...
-
-    def permits(self, ip: str) -> bool:
-        """Whether a source may speak to us."""
-        ...
-
-    def carries_calls(self, connection: int) -> bool:
-        """Whether a call lives on a connection, which is then kept however quiet it is."""
-        ...
-
-
-@dataclass(slots=True)
-class Counts:
-    """What the transports dropped, and why."""
-
-    screened: int = 0
-    unsent: int = 0
-    socket_errors: int = 0
-    streams_broken: int = 0
-    streams_refused: int = 0
-    streams_idle: int = 0
+_Key = tuple[str, Address, str]
+"""What connections of ours are told apart by: transport, far end, the name that was asked for."""
 
 
 def local_towards(ip: str) -> str:
-    """Give the address of ours that the routing table picks towards `ip`. Nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    """Give the address of ours that the routing table picks towards `ip`. Nothing is sent. OSError without a route."""
+    with socket.socket(_family(ip), socket.SOCK_DGRAM) as probe:
         probe.connect((ip, 9))
         return probe.getsockname()[0]
 
 
-class Transports:
-    """Every socket of one user agent. `external` overrides the address that is advertised."""
+def _family(ip: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in ip else socket.AF_INET
 
-    def __init__(self, signals: Signals, *, external: str | None = None) -> None:
+
+class Transports:
+    """`external` overrides the address that is advertised to its family; `origins` are the web pages that may call."""
+
+    def __init__(
+        self,
+        signals: Signals,
+        *,
+        external: str | None = None,
+        tls: TlsRules | None = None,
+        origins: Sequence[str] | None = None,
+    ) -> None:
         self.counts = Counts()
         self._signals = signals
         self._external = external
-        self._udp: list[_Datagrams] = []
-        self._servers: list[tuple[Address, asyncio.AbstractServer]] = []
-        self._streams: dict[int, _Stream] = {}
-        self._opening: dict[tuple[Address, Address], tuple[asyncio.Task[None], list[tuple[Flow, bytes]]]] = {}
+        self._origins = origins
+        self._tls = Tls(tls or TlsRules(), signals.warned)
+        self._udp: list[Datagrams] = []
+        self._servers: list[tuple[str, Address, asyncio.AbstractServer]] = []
+        self._connections: dict[int, Connection] = {}
+        self._towards: dict[tuple[str, Address], Connection] = {}
+        self._sources: dict[str, int] = {}
+        self._opening: dict[_Key, tuple[asyncio.Task[None], list[tuple[Flow, bytes]]]] = {}
+        self._securing: set[asyncio.Task[None]] = set()
+        self._buckets = Buckets(signals.rate)
         self._numbers = 0
         self._local: dict[str, str] = {}
-        self._flows: dict[tuple[Address, Address], Flow] = {}
+        self._flows: dict[tuple[Address, Address], tuple[Flow, Bucket | None]] = {}
         self._closed = False
 
     async def listen(self, transport: str, address: Address) -> Address:
-        """Bind "udp" or "tcp" at an address (port 0: any free one); give what was bound. OSError if it can't be."""
-        loop = asyncio.get_running_loop()
+        """Bind "udp", "tcp", "tls", "ws" or "wss" at an address (port 0: any free one); give what was bound.
+
+        OSError if it can't be, ConfigError where there is no certificate for it.
+        """
         if transport == "udp":
-            endpoint = _Datagrams(self)
-            wire, _ = await loop.create_datagram_endpoint(lambda: endpoint, local_addr=address)
-            bound: Address = wire.get_extra_info("sockname")[:2]
-            endpoint.bound = bound
-            sock = wire.get_extra_info("socket")
-            if sock is not None:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            endpoint = await Datagrams.bind(address, self.datagram, self.counts)
             self._udp.append(endpoint)
-            return bound
-        server = await loop.create_server(lambda: _Stream(self, None), address[0], address[1])
-        bound = server.sockets[0].getsockname()[:2] if server.sockets else address
-        self._servers.append((bound, server))
+            return endpoint.bound
+        if transport in SECURE:
+            self._tls.listening()  # what is wrong with the certificate is told now and not to the first caller
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self, transport, self._framing(transport)), address[0], address[1]
+        )
+        bound: Address = server.sockets[0].getsockname()[:2] if server.sockets else address
+        self._servers.append((transport, bound, server))
         return bound
 
-    def flow(self, transport: str, remote: Address) -> Flow:
-        """Give the flow on which a request of ours goes to `remote`. LookupError where we don't listen on that."""
+    def able(self) -> Able:
+        """Give the transports and families that requests of ours can take."""
+        bound = [endpoint.bound for endpoint in self._udp] + [address for _, address, _ in self._servers]
+        families = dict.fromkeys(6 if ":" in ip else 4 for ip, _ in bound)
+        return Able((*(("udp",) if self._udp else ()), *STREAMS), tuple(families))
+
+    def flow(self, transport: str, remote: Address, name: str = "") -> Flow:
+        """Give the flow on which a request of ours goes to `remote`. LookupError where we have no socket for it."""
+        udp = [endpoint.bound for endpoint in self._udp]
         if transport == "udp":
-            if not self._udp:
-                raise LookupError("no UDP address to send from: add one to sip.listen")
-            bound = self._udp[0].bound
+            bound = self._facing(udp, remote[0])
         else:
-            # Where we only listen on UDP, the port in Via is that one; the answers come on the connection anyway.
-            bound = self._servers[0][0] if self._servers else self._udp[0].bound
-        return Flow(transport, self.advertised(bound, remote[0]), remote)
+            # Where we do not listen on it, the port in Via is another's; the answers come on the connection anyway.
+            own = [address for kind, address, _ in self._servers if kind == transport]
+            others = [address for _, address, _ in self._servers]
+            bound = next((found for group in (own, others, udp) if (found := self._facing(group, remote[0]))), None)
+        if bound is None:
+            raise LookupError(f"no address to reach {remote[0]} from by {transport}: add one to sip.listen")
+        return Flow(transport, self.advertised(bound, remote[0]), remote, 0, name)
+
+    def _facing(self, addresses: Sequence[Address], ip: str) -> Address | None:
+        """Choose among bound addresses the one that the way to `ip` begins at."""
+        mine = [address for address in addresses if (":" in address[0]) is (":" in ip)]
+        if len(mine) < 2:
+            return mine[0] if mine else None
+        towards = self._towards_ip(ip)
+        return next((one for one in mine if one[0] == towards or one[0] in _ANY), mine[0])
 
     def send(self, flow: Flow, data: bytes) -> None:
         """Put bytes on a flow. What can't be sent is told by `flow_closed`, later, never by an exception."""
         if self._closed:
             return
         if flow.transport == "udp":
-            endpoint = self._endpoint(flow.local)
-            if endpoint is None or endpoint.wire is None:
+            endpoint = self._endpoint(flow)
+            if endpoint is None:
                 self.counts.unsent += 1
-                return
-            try:
-                endpoint.wire.sendto(data, flow.remote)
-            except (OSError, ValueError):  # an address of another family: uvloop raises what asyncio tells later
-                self.counts.unsent += 1
+            else:
+                endpoint.send(data, flow.remote)
             return
-        stream = self._streams.get(flow.connection)
-        if stream is None:
-            stream = next((s for s in self._streams.values() if s.wire is not None and s.remote == flow.remote), None)
-        if stream is not None:
-            stream.write(data)
+        connection = self._connections.get(flow.connection) or self._reusable(flow)
+        if connection is not None:
+            connection.write(data)
         else:
             self._open(flow, data)
 
@@ -157,34 +161,43 @@ class Transports:
         """Close every socket. Nothing is told any more."""
         self._closed = True
         for endpoint in self._udp:
-            if endpoint.wire is not None:
-                endpoint.wire.close()
-        for _, server in self._servers:
+            endpoint.close()
+        for _, _, server in self._servers:
             server.close()
-        opening = [task for task, _ in self._opening.values()]
-        for task in opening:
+        tasks = [*[task for task, _ in self._opening.values()], *self._securing]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*opening, return_exceptions=True)
-        for stream in list(self._streams.values()):
-            stream.end()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for connection in list(self._connections.values()):
+            connection.end()
         await asyncio.sleep(0)  # so that the loop may tell the protocols
 
     def advertised(self, bound: Address, remote_ip: str) -> Address:
         """Give our address as `remote_ip` should use it: the external one, or that of the route there."""
-        if self._external is not None:
+        if self._external is not None and (":" in self._external) is (":" in remote_ip):
             return self._external, bound[1]
-        if bound[0] != "0.0.0.0":  # noqa: S104 (asking, not binding)
-            return bound
+        return bound if bound[0] not in _ANY else (self._towards_ip(remote_ip), bound[1])
+
+    def _towards_ip(self, remote_ip: str) -> str:
         ip = self._local.get(remote_ip)
         if ip is None:
-            if len(self._local) >= 4096:
+            if len(self._local) >= FLOWS_LIMIT:
                 self._local.clear()
             try:
                 ip = local_towards(remote_ip)
             except OSError:
-                ip = "127.0.0.1"
+                ip = "::1" if ":" in remote_ip else "127.0.0.1"
             self._local[remote_ip] = ip
-        return ip, bound[1]
+        return ip
+
+    def forget(self, ip: str) -> None:
+        """Ask anew how much a source may send: its class has changed."""
+        for key in [key for key in self._flows if key[0][0] == ip]:
+            del self._flows[key]
+        bucket = self._buckets.of(ip, self._time())
+        for connection in self._connections.values():
+            if connection.remote[0] == ip:
+                connection.bucket = bucket
 
     # What the sockets call
 
@@ -193,201 +206,190 @@ class Transports:
         if not self._signals.permits(remote[0]):
             self.counts.screened += 1
             return
-        key = (remote, bound)
-        flow = self._flows.get(key)
-        if flow is None:
+        known = self._flows.get((remote, bound))
+        if known is None:
             if len(self._flows) >= FLOWS_LIMIT:
                 self._flows.clear()
-            flow = self._flows[key] = Flow("udp", self.advertised(bound, remote[0]), remote)
+            flow = Flow("udp", self.advertised(bound, remote[0]), remote)
+            known = self._flows[remote, bound] = flow, self._buckets.of(remote[0], self._time())
+        flow, bucket = known
+        if bucket is not None and not bucket.take(now := self._time()):
+            self.counts.flooded += 1
+            if bucket.news(now):
+                self._signals.flooded(remote[0])
+            return
         self._signals.received(data, flow)
 
-    def made(self, stream: _Stream) -> bool:
+    def made(self, connection: Connection) -> bool:
         """Take a new connection; False where it is not wanted."""
-        if self._closed or len(self._streams) >= CONNECTIONS_LIMIT:
+        ip = connection.remote[0]
+        if self._closed or len(self._connections) >= CONNECTIONS_LIMIT:
             self.counts.streams_refused += 1
             return False
-        if not stream.ours and not self._signals.permits(stream.remote[0]):
-            self.counts.screened += 1
-            return False
+        opening = connection.opening
+        if opening is None:
+            if not self._signals.permits(ip):
+                self.counts.screened += 1
+                return False
+            connection.bucket = bucket = self._buckets.of(ip, self._time())
+            most = bucket.rate.connections if bucket is not None else CONNECTIONS_A_SOURCE
+            if self._sources.get(ip, 0) >= most:
+                self.counts.streams_refused += 1
+                return False
         self._numbers += 1
-        stream.number = self._numbers
-        stream.flow = Flow("tcp", self.advertised(stream.local, stream.remote[0]), stream.remote, self._numbers)
-        self._streams[self._numbers] = stream
+        connection.number = self._numbers
+        # The port of a connection that we opened is nobody's to call: what we listen on is advertised.
+        local = opening.local if opening is not None else self.advertised(connection.local, ip)
+        name = opening.name if opening is not None else ""
+        connection.flow = Flow(connection.transport, local, connection.remote, self._numbers, name)
+        self._connections[self._numbers] = connection
+        self._sources[ip] = self._sources.get(ip, 0) + 1
+        if connection.secure and opening is None:
+            task = asyncio.get_running_loop().create_task(self._accept(connection), name=f"TLS {connection.remote}")
+            self._securing.add(task)
+            task.add_done_callback(self._securing.discard)
+        elif not connection.secure:
+            self._towards[connection.transport, connection.remote] = connection
         return True
 
-    def message(self, stream: _Stream, data: bytes) -> None:
-        """Take a message of a stream."""
-        assert stream.flow is not None
-        self._signals.received(data, stream.flow)
+    def message(self, connection: Connection, data: bytes) -> None:
+        """Take a message of a connection."""
+        assert connection.flow is not None
+        if connection.names and connection.opening is None and (port := alias_port(data)) is not None:
+            # RFC 5923 section 5: only who has shown by its certificate who it is may be called back on its connection.
+            self._towards[connection.transport, (connection.remote[0], port)] = connection
+        self._signals.received(data, connection.flow)
 
-    def lost(self, stream: _Stream) -> None:
+    def lost(self, connection: Connection, why: str) -> None:
         """Forget a connection that is gone."""
-        if self._streams.pop(stream.number, None) is not None and not self._closed:
-            assert stream.flow is not None
-            self._signals.flow_closed(stream.flow)
+        if self._connections.pop(connection.number, None) is None:
+            return
+        ip = connection.remote[0]
+        self._sources[ip] -= 1
+        if not self._sources[ip]:
+            del self._sources[ip]
+        for key in [key for key, one in self._towards.items() if one is connection]:
+            del self._towards[key]
+        if not self._closed and connection.spoken:
+            assert connection.flow is not None
+            self._signals.flow_closed(connection.flow, why)
 
-    def busy(self, stream: _Stream) -> bool:
+    def busy(self, connection: Connection) -> bool:
         """Say whether a connection carries calls."""
-        return self._signals.carries_calls(stream.number)
+        return connection.flow is not None and self._signals.carries_calls(connection.flow)
 
-    # Connections that we open
+    def broke(self, connection: Connection, kind: str) -> None:
+        """Count why a connection is closed, or held back."""
+        match kind:
+            case "idle":
+                self.counts.streams_idle += 1
+            case "flooded":
+                self.counts.flooded += 1
+                if connection.bucket is not None and connection.bucket.news(self._time()):
+                    self._signals.flooded(connection.remote[0])
+            case _:
+                self.counts.streams_broken += 1
 
-    def _endpoint(self, local: Address) -> _Datagrams | None:
+    # The rest
+
+    @staticmethod
+    def _time() -> float:
+        return asyncio.get_running_loop().time()
+
+    def _framing(self, transport: str, host: str | None = None) -> Framing | None:
+        if transport not in ("ws", "wss"):
+            return None
+        from offhook.run.transports.websocket import WebFraming
+
+        return WebFraming(host, secure=transport == "wss", origins=self._origins)
+
+    def _endpoint(self, flow: Flow) -> Datagrams | None:
+        if len(self._udp) == 1:
+            return self._udp[0]
+        local = flow.local
         for endpoint in self._udp:
             if endpoint.bound == local:
                 return endpoint
-        return next((endpoint for endpoint in self._udp if endpoint.bound[1] == local[1]), None)
+        six = ":" in flow.remote[0]
+        alike = [endpoint for endpoint in self._udp if (":" in endpoint.bound[0]) is six]
+        return next((endpoint for endpoint in alike if endpoint.bound[1] == local[1]), alike[0] if alike else None)
+
+    def _reusable(self, flow: Flow) -> Connection | None:
+        """Give an open connection that leads to the far end of a flow, if there is one (RFC 3261 section 18.1.1)."""
+        found = self._towards.get((flow.transport, flow.remote))
+        return found if found is not None and found.wire is not None and found.leads_to(flow.name) else None
 
     def _open(self, flow: Flow, data: bytes) -> None:
-        key = (flow.local, flow.remote)
+        key = (flow.transport, flow.remote, flow.name)
         if key in self._opening:
-            self._opening[key][1].append((flow, data))
+            waiting = self._opening[key][1]
+            if len(waiting) < WAITING_LIMIT:
+                waiting.append((flow, data))
+            else:
+                self.counts.unsent += 1
             return
         waiting = [(flow, data)]
-        task = asyncio.get_running_loop().create_task(self._connect(key, waiting), name=f"connect {flow.remote}")
-        self._opening[key] = task, waiting
+        name = f"connect {flow.transport} {flow.remote}"
+        self._opening[key] = asyncio.get_running_loop().create_task(self._connect(key, waiting), name=name), waiting
 
-    async def _connect(self, key: tuple[Address, Address], waiting: list[tuple[Flow, bytes]]) -> None:
-        (_, remote) = key
-        stream = _Stream(self, remote)
+    async def _connect(self, key: _Key, waiting: list[tuple[Flow, bytes]]) -> None:
+        transport, remote, name = key
+        host = name or remote[0]
+        shown = f"[{remote[0]}]:{remote[1]}" if ":" in remote[0] else f"{remote[0]}:{remote[1]}"
+        connection = Connection(self, transport, self._framing(transport, shown), waiting[0][0])
+        fault = "it was not wanted"
         try:
             async with asyncio.timeout(CONNECT_S):
-                await asyncio.get_running_loop().create_connection(lambda: stream, remote[0], remote[1])
-        except (OSError, TimeoutError):
-            pass
+                await asyncio.get_running_loop().create_connection(lambda: connection, remote[0], remote[1])
+                if connection.secure and connection.number:
+                    await self._secure(connection, host)
+        except (OSError, TimeoutError, OffhookError) as error:
+            fault = why(error)
+            if connection.raw is not None:
+                connection.raw.abort()
+            self.lost(connection, fault)
         finally:
             del self._opening[key]
-        if stream.number:
+        if connection.wire is not None:
             for _, data in waiting:
-                stream.write(data)
-        else:
-            for flow in dict.fromkeys(flow for flow, _ in waiting):
-                self._signals.flow_closed(flow)
-
-
-class _Datagrams(asyncio.DatagramProtocol):
-    """One UDP socket."""
-
-    def __init__(self, owner: Transports) -> None:
-        self._owner = owner
-        self.bound: Address = ("", 0)
-        self.wire: asyncio.DatagramTransport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Not an isinstance: uvloop's transports are of no class of asyncio's.
-        self.wire = cast("asyncio.DatagramTransport", transport)
-
-    def datagram_received(self, data: bytes, addr: Address) -> None:
-        self._owner.datagram(data, addr, self.bound)
-
-    def error_received(self, exc: Exception) -> None:
-        # An ICMP error says nothing that can be trusted; the transaction's timer will notice a dead peer.
-        self._owner.counts.socket_errors += 1
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.wire = None
-
-
-class _Stream(asyncio.Protocol):
-    """One TCP connection; `remote` is given where we opened it."""
-
-    def __init__(self, owner: Transports, remote: Address | None) -> None:
-        self._owner = owner
-        self._parser = StreamParser()
-        self._watch: asyncio.TimerHandle | None = None
-        self._heard_at = 0.0
-        self._spoke = False
-        self.ours = remote is not None
-        self.remote: Address = remote or ("", 0)
-        self.local: Address = ("", 0)
-        self.number = 0
-        self.flow: Flow | None = None
-        self.wire: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        stream = cast("asyncio.Transport", transport)
-        self.remote = stream.get_extra_info("peername")[:2]
-        self.local = stream.get_extra_info("sockname")[:2]
-        if not self._owner.made(self):
-            stream.abort()
+                connection.write(data)
             return
-        self.wire = stream
-        stream.set_write_buffer_limits(high=WRITE_LIMIT)
-        loop = asyncio.get_running_loop()
-        self._heard_at = loop.time()
-        self._watch = loop.call_later(FIRST_MESSAGE_S, self._look)
+        self._signals.warned(f"no {transport} connection to {host} ({shown}): {fault}")
+        for flow in dict.fromkeys(flow for flow, _ in waiting):
+            self._signals.flow_closed(flow, fault)
 
-    def data_received(self, data: bytes) -> None:
-        if self.wire is None or self._parser.broken:
-            return
-        self._heard_at = asyncio.get_running_loop().time()
+    async def _accept(self, connection: Connection) -> None:
+        """Speak TLS with who has connected."""
         try:
-            messages = self._parser.push(data)
-        except ProtocolError:
-            # There is no telling where the next message begins: RFC 3261 section 18.3 gives up the connection.
-            self._owner.counts.streams_broken += 1
-            self.wire.abort()
-            return
-        if self._parser.pings:
-            # RFC 5626 section 4.4.1: a double CRLF asks for a single one.
-            self.wire.write(b"\r\n" * self._parser.pings)
-            self._parser.pings = 0
-        for message in messages:
-            self._spoke = True
-            self._owner.message(self, message)
-        if self._parser.broken:
-            self._give_up(self.wire)
+            await self._secure(connection, None)
+        except (OSError, TimeoutError, OffhookError):
+            self.counts.handshakes_failed += 1
+            if connection.raw is not None:
+                connection.raw.abort()
+            self.lost(connection, "")
 
-    def _give_up(self, wire: asyncio.Transport) -> None:
-        """Say no more behind the answer to what broke the stream; closed at once, what still comes would undo it."""
-        self._owner.counts.streams_broken += 1
-        if wire.can_write_eof():
-            wire.write_eof()
-        if self._watch is not None:
-            self._watch.cancel()
-        self._watch = asyncio.get_running_loop().call_later(LINGER_S, wire.abort)
-
-    def eof_received(self) -> None:
-        self._answer_unfinished()
-
-    def _answer_unfinished(self) -> None:
-        """Have a message answered whose rest will not come: section 18.3 owes its sender a 400."""
-        if unfinished := self._parser.unfinished():
-            self._owner.message(self, unfinished)
-
-    def pause_writing(self) -> None:
-        # The far end has not read a megabyte of signalling: it is gone or worse.
-        if self.wire is not None:
-            self._owner.counts.streams_broken += 1
-            self.wire.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.wire = None
-        if self._watch is not None:
-            self._watch.cancel()
-        self._owner.lost(self)
-
-    def write(self, data: bytes) -> None:
-        if self.wire is not None and not self.wire.is_closing():
-            self.wire.write(data)
-
-    def end(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-        if self.wire is not None:
-            with contextlib.suppress(OSError):
-                self.wire.close()
-
-    def _look(self) -> None:
-        """See whether this connection is still worth its descriptor."""
-        if self.wire is None:
-            return
-        loop = asyncio.get_running_loop()
-        quiet_s = loop.time() - self._heard_at
-        forgotten = (not self._spoke and not self.ours) or quiet_s >= IDLE_S
-        if forgotten and not self._owner.busy(self):
-            self._owner.counts.streams_idle += 1
-            self._answer_unfinished()
-            self.wire.close()
-            return
-        self._watch = loop.call_later(max(FIRST_MESSAGE_S, IDLE_S - quiet_s), self._look)
+    async def _secure(self, connection: Connection, host: str | None) -> None:
+        """Put TLS around a connection; `host` is whom its certificate must be for, None where they called."""
+        raw = connection.raw
+        assert raw is not None
+        context = self._tls.calling() if host is not None else self._tls.listening()
+        wire = await asyncio.get_running_loop().start_tls(
+            raw,
+            connection,
+            context,
+            server_side=host is None,
+            server_hostname=host,
+            ssl_handshake_timeout=HANDSHAKE_S,
+            ssl_shutdown_timeout=SHUTDOWN_S,
+        )
+        if wire is None:
+            raise OSError("the connection was closed during the handshake")
+        connection.names = names = alt_names(wire)
+        if host is not None:
+            try:
+                verify(names, host)
+            except OffhookError:
+                wire.abort()
+                raise
+        connection.begin(wire)
+        self._towards[connection.transport, connection.remote] = connection

@@ -64,10 +64,10 @@ async def callers() -> None:
     legs: list[SipLeg] = []
 
     async def call(to: Uri) -> None:
-        flow = await line.flow_to(to)
+        ways = await line.ways_to(to)
         info = CallInfo(CallId(f"{rng.getrandbits(64):016x}"), "outbound", "sip:caller@127.0.0.1", str(to))
-        leg = SipLeg.outgoing(line, info, flow, to, Uri("sip", "caller", flow.local[0]))
-        line.dialled(flow.remote[0], +1)
+        leg = SipLeg.outgoing(line, info, ways, to, Uri("sip", "caller", ways[0].local[0]))
+        line.dialled(ways, +1)
         line.add(leg)
         leg.listen("none")
         line.settle()
