@@ -6,7 +6,7 @@ import pytest
 
 from offhook.core.instants import SECOND
 from offhook.sip.message import Request, Response
-from offhook.sip.outcomes import Confirmed, Ended, IncomingCall, Reoffered, SipCall
+from offhook.sip.outcomes import Confirmed, Ended, IncomingCall, SipCall
 from offhook.sip.sdp import parse_sdp
 from offhook.sip.useragent import Settings
 
@@ -44,8 +44,8 @@ def test_an_answered_call_is_confirmed_by_its_ack(far):
     ok = far.sent[-1]
     assert ok.code == 200
     assert ok.first("Contact") == "<sip:offhook@192.0.2.1:5060>"
-    assert ok.first("Allow") == "INVITE, ACK, BYE, CANCEL, OPTIONS, NOTIFY, PRACK"
-    assert ok.first("Supported") == "100rel, 199"
+    assert ok.first("Allow") == "INVITE, ACK, BYE, CANCEL, OPTIONS, NOTIFY, PRACK, UPDATE"
+    assert ok.first("Supported") == "100rel, 199, timer"
     assert ok.first("Server") is None
     assert parse_sdp(ok.body).media[0].formats == ("0", "101")
     far.acks()
@@ -247,7 +247,7 @@ def test_options_says_what_we_take(far):
         ("REGISTER", 405),
         ("INFO", 405),
         ("MESSAGE", 405),
-        ("UPDATE", 405),
+        ("UPDATE", 481),
         ("SUBSCRIBE", 405),
         ("PRACK", 481),
         ("PUBLISH", 405),
@@ -270,7 +270,7 @@ def test_a_dialog_that_is_not_there_is_481(far, method):
     assert [message.code for message in far.say(bytes(far.request(method, to_tag="gone")))] == [481]
 
 
-@pytest.mark.parametrize("method", ["INFO", "MESSAGE", "UPDATE", "SUBSCRIBE", "REFER"])
+@pytest.mark.parametrize("method", ["INFO", "MESSAGE", "SUBSCRIBE", "REFER"])
 def test_methods_we_do_not_serve_leave_the_call_alone(far, method):
     far.up()
     (reply,) = far.asks(method, 2)
@@ -460,114 +460,6 @@ def test_more_transactions_than_the_bound_are_refused_without_one(far_with):
     assert reply.code == 503
     assert far.agent.counters()["transactions"] == 1
     assert far.fates() == {"request_invite": 1, "overload": 1}
-
-
-# --- re-INVITE
-
-
-def test_a_reinvite_is_told_and_answered(far):
-    call = far.up()
-    reply = far.asks("INVITE", 2, body=SDP)
-    assert [message.code for message in reply] == [100]
-    reoffered = far.told[-1]
-    assert isinstance(reoffered, Reoffered)
-    assert reoffered.offer is not None
-    (ok,) = far.order(far.agent.accept_reoffer, call.call, parse_sdp(SDP))
-    assert (ok.code, ok.body) == (200, SDP)
-    assert [message.code for message in far.wait(500)] == [200]
-    far.acks(2)
-    assert far.told[-1] == Confirmed(CALL, None)
-    assert far.wait(60_000) == []
-    assert far.ended() == []
-
-
-def test_a_reinvite_without_an_offer_asks_for_ours(far, bodies):
-    call = far.up()
-    far.asks("INVITE", 2)
-    assert far.told[-1] == Reoffered(CALL, None)
-    far.order(far.agent.accept_reoffer, call.call, bodies("offer"))
-    far.acks(2, body=SDP)
-    confirmed = far.told[-1]
-    assert isinstance(confirmed, Confirmed)
-    assert confirmed.answer is not None
-
-
-def test_a_refused_reinvite_leaves_the_call(far):
-    call = far.up()
-    far.asks("INVITE", 2, body=SDP)
-    assert [message.code for message in far.order(far.agent.refuse_reoffer, call.call)] == [488]
-    assert far.ended() == []
-    assert [message.code for message in far.asks("INVITE", 3, body=SDP)] == [100]
-
-
-def test_who_refuses_an_offer_says_why(far):
-    warning = '305 192.0.2.1:5060 "Incompatible media format"'
-    call = far.rings()
-    (refusal,) = far.order(far.agent.reject, call.call, 488)
-    assert refusal.index["Warning"] == warning
-    again = far.up(call_id="again")
-    far.asks("INVITE", 2, body=SDP, call_id="again")
-    (refusal,) = far.order(far.agent.refuse_reoffer, again.call, 488)
-    assert refusal.index["Warning"] == warning
-
-
-def test_a_reinvite_moves_the_target(far):
-    call = far.up()
-    far.asks("INVITE", 2, body=SDP, headers=(("Contact", "<sip:moved@192.0.2.77:5099>"),))
-    far.order(far.agent.accept_reoffer, call.call, parse_sdp(SDP))
-    far.acks(2)
-    (bye,) = far.order(far.agent.hangup, call.call)
-    assert bye.uri == "sip:moved@192.0.2.77:5099"
-    assert far.flows[-1].remote == ("192.0.2.77", 5099)
-
-
-def test_a_second_reinvite_before_the_answer_is_500(far):
-    far.up()
-    far.asks("INVITE", 2, body=SDP)
-    (reply,) = far.asks("INVITE", 3, body=SDP)
-    assert reply.code == 500
-    assert reply.first("Retry-After") is not None
-
-
-def test_a_reinvite_while_our_offer_is_open_is_491(far):
-    far.answered(body=b"")
-    assert [message.code for message in far.asks("INVITE", 2, body=SDP)] == [491]
-
-
-def test_a_reinvite_stands_for_a_lost_ack(far):
-    far.answered()
-    assert [message.code for message in far.asks("INVITE", 2, body=SDP)] == [100]
-    assert far.wait(10_000) == []
-
-
-def test_a_cancelled_reinvite_leaves_the_call(far):
-    far.up()
-    far.asks("INVITE", 2, body=SDP, branch="z9hG4bK-r")
-    reply = far.asks("CANCEL", 2, branch="z9hG4bK-r")
-    assert [message.code for message in reply] == [200, 487]
-    assert far.ended() == []
-    assert [message.code for message in far.asks("BYE", 3)] == [200]
-
-
-def test_bye_while_a_reinvite_waits_ends_both(far):
-    far.up()
-    far.asks("INVITE", 2, body=SDP)
-    assert [message.code for message in far.asks("BYE", 3)] == [200, 487]
-    assert far.ended() == [Ended(CALL, 200, "remote_hangup")]
-
-
-def test_a_reinvite_that_nobody_answers_is_refused_and_the_call_goes_on(far):
-    far.up()
-    far.asks("INVITE", 2, body=SDP)
-    assert [message.code for message in far.wait(180_000)] == [500]
-    assert far.ended() == []
-
-
-def test_a_reinvite_with_broken_sdp_is_400(far):
-    far.up()
-    assert [message.code for message in far.asks("INVITE", 2, body=b"junk")] == [400]
-    assert far.ended() == []
-    assert far.fates()["malformed_sdp"] == 1
 
 
 # --- where responses go

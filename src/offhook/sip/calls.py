@@ -13,7 +13,8 @@ from offhook.sip.header import COOKIE, NameAddr
 from offhook.sip.locate import PORTS, SECURE, wanted_transport
 from offhook.sip.message import Request
 from offhook.sip.outcomes import Ended, Flow, Outcome, SipCall
-from offhook.sip.requests import UNWATCHED, Account, Owner, Requests
+from offhook.sip.refresh import Refresh, Terms
+from offhook.sip.requests import UNREPEATED, UNWATCHED, Account, Owner, Requests
 from offhook.sip.session import OfferAnswer
 from offhook.sip.tables import Times
 from offhook.sip.timers import Timers
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
     from offhook.sip.gate import Gate
     from offhook.sip.meanings import Cause
     from offhook.sip.redirects import Trail
+    from offhook.sip.renegotiation import Change
     from offhook.sip.ringing import Ring
     from offhook.sip.sdp import Session
 
-METHODS: Final = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "NOTIFY", "PRACK")
+METHODS: Final = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "NOTIFY", "PRACK", "UPDATE")
 """What Allow says. NOTIFY is taken only as news of a REFER of ours."""
 
 
@@ -45,13 +47,15 @@ class Settings:
     (section 16.6).
     `max_calls` bounds the calls alive and `max_transactions` what was asked of us in the last 32 s: at 1500 calls a
     second each leaves two transactions behind for that long, which is 96 000. `gate` says who is let in (None: all).
+    `session_expires_s` is how long a call goes on without news of the far end (RFC 4028; 0: we ask for none),
+    `min_se_s` the shortest such time that we take.
     """
 
     user: str = "offhook"
     display: str = ""
     host: str | None = None
     server: str | None = None
-    extensions: tuple[str, ...] = ("100rel", "199")
+    extensions: tuple[str, ...] = ("100rel", "199", "timer")
     ring_at_once: bool = True
     reliable: bool = False
     times: Times = field(default_factory=Times)
@@ -59,6 +63,8 @@ class Settings:
     max_calls: int = 20_000
     max_transactions: int = 131_072
     gate: Gate | None = None
+    session_expires_s: int = 1800
+    min_se_s: int = 90
 
 
 def _no_forks() -> dict[str, tuple[Flow, bytes]]:
@@ -99,21 +105,23 @@ def _no_early() -> dict[str, Early]:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One call.
+    """One call. `placed`: it is ours, and so is its Call-ID.
 
     `phase` is ringing (they call us), answered (our 2xx has no ACK yet), inviting (we call), up or over. `ring` is what
-    was said while it rang, `waiting` a 2xx without its ACK; `reoffer` a re-INVITE of theirs that is not answered yet;
-    `leaving` the headers of a BYE that must wait for the ACK (section 15: the callee may not send BYE before it).
-    `verdict` is how a call of ours that was cancelled ends. `account` is who answers challenges in it. `forks` are the
-    ACKs that we sent, by the tag of who answered; `invited` is the number of the INVITE that made the call. `early` are
-    the dialogs of a call of ours that is not answered, by their tag; `trail` is where it was redirected to, `refused`
-    how it was refused last.
+    was said while it rang, `waiting` a 2xx without its ACK; `reoffer` a re-INVITE or UPDATE of theirs that is not
+    answered yet, `change` one of ours; `terms` are how the session is kept alive, `allow` is the far end's Allow as it
+    said it last. `leaving` are the headers of a BYE that must wait for the ACK (section 15: the callee may not send BYE
+    before it). `verdict` is how a call of ours that was cancelled ends. `account` is who answers challenges in it.
+    `forks` are the ACKs that we sent, by the tag of who answered; `invited` is the number of the INVITE that made the
+    call. `early` are the dialogs of a call of ours that is not answered, by their tag; `trail` is where it was
+    redirected to, `refused` how it was refused last.
     """
 
     number: SipCall
     flow: Flow
     phase: str
     local_tag: str
+    placed: bool = False
     invite: ServerTransaction | None = None
     inviting: ClientTransaction | None = None
     dialog: Dialog | None = None
@@ -121,6 +129,9 @@ class Call:
     waiting: Unacknowledged | None = None
     reoffer: ServerTransaction | None = None
     ring: Ring | None = None
+    change: Change | None = None
+    terms: Terms | None = None
+    allow: str = ""
     leaving: Fields | None = None
     natted: bool = False
     verdict: tuple[int, str] | None = None
@@ -158,6 +169,7 @@ class Calls:
             ("Allow", ", ".join(METHODS)),
             ("Supported", ", ".join(settings.extensions)),
         )
+        self.refresh = Refresh(self, settings.session_expires_s, settings.min_se_s)
         if settings.server is not None:
             refuse_breaks("Server", settings.server)
 
@@ -245,9 +257,35 @@ class Calls:
         via = ("Via", self.via(flow, self.branch()))
         return Request((via, *request.headers), request.body, request.method, request.uri)
 
+    def acknowledge(
+        self,
+        dialog: Dialog,
+        made_on: Flow,
+        seq: int,
+        *,
+        natted: bool = False,
+        credentials: Fields = (),
+        body: bytes = b"",
+    ) -> tuple[Flow, bytes]:
+        """Send the ACK of a 2xx and give it to be kept for repeats: a new branch, the INVITE's number (13.2.2.4)."""
+        flow = self.route(dialog, made_on, natted=natted)
+        extra = (*credentials, ("Content-Type", "application/sdp")) if body else credentials
+        data = bytes(self.signed(dialog.request("ACK", extra=extra, body=body, seq=seq), flow))
+        self.transactions.send(flow, data)
+        return flow, data
+
     def bye(self, now: Instant, call: Call, headers: Fields = ()) -> None:
         """Send BYE; nobody waits for what is said to it."""
         self.within(now, call, "BYE", UNWATCHED, extra=headers)
+
+    def cancel(self, now: Instant, invite: ClientTransaction) -> None:
+        """Send the CANCEL of an INVITE of ours (section 9.1): its branch, its number, its way."""
+        request = invite.request
+        fields = [("Via", request.index["Via"])]
+        fields += [field for field in request.headers if field[0] in ("Max-Forwards", "From", "To", "Call-ID", "Route")]
+        fields.append(("CSeq", f"{request.index['CSeq'].split(None, 1)[0]} CANCEL"))
+        cancel = Request(tuple(fields), b"", "CANCEL", request.uri)
+        self.transactions.request(now, ClientTransaction((invite.key[0], "CANCEL"), cancel, invite.flow, UNREPEATED))
 
     def join(self, call: Call, dialog: Dialog) -> None:
         """Give a call its dialog."""
@@ -269,6 +307,7 @@ class Calls:
         call.waiting = None
         call.reoffer = None
         call.ring = None
+        call.change = None
         self.timers.clear(call)
         del self.alive[call.number]
         if call.dialog is not None:

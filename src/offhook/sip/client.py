@@ -94,10 +94,11 @@ class Client:
             refuse_breaks(name, value)
         calls = self.calls
         flow = ways[0]
-        call = Call(calls.number(), flow, "inviting", calls.tag(), account=account)
+        call = Call(calls.number(), flow, "inviting", calls.tag(), placed=True, account=account)
+        headers = (*calls.refresh.wish, *headers)
         if body is not None:
             headers = (*headers, ("Content-Type", "application/sdp"))
-            call.session.offer(body)
+            body = call.session.offer(body)
         data = b"" if body is None else bytes(body)
         request = self.new("INVITE", target, flow, call.local_tag, sender, headers, data)
         self.invitations.begin(now, call, request, tuple(ways))
@@ -176,5 +177,4 @@ class Client:
         """Answer in the ACK the offer that a 2xx brought to an INVITE without one."""
         if call.phase != "up" or call.dialog is None or call.session.open != "theirs" or call.reoffer is not None:
             return
-        call.session.answer(body)
-        self.invitations.acknowledge(call, call.dialog, call.flow, call.invited, bytes(body))
+        self.invitations.acknowledge(call, call.dialog, call.flow, call.invited, bytes(call.session.answer(body)))

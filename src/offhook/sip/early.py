@@ -26,7 +26,7 @@ from offhook.sip.meanings import causes_of
 from offhook.sip.message import Request, Response
 from offhook.sip.outcomes import Answered, Flow, Progress, Redirected
 from offhook.sip.redirects import KEPT, Trail
-from offhook.sip.requests import UNREPEATED, UNWATCHED, Purpose, failed
+from offhook.sip.requests import TRIES_LIMIT, UNWATCHED, Purpose, failed
 from offhook.sip.sdp import Session, parse_sdp
 from offhook.sip.transaction import ClientTransaction
 
@@ -96,7 +96,17 @@ class Invitations:
         elif code < 300:
             return self._accepted(now, transaction, call, message)
         elif call.phase == "inviting" and call.inviting is transaction:
+            if code == 422 and self._longer(now, transaction, call, message):
+                return True
             self.refused(now, call, transaction, (code, said_no(code)), message)
+        return True
+
+    def _longer(self, now: Instant, sent: ClientTransaction, call: Call, message: Response) -> bool:
+        """Ask again for a session as long as somebody on the way wants it (RFC 4028 section 7.3)."""
+        longer = self.calls.refresh.longer(sent.request, message)
+        if longer is None or call.verdict is not None or sent.tries >= TRIES_LIMIT:
+            return False
+        self.calls.requests.again(now, sent, longer)
         return True
 
     def refused(
@@ -228,6 +238,8 @@ class Invitations:
         call.invited = _number(transaction.request)
         if call.session.open == "none":
             self.acknowledge(call, dialog, call.flow, call.invited)
+        call.allow = message.index.get("Allow", "")
+        self.calls.refresh.agreed(now, call, message)
         self.calls.out.append(Answered(call.number, message, answer))
 
     @staticmethod
@@ -254,12 +266,9 @@ class Invitations:
 
     def acknowledge(self, call: Call, dialog: Dialog, made_on: Flow, seq: int, body: bytes = b"") -> Flow:
         """Send the ACK of a 2xx and keep it for repeats: a new branch, the INVITE's number (section 13.2.2.4)."""
-        flow = self.calls.route(dialog, made_on)
-        extra = (("Content-Type", "application/sdp"),) if body else ()
-        data = bytes(self.calls.signed(dialog.request("ACK", extra=extra, body=body, seq=seq), flow))
-        call.forks[dialog.remote_tag] = (flow, data)
-        self.calls.transactions.send(flow, data)
-        return flow
+        kept = self.calls.acknowledge(dialog, made_on, seq, body=body)
+        call.forks[dialog.remote_tag] = kept
+        return kept[0]
 
     def _decline(
         self, now: Instant, call: Call, dialog: Dialog, transaction: ClientTransaction, verdict: tuple[int, str]
@@ -277,7 +286,7 @@ class Invitations:
         """Answer in the PRACK the offer that a reliable provisional response brought (RFC 3262 section 5)."""
         early = call.early.get(tag)
         if call.inviting is not None and early is not None and early.session.open == "theirs":
-            early.session.answer(body)
+            body = early.session.answer(body)
             early.described = early.session.remote
             self._prack(now, call.inviting, call, early, bytes(body))
 
@@ -322,12 +331,7 @@ class Invitations:
     def _send_cancel(self, now: Instant, call: Call, transaction: ClientTransaction) -> None:
         if "cancelled" in call.alarms:
             return
-        invite = transaction.request
-        kept = [field for field in invite.headers if field[0] in ("Max-Forwards", "From", "To", "Call-ID", "Route")]
-        fields = (("Via", invite.index["Via"]), *kept, ("CSeq", f"{_number(invite)} CANCEL"))
-        request = Request(fields, b"", "CANCEL", invite.uri)
-        cancel = ClientTransaction((transaction.key[0], "CANCEL"), request, transaction.flow, UNREPEATED)
-        self.calls.transactions.request(now, cancel)
+        self.calls.cancel(now, transaction)
         # Section 9.1: who gets no final response for 64*T1 after its CANCEL takes the INVITE for cancelled.
         self.calls.timers.start(call, "cancelled", now + 64 * self.calls.settings.times.t1)
 

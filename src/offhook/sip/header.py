@@ -169,6 +169,41 @@ def parse_max_forwards(text: str) -> int:
     return number(text.strip(), 255, "max_forwards")
 
 
+DELTA_LIMIT: Final = 2**31 - 1
+"""Seconds that are told apart; a longer time reads as this one (68 years)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionExpires:
+    """A Session-Expires or a Min-SE (RFC 4028): seconds, and who refreshes ("uac", "uas" or "": not said)."""
+
+    seconds: int
+    params: Params = ()
+
+    def __str__(self) -> str:
+        """Write the value."""
+        return f"{self.seconds}{write_params(self.params)}"
+
+    @property
+    def refresher(self) -> str:
+        """Who is to refresh; what is neither side says nothing."""
+        side = (param(self.params, "refresher") or "").lower()
+        return side if side in ("uac", "uas") else ""
+
+
+def parse_session_expires(text: str) -> SessionExpires:
+    """Read a Session-Expires or Min-SE. Malformed where it does not begin with digits."""
+    digits, semicolon, params = text.partition(";")
+    digits = digits.strip()
+    if not digits.isascii() or not digits.isdigit():
+        raise Malformed("session_expires", "an interval that is no number")
+    seconds = int(digits) if len(digits) < 11 else DELTA_LIMIT
+    try:
+        return SessionExpires(min(seconds, DELTA_LIMIT), parse_params(semicolon + params) if params else ())
+    except Malformed as fault:
+        raise Malformed("session_expires", str(fault)) from None
+
+
 def media_type(text: str) -> tuple[str, Params]:
     """Read a Content-Type: `type/subtype` in lower case, parameters."""
     essence, semicolon, params = text.partition(";")

@@ -136,6 +136,11 @@ def parse_cause(text: str) -> Cause:
     return Cause(protocol.upper(), value, "".join([one for one in words if one.isprintable()])[:200])
 
 
+def because(code: int, text: str) -> Fields:
+    """Make the Reason of a BYE or CANCEL of ours: the SIP status that fits, and a few words."""
+    return (("Reason", str(Cause("SIP", code, text))),)
+
+
 def causes_of(message: Request | Response) -> tuple[Cause, ...]:
     """Give the Reason elements of a message; one that can't be read says nothing."""
     if "Reason" not in message.index:

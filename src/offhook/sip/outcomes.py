@@ -106,10 +106,27 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class Reoffered:
-    """A re-INVITE. Answer it with `accept_reoffer` or `refuse_reoffer`; `offer` is None where it asks for ours."""
+    """A re-INVITE or UPDATE of theirs, or the 2xx to a `reoffer` of ours that left the offer to them.
+
+    Answer it with `accept_reoffer` or `refuse_reoffer`; `offer` is None where it asks for ours.
+    """
 
     call: SipCall
     offer: Session | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reanswered:
+    """What became of a `reoffer` of ours: their answer, or None and the code where it was refused and nothing changed.
+
+    `offer` is ours that it answers. `asked` is False for a refresh (RFC 4028), of which only a new answer is told.
+    """
+
+    call: SipCall
+    answer: Session | None
+    code: int
+    offer: Session | None = None
+    asked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +157,8 @@ class Ended:
 
     `code` is the SIP status that fits (200 for a BYE after answer, 487 for a CANCEL, 408 where an ACK never came …);
     `reason` is one of `hangup` (we ended it), `remote_hangup`, `cancelled`, `refused`, `no_answer`, `no_ack`,
-    `transport`, `timeout`. `causes` is what a Reason header said besides (RFC 3326).
+    `transport`, `timeout`, `expired` (the session was not refreshed). `causes` is what a Reason header said besides
+    (RFC 3326).
     """
 
     call: SipCall
@@ -158,6 +176,7 @@ Outcome = (
     | Answered
     | Confirmed
     | Reoffered
+    | Reanswered
     | TransferProgress
     | Asked
     | Ended

@@ -157,7 +157,7 @@ class Requests:
             if message.code in (401, 407) and transaction.account is not None:
                 answer = transaction.account.answer(transaction.request, message, transaction.flow)
                 if answer is not None:
-                    self._identified(now, transaction, answer)
+                    self.again(now, transaction, answer)
                     return True
             if message.code == 503 and transaction.ways:
                 self._onward(now, transaction)
@@ -177,25 +177,28 @@ class Requests:
         fields = sent.request.headers[1:]
         if was != then:
             fields = tuple([(name, then if name == "Contact" and value == was else value) for name, value in fields])
-        self._again(now, sent, fields, sent.ways)
+        self._anew(now, sent, fields, sent.ways)
 
-    def _identified(self, now: Instant, sent: ClientTransaction, credentials: Fields) -> None:
-        """Send it with credentials, in place of those that it had, under the next number (section 22.2)."""
+    def again(self, now: Instant, sent: ClientTransaction, said: Fields) -> None:
+        """Send it under the next number with other fields in place of those of their names.
+
+        Credentials (section 22.2), or a longer session after a 422 (RFC 4028 section 7.3).
+        """
         old, _, method = sent.request.index["CSeq"].partition(" ")
         if sent.dialog is not None:
             sent.dialog.local_seq += 1
             number = sent.dialog.local_seq
         else:
             number = int(old) + 1
-        given = {name for name, _ in credentials}
+        given = {name for name, _ in said}
         fields = [
             (name, f"{number} {method}" if name == "CSeq" else value)
             for name, value in sent.request.headers[1:]
             if name not in given
         ]
-        self._again(now, sent, (*fields, *credentials), (sent.flow, *sent.ways))
+        self._anew(now, sent, (*fields, *said), (sent.flow, *sent.ways))
 
-    def _again(self, now: Instant, sent: ClientTransaction, fields: Fields, ways: tuple[Flow, ...]) -> None:
+    def _anew(self, now: Instant, sent: ClientTransaction, fields: Fields, ways: tuple[Flow, ...]) -> None:
         old = sent.request
         request = Request(fields, old.body, old.method, old.uri)
         self._send(now, request, ways, sent.owner, sent.account, sent.dialog, sent.tries + 1)

@@ -1,7 +1,7 @@
 """The server side of the user agent (RFC 3261 sections 8.2, 9.2, 11.2, 13.3, 14.2, 15.1.2): what is answered, and how.
 
-    new request ─► examine: may it be answered at all? ─► invite · reinvite · bye · options · notify
-    orders:  answer · reject · accept_reoffer · refuse_reoffer
+    new request ─► examine: may it be answered at all? ─► invite · bye · options · notify
+    orders:  answer · reject
 
 Everything that can be wrong with a request is found before anything of a call changes.
 """
@@ -14,13 +14,13 @@ from typing import Final
 from offhook.core.instants import Instant
 from offhook.sip.body import description, fragment
 from offhook.sip.calls import Call, Calls, Unacknowledged, refuse_breaks
-from offhook.sip.dialog import Dialog, served_dialog
+from offhook.sip.dialog import served_dialog
 from offhook.sip.gate import Refusal
 from offhook.sip.grammar import Fields, Malformed
 from offhook.sip.header import NameAddr
-from offhook.sip.meanings import causes_of
+from offhook.sip.meanings import because, causes_of
 from offhook.sip.message import Request
-from offhook.sip.outcomes import Confirmed, IncomingCall, Reoffered, TransferProgress
+from offhook.sip.outcomes import Confirmed, IncomingCall, TransferProgress
 from offhook.sip.ringing import Ringing
 from offhook.sip.sdp import Session, parse_sdp
 from offhook.sip.transaction import ServerTransaction
@@ -53,7 +53,6 @@ class Server:
         self.outside: dict[str, Outside] = {"OPTIONS": self._options}
         calls.alarms |= {
             "ringing": self._unanswered,
-            "reoffered": self._undecided,
             "repeat": self._repeat,
             "no_ack": self._unacknowledged,
         }
@@ -87,7 +86,7 @@ class Server:
         request = transaction.request
         method = request.method
         index = request.index
-        if method != "INVITE" and method not in self.within and method not in self.outside:
+        if method not in self.within and method not in self.outside:
             if in_dialog and not known and method in KNOWN:
                 raise Refusal(481)
             raise Refusal(405 if method in KNOWN else 501, self.calls.hello[:1])
@@ -141,24 +140,27 @@ class Server:
         named = self.calls.software("Server")
         self.calls.transactions.respond(now, transaction, code, (*headers, *named) if named else headers, body, reason)
 
-    def _retry_after(self) -> Fields:
+    def come_again(self) -> Fields:
+        """Say when to ask again."""
         # Spread, so that those who were turned away do not all come back at once.
         return (("Retry-After", str(self.calls.rng.randint(*self.retry_after))),)
 
     def _options(self, now: Instant, transaction: ServerTransaction) -> None:
         if self.refusing:
-            raise Refusal(503, self._retry_after())
+            raise Refusal(503, self.come_again())
         contact = ("Contact", self.calls.contact(transaction.flow))
         self.respond(now, transaction, 200, (contact, ACCEPT, *self.calls.hello))
 
     def _invite(self, now: Instant, transaction: ServerTransaction, sender: NameAddr, seq: int) -> None:
         request = transaction.request
         if self.refusing or len(self.calls.alive) >= self.calls.settings.max_calls:
-            raise Refusal(503, self._retry_after())
-        offer = self._offer(request)
+            raise Refusal(503, self.come_again())
+        offer = self.offer(request)
+        self.calls.refresh.check(request)
         dialog = served_dialog(request, sender, transaction.to, transaction.tag, seq)
         flow = transaction.flow
         call = Call(self.calls.number(), flow, "ringing", transaction.tag, invite=transaction)
+        call.allow = request.index.get("Allow", "")
         transaction.owner = call
         call.natted = ";received=" in transaction.echo.partition("\r\n")[0]
         if offer is not None:
@@ -172,7 +174,7 @@ class Server:
         self.calls.timers.start(call, "ringing", now + self.calls.settings.ring_limit)
         self.calls.out.append(IncomingCall(call.number, request, flow, offer))
 
-    def _offer(self, request: Request) -> Session | None:
+    def offer(self, request: Request) -> Session | None:
         """Give the description in a request, None where there is no body. 415 where it is of another type."""
         index = request.index
         if "Accept" in index:
@@ -198,11 +200,8 @@ class Server:
     def _within(self, now: Instant, transaction: ServerTransaction, call: Call, seq: int, remote_tag: str) -> None:
         dialog = call.dialog or call.early[remote_tag].dialog
         if dialog.remote_seq is not None and seq <= dialog.remote_seq:
-            raise Refusal(500, self._retry_after())  # section 12.2.2: out of order
+            raise Refusal(500, self.come_again())  # section 12.2.2: out of order
         request = transaction.request
-        if request.method == "INVITE":
-            self._reinvite(now, transaction, call, dialog, seq)
-            return
         serve = self.within.get(request.method)
         if serve is None:
             raise Refusal(405, self.calls.hello[:1])
@@ -227,37 +226,15 @@ class Server:
         else:
             self.calls.end(call, 200, "remote_hangup", causes)
 
-    def _reinvite(self, now: Instant, transaction: ServerTransaction, call: Call, dialog: Dialog, seq: int) -> None:
-        if call.phase == "inviting":
-            raise Refusal(491)
-        if call.phase == "ringing" or call.reoffer is not None or call.session.open == "theirs":
-            raise Refusal(500, self._retry_after())  # section 14.2: one after the other
-        if call.session.open == "ours":
-            raise Refusal(491)
-        offer = self._offer(transaction.request)
-        dialog.refresh(transaction.request)
-        # Whoever sends the next INVITE has our 2xx, whatever became of its ACK.
-        self._confirmed(call)
-        if self._left(now, call):
-            raise Refusal(481)
-        dialog.remote_seq = seq
-        call.flow = transaction.flow
-        if offer is not None:
-            call.session.offered(offer)
-        call.reoffer = transaction
-        transaction.owner = call
-        self.respond(now, transaction, 100)
-        self.calls.timers.start(call, "reoffered", now + self.calls.settings.ring_limit)
-        self.calls.out.append(Reoffered(call.number, offer))
-
-    def _confirmed(self, call: Call) -> None:
+    def confirmed(self, call: Call) -> None:
+        """Take note that the far end has our 2xx."""
         call.waiting = None
         self.calls.timers.stop(call, "repeat")
         self.calls.timers.stop(call, "no_ack")
         if call.phase == "answered":
             call.phase = "up"
 
-    def _left(self, now: Instant, call: Call) -> bool:
+    def left(self, now: Instant, call: Call) -> bool:
         """Say the goodbye that waited until the far end had our 2xx, if one did."""
         if call.leaving is None:
             return False
@@ -314,14 +291,14 @@ class Server:
             except Malformed:
                 answer = None
             broken = answer is None
-        self._confirmed(call)
+        self.confirmed(call)
         if answer is not None:
             call.session.answered(answer)
-        if self._left(now, call):
+        if self.left(now, call):
             return True
         if broken:
             # The answer to our offer never came and can't come any more (RFC 3264 section 4): there is no session.
-            self.calls.bye(now, call, (("Reason", 'SIP;cause=488;text="No Answer In ACK"'),))
+            self.calls.bye(now, call, because(488, "no answer in the ACK"))
             self.calls.end(call, 488, "refused")
         else:
             self.calls.out.append(Confirmed(call.number, answer))
@@ -335,13 +312,16 @@ class Server:
             return
         transaction, call.invite = call.invite, None
         call.phase = "answered"
-        self._accept(now, call, transaction, None if call.ring is not None and call.ring.settled else body)
+        self.accept(now, call, transaction, None if call.ring is not None and call.ring.settled else body)
 
-    def _accept(self, now: Instant, call: Call, transaction: ServerTransaction, body: Session | None) -> None:
-        """Send a 2xx; without a body where all was said in a reliable provisional response."""
+    def accept(self, now: Instant, call: Call, transaction: ServerTransaction, body: Session | None) -> None:
+        """Answer an INVITE, the first or another, with 200, and wait for its ACK.
+
+        Without a body where all was said in a reliable provisional response.
+        """
         delayed = body is not None and call.session.open != "theirs"
         if body is not None:
-            (call.session.offer if delayed else call.session.answer)(body)
+            body = (call.session.offer if delayed else call.session.answer)(body)
         flow = transaction.flow
         # The ACK has the number of its INVITE, whatever else was asked in the dialog meanwhile.
         seq = int(transaction.request.index["CSeq"].split(None, 1)[0])
@@ -349,12 +329,12 @@ class Server:
             *self.recorded(transaction.request),
             ("Contact", self.calls.contact(flow)),
             *self.calls.hello,
+            *self.calls.refresh.answer(now, call, transaction.request),
             *((("Content-Type", "application/sdp"),) if body is not None else ()),
         )
         self.respond(now, transaction, 200, extra, b"" if body is None else bytes(body))
         times = self.calls.settings.times
         self.calls.timers.stop(call, "ringing")
-        self.calls.timers.stop(call, "reoffered")
         call.waiting = Unacknowledged(seq, flow, transaction.last, times.t1, delayed)
         self.calls.timers.start(call, "repeat", now + times.t1)
         self.calls.timers.start(call, "no_ack", now + 64 * times.t1)
@@ -369,39 +349,18 @@ class Server:
             refuse_breaks(name, value)
         if call.phase != "ringing" or call.invite is None:
             return
-        self.respond(now, call.invite, code, (*headers, *self._warning(call, code)), reason=reason)
+        self.respond(now, call.invite, code, (*headers, *self.warning(call, code)), reason=reason)
         self.calls.end(call, code, why)
 
-    def _warning(self, call: Call, code: int) -> Fields:
-        # Sections 13.3.1.3 and 20.43: who refuses an offer says why.
+    def warning(self, call: Call, code: int) -> Fields:
+        """Say why an offer was refused (sections 13.3.1.3 and 20.43)."""
         here = self.calls.here(call.flow)
         return (("Warning", f'305 {here} "Incompatible media format"'),) if code == 488 else ()
-
-    def accept_reoffer(self, now: Instant, call: Call, body: Session) -> None:
-        """Answer a re-INVITE."""
-        if call.reoffer is None:
-            return
-        transaction, call.reoffer = call.reoffer, None
-        self._accept(now, call, transaction, body)
-
-    def refuse_reoffer(self, now: Instant, call: Call, code: int) -> None:
-        """Refuse a re-INVITE; the session stays as it was."""
-        if not 300 <= code <= 699:
-            raise ValueError(f"{code} refuses nothing")
-        if call.reoffer is None:
-            return
-        transaction, call.reoffer = call.reoffer, None
-        call.session.withdraw()
-        self.calls.timers.stop(call, "reoffered")
-        self.respond(now, transaction, code, self._warning(call, code))
 
     # --- timers of a call
 
     def _unanswered(self, now: Instant, call: Call) -> None:
         self.reject(now, call, 480, "", (), why="no_answer")
-
-    def _undecided(self, now: Instant, call: Call) -> None:
-        self.refuse_reoffer(now, call, 500)
 
     def _repeat(self, now: Instant, call: Call) -> None:
         """Repeat a 2xx (section 13.3.1.4)."""

@@ -2,7 +2,8 @@
 
     receive ─► message ─► transactions ─┬─► Server ─┐
     orders ────────────────────────────►│           ├─► outcomes (take)      deadline ─► expire
-                                        └─► Client ─┘
+                                        ├─► Client ─┤
+                                        └─► Renegotiation
 
 Laws: nothing that a peer sends raises; every datagram received ends in exactly one counter among those whose names
 begin as `FATES` say, so that they sum to `received`; one final response to a request; one `Ended` to a call; no timer
@@ -24,6 +25,7 @@ from offhook.sip.grammar import Fields, Malformed, split_list
 from offhook.sip.header import NameAddr, Via, parse_cseq, parse_max_forwards, parse_name_addr, parse_via
 from offhook.sip.message import Request, Response, block, parse_message, status_line, write
 from offhook.sip.outcomes import Flow, Outcome, SipCall
+from offhook.sip.renegotiation import Renegotiation
 from offhook.sip.requests import Account
 from offhook.sip.sdp import Session
 from offhook.sip.server import KNOWN, Server
@@ -61,6 +63,7 @@ class UserAgent:
         self._calls = Calls(rng=rng, settings=settings, way=way)
         self._server = Server(self._calls)
         self._client = Client(self._calls)
+        self._renegotiation = Renegotiation(self._calls, self._server)
         self._seed = rng.getrandbits(32)
         self._counts: dict[str, int] = {"received": 0}
 
@@ -118,14 +121,19 @@ class UserAgent:
             self._server.reject(now, found, code, reason, headers)
 
     def accept_reoffer(self, now: Instant, call: SipCall, body: Session) -> None:
-        """Answer a re-INVITE with our description."""
+        """Answer what `Reoffered` told of with our description."""
         if (found := self._calls.alive.get(call)) is not None:
-            self._server.accept_reoffer(now, found, body)
+            self._renegotiation.accept(now, found, body)
 
     def refuse_reoffer(self, now: Instant, call: SipCall, code: int = 488) -> None:
-        """Refuse a re-INVITE; the call goes on as it was."""
+        """Refuse what `Reoffered` told of; the call goes on as it was (or ends, where their 2xx brought it)."""
         if (found := self._calls.alive.get(call)) is not None:
-            self._server.refuse_reoffer(now, found, code)
+            self._renegotiation.refuse(now, found, code)
+
+    def reoffer(self, now: Instant, call: SipCall, body: Session | None) -> None:
+        """Offer to change the session; `body` None leaves the offer to them. `Reanswered` follows, once."""
+        if (found := self._calls.alive.get(call)) is not None:
+            self._renegotiation.reoffer(now, found, body)
 
     def invite(
         self,
