@@ -198,14 +198,21 @@ class Call:
         await self._session.over.wait()
 
     async def hold(self) -> None:
-        """Put the conversation on hold: nobody listens, nobody asks whether anyone is there. `resume` ends it."""
-        self._session.alive()
-        self._session.tell(inputs.Hold(on=True))
+        """Put the call on hold: nobody listens or asks whether anyone is there, and the far end is told to be silent.
+
+        `play` still sounds there (music). A leg that can't tell it, and a far end that won't hear of it, only pause.
+        """
+        await self._hold(on=True)
 
     async def resume(self) -> None:
-        """Take the conversation off hold."""
+        """Take the call off hold."""
+        await self._hold(on=False)
+
+    async def _hold(self, *, on: bool) -> None:
         self._session.alive()
-        self._session.tell(inputs.Hold(on=False))
+        self._session.tell(inputs.Hold(on=on))
+        if self.leg.capabilities.hold:
+            await self.leg.hold(on)
 
     async def hand_over(self, agent: AgentLike) -> None:
         """Let another agent go on, with the same history, once what was said is heard."""

@@ -45,6 +45,7 @@ class Capabilities:
 
     press: bool = True
     transfer: bool = True
+    hold: bool = True
     exact_play_out: bool = False
     tape: bool = True
 
@@ -101,6 +102,13 @@ class AudioLeg(Protocol):
 
     async def transfer(self, target: str) -> None:
         """Hand the far end to `target` (blind). TransferFailed if the target does not take it, CallEnded if over."""
+        ...
+
+    async def hold(self, on: bool) -> bool:
+        """Have the far end send nothing, or take it back; give whether it went along. CallEnded if the call is over.
+
+        What is played still sounds there.
+        """
         ...
 
     def listen(self, mode: Literal["all", "speech", "none"]) -> None:

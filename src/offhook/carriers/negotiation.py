@@ -2,8 +2,10 @@
 
     their offer ─► answer ─► our answer, plan          our offer ─► agreed(their answer) ─► plan ─► apply ─► port
 
-Laws: each description of ours raises the version in its o= line (RFC 3264 section 8); each plan that is applied raises
-the generation of `configure`; a refused one changes nothing.
+Laws: each plan that is applied and says something new raises the generation of `configure`; a refused one changes
+nothing. What we ask for is our own wish, whatever the far end asks for (RFC 6337 section 5.3): `holding` is sendonly,
+so what is held by both is inactive, and whoever resumes alone still hears nothing. The user agent numbers the
+descriptions (`sip.session`).
 """
 
 from __future__ import annotations
@@ -45,28 +47,32 @@ class Negotiation:
         self._address = address
         self._rtp_port = rtp_port
         self._session_id = session_id
-        self._version = 0
         self._generation = 0
         self._offered: Session | None = None
+        self.holding = False
+        """Whether we hold the far end: it is to send nothing, and hears what we play to it."""
         self.plan: MediaPlan | None = None
         """What was agreed last."""
 
-    @property
-    def offering(self) -> bool:
-        """Whether an offer of ours waits for its answer."""
-        return self._offered is not None
-
     def offer(self) -> Session:
         """Make an offer, and wait for its answer."""
-        self._version += 1
-        self._offered = make_offer(
+        self._offered = self.wished()
+        return self._offered
+
+    def wished(self) -> Session:
+        """Make an offer that says all that we take, and which way media is to go."""
+        return make_offer(
             address=self._address,
             port=self._rtp_port,
             codecs=self._rules.codecs,
             session_id=self._session_id,
-            version=self._version,
+            version=1,
+            direction=self._direction,
         )
-        return self._offered
+
+    @property
+    def _direction(self) -> str:
+        return "sendonly" if self.holding else "sendrecv"
 
     def early(self) -> MediaPlan:
         """Give the plan of an offer of ours that is out: all that it names may come, from wherever."""
@@ -84,22 +90,23 @@ class Negotiation:
 
     def answer(self, offer: Session) -> tuple[Session, MediaPlan]:
         """Answer an offer. ProtocolError where nothing of it can be taken."""
-        self._version += 1
         body, plan = answer_offer(
             offer,
             address=self._address,
             port=self._rtp_port,
             codecs=self._rules.codecs,
             session_id=self._session_id,
-            version=self._version,
+            version=1,
+            direction=self._direction,
         )
         return body, self._outward(plan, offer)
 
     def apply(self, plan: MediaPlan) -> MediaPlan | None:
         """Put a plan into the port; give the one that held before."""
         was, self.plan = self.plan, plan
-        self._generation += 1
-        configure(self._engine, self._number, self._generation, plan)
+        if plan != was:
+            self._generation += 1
+            configure(self._engine, self._number, self._generation, plan)
         return was
 
     def _outward(self, plan: MediaPlan, offer: Session) -> MediaPlan:

@@ -18,6 +18,7 @@ from typing import Literal, Protocol
 
 from offhook import _native as native
 from offhook.call.leg import CallInfo, Capabilities, LegEvent
+from offhook.carriers.holding import Holding
 from offhook.carriers.inbox import Inbox
 from offhook.carriers.negotiation import AudioRules, Negotiation
 from offhook.carriers.plane import MediaPlane
@@ -29,6 +30,7 @@ from offhook.core.media import MediaPlan
 from offhook.core.signals import Connected, Held, HungUp
 from offhook.sip.grammar import Fields
 from offhook.sip.header import NameAddr
+from offhook.sip.offer import accept_answer
 from offhook.sip.outcomes import (
     Answered,
     Confirmed,
@@ -37,6 +39,7 @@ from offhook.sip.outcomes import (
     Flow,
     IncomingCall,
     Progress,
+    Reanswered,
     Redirected,
     Reoffered,
     SipCall,
@@ -46,7 +49,9 @@ from offhook.sip.sdp import Session
 from offhook.sip.uri import Uri, parse_uri
 from offhook.sip.useragent import UserAgent
 
-Outcome = Progress | Redirected | EarlyAnswered | Answered | Confirmed | Reoffered | TransferProgress | Ended
+Outcome = (
+    Progress | Redirected | EarlyAnswered | Answered | Confirmed | Reoffered | Reanswered | TransferProgress | Ended
+)
 """What a user agent tells of a call that is there."""
 
 
@@ -110,6 +115,7 @@ class SipLeg:
         )
         self._silence = Silence(rules.first_packet_s, rules.silence_s, self._stalled)
         self._transfer = Transfer()
+        self._holding = Holding()
         self._body: Session | None = None  # what we answer with
         self._plan: MediaPlan | None = None  # what holds once we have
         self._state: Literal["new", "answering", "up", "over"] = "new"
@@ -237,6 +243,17 @@ class SipLeg:
         await self._transfer.wait()
         self._hang_up(200, "hangup")
 
+    async def hold(self, on: bool) -> bool:
+        """Put the far end on hold, or take it back; give whether it went along. CallEnded if the call is over."""
+        if self._state != "up" or self._hanging:
+            raise CallEnded("there is no call to hold")
+        return await self._holding.turn(on, self._hold)
+
+    def _hold(self, on: bool) -> None:
+        self._negotiation.holding = on
+        self._line.agent.reoffer(self._line.now(), self.call, self._negotiation.wished())
+        self._line.settle()
+
     # Verbs of media
 
     def listen(self, mode: Literal["all", "speech", "none"]) -> None:
@@ -286,6 +303,8 @@ class SipLeg:
                 self._answered(outcome)
             case Reoffered():
                 self._reoffered(outcome)
+            case Reanswered():
+                self._reanswered(outcome)
             case TransferProgress():
                 self._transfer.told(outcome)
             case Ended():
@@ -296,7 +315,7 @@ class SipLeg:
                 pass  # it rings; early media is not asked for
 
     def _confirmed(self, outcome: Confirmed) -> None:
-        if self._negotiation.offering:
+        if outcome.answer is not None:
             try:
                 self._apply(self._negotiation.agreed(outcome.answer))
             except ProtocolError:
@@ -328,6 +347,16 @@ class SipLeg:
         self._apply(plan)
         self._line.agent.accept_reoffer(now, self.call, body)
 
+    def _reanswered(self, outcome: Reanswered) -> None:
+        taken = outcome.answer is not None and outcome.offer is not None
+        if outcome.answer is not None and outcome.offer is not None:
+            try:
+                self._apply(accept_answer(outcome.offer, outcome.answer))
+            except ProtocolError:
+                taken = False  # what they said makes no sense; media goes on as it did
+        if outcome.asked:
+            self._negotiation.holding = self._holding.told(taken)
+
     def _ended(self, outcome: Ended) -> None:
         self._line.media.drain()  # what was heard before the end is told before it
         self._state = "over"
@@ -339,6 +368,7 @@ class SipLeg:
         if self._hanging not in ("", "hangup") and reason == "hangup":
             reason = self._hanging
         self._transfer.ended(outcome.reason)
+        self._holding.ended()
         self._hung_up = HungUp(self._line.now(), outcome.code, reason)
         self._inbox.put(self._hung_up)
         self._decided.set()

@@ -60,6 +60,7 @@ class ScriptedLeg:
         """Every packet that left for the caller: when (seconds), of which utterance, PCM."""
         self.pressed = ""
         self.transferred: list[str] = []
+        self.held = False
         self.over = False
         self._events: Feed[LegEvent] = Feed(100_000)
         self._seq = 0
@@ -157,6 +158,13 @@ class ScriptedLeg:
         if self.transfer_code != 200:
             raise TransferFailed(self.transfer_code, "as the script says")
         self.transferred.append(target)
+
+    async def hold(self, on: bool) -> bool:
+        """Keep what was asked."""
+        if self.over:
+            raise CallEnded("the caller went away")
+        self.held = on
+        return True
 
     def listen(self, mode: Literal["all", "speech", "none"]) -> None:
         """Say which audio is wanted."""

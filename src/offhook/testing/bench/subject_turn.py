@@ -96,6 +96,10 @@ class StraightLeg:
     async def transfer(self, target: str) -> None:
         """Nobody is transferred here."""
 
+    async def hold(self, on: bool) -> bool:
+        """Nobody is held here."""
+        return False
+
     def listen(self, mode: Literal["all", "speech", "none"]) -> None:
         """All is heard."""
 
