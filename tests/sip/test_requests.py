@@ -20,6 +20,9 @@ class Password:
     def __init__(self) -> None:
         self.asked = 0
 
+    def open(self, request, flow):
+        return (("Authorization", "Word in advance"),) if flow == FIRST and self.asked else ()
+
     def answer(self, request, response, flow):
         self.asked += 1
         return (("Authorization", f"Word {self.asked}"),) if self.asked < 2 else None
@@ -89,7 +92,7 @@ def test_a_challenge_is_answered_under_the_next_number(far, bodies):
     (ack,) = far.answers(second)
     assert ack.index["CSeq"] == "2 ACK"
     (bye,) = far.order(far.agent.hangup, 1)
-    assert bye.index["CSeq"] == "3 BYE"
+    assert (bye.index["CSeq"], bye.index["Authorization"]) == ("3 BYE", "Word in advance")
 
 
 def test_a_cancel_follows_the_invite_that_is_on_its_way(far, bodies):
@@ -113,6 +116,16 @@ def test_without_an_account_a_challenge_refuses_the_call(far, bodies):
     assert [end.code for end in far.ended()] == [401]
 
 
+def test_what_was_said_to_one_host_is_not_said_to_the_next(far, bodies):
+    password = Password()
+    _, second = far.responds(dial(far, bodies, account=password), 407)
+    assert second.index["Authorization"] == "Word 1"
+    _, third = far.responds(second, 503)
+    assert (far.flows[-1], third.first("Authorization")) == (SECOND, None)
+    fourth = dial(far, bodies, account=password)
+    assert fourth.all("Authorization") == ["Word in advance"]
+
+
 def test_a_challenge_inside_a_dialog_is_counted_there(far, bodies):
     far.answers(dial(far, bodies, account=Password()))
     (bye,) = far.order(far.agent.hangup, 1)
@@ -122,7 +135,7 @@ def test_a_challenge_inside_a_dialog_is_counted_there(far, bodies):
 
 
 def test_an_endless_challenger_is_left_after_a_dozen_tries(far):
-    class Patient:
+    class Patient(Password):
         def answer(self, request, response, flow):
             return (("Authorization", "Word"),)
 

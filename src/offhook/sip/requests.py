@@ -28,8 +28,16 @@ TRIES_LIMIT: Final = 12
 """How often one request goes out anew: eight addresses of a trunk, and a challenge or two of each that answers."""
 
 
+CREDENTIALS: Final = frozenset({"Authorization", "Proxy-Authorization"})
+"""Headers that are for one host alone."""
+
+
 class Account(Protocol):
-    """Who we are to one trunk or registrar."""
+    """Who we are to one trunk or registrar (`auth.Account`)."""
+
+    def open(self, request: Request, flow: Flow) -> Fields:
+        """Give the credentials to send in advance over a flow: () where none are known, or they are not for it."""
+        ...
 
     def answer(self, request: Request, response: Response, flow: Flow) -> Fields | None:
         """Give the header fields that answer a challenge, or None where this challenger gets nothing from us."""
@@ -119,6 +127,7 @@ class Requests:
 
         `account` answers challenges. `dialog` is the one that the request is inside of: it counts the numbers.
         """
+        request = _opened(request, request.headers, account, ways[0]) if account is not None else request
         return self._send(now, request, tuple(ways), owner, account, dialog, 0)
 
     def _send(
@@ -177,7 +186,7 @@ class Requests:
         fields = sent.request.headers[1:]
         if was != then:
             fields = tuple([(name, then if name == "Contact" and value == was else value) for name, value in fields])
-        self._anew(now, sent, fields, sent.ways)
+        self._anew(now, sent, _opened(sent.request, fields, sent.account, sent.ways[0]), sent.ways)
 
     def again(self, now: Instant, sent: ClientTransaction, said: Fields) -> None:
         """Send it under the next number with other fields in place of those of their names.
@@ -194,11 +203,24 @@ class Requests:
         fields = [
             (name, f"{number} {method}" if name == "CSeq" else value)
             for name, value in sent.request.headers[1:]
-            if name not in given
+            if name not in CREDENTIALS
         ]
-        self._anew(now, sent, (*fields, *said), (sent.flow, *sent.ways))
+        was = sent.request
+        if given & CREDENTIALS:
+            request = Request((*fields, *said), was.body, was.method, was.uri)
+        else:
+            request = _opened(was, (*fields, *said), sent.account, sent.flow)
+        self._anew(now, sent, request, (sent.flow, *sent.ways))
 
-    def _anew(self, now: Instant, sent: ClientTransaction, fields: Fields, ways: tuple[Flow, ...]) -> None:
-        old = sent.request
-        request = Request(fields, old.body, old.method, old.uri)
+    def _anew(self, now: Instant, sent: ClientTransaction, request: Request, ways: tuple[Flow, ...]) -> None:
         self._send(now, request, ways, sent.owner, sent.account, sent.dialog, sent.tries + 1)
+
+
+def _opened(request: Request, fields: Fields, account: Account | None, flow: Flow) -> Request:
+    """Give a request with these fields and what its account sends in advance over a flow.
+
+    Credentials that stand there already go: they were for another host, or have been used.
+    """
+    kept = tuple([field for field in fields if field[0] not in CREDENTIALS])
+    advance = account.open(request, flow) if account is not None else ()
+    return Request((*kept, *advance), request.body, request.method, request.uri)
