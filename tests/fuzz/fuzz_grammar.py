@@ -11,6 +11,7 @@ from oracle import fuzz, planted
 with atheris.instrument_imports(include=["offhook.sip", "offhook.core"]):  # pyright: ignore[reportAttributeAccessIssue]
     from offhook.core.errors import ProtocolError
     from offhook.sip.attributes import Candidate, Crypto, Extension, Feedback, Fingerprint, Group, Source
+    from offhook.sip.digest import parse_auth
     from offhook.sip.grammar import parse_params, split_list, unquote, write_params
     from offhook.sip.header import media_type, parse_cseq, parse_max_forwards, parse_name_addr, parse_via
     from offhook.sip.passport import Passport, Signed, parse_identity, signing_input
@@ -46,6 +47,7 @@ READERS: dict[str, tuple[Callable[[str], Any], Callable[[Any], str]]] = {
     "feedback": attribute(Feedback),
     "extension": attribute(Extension),
     "source": attribute(Source),
+    "auth": (parse_auth, lambda value: ", ".join(map(str, value))),
 }
 SHAKEN = Passport("shaken", "12155551212", ("12125551213",), 1, "https://a.example/c", "A", "x")
 NAMES = tuple(READERS)
@@ -93,6 +95,8 @@ SEEDS = (
     b"\x0d* nack pli",
     b"\x0e4/recvonly urn:x y",
     b"\x0f7 cname:a b",
+    b'\x10Digest realm="a, b", nonce = "c\\"d" ,qop="auth",algorithm=MD5, Basic realm="x"',
+    b'\x10Digest username="u",response="00",qop=auth,nc=00000001',
 )
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Who we are, and to whom we prove it (RFC 3261 section 22, RFC 7616, RFC 8760): the account against real challenges."""
+"""Who we are, and to whom we prove it (RFC 3261 section 22, RFC 7616, RFC 8760): against real challenges."""
 
 from __future__ import annotations
 
@@ -231,3 +231,36 @@ def test_the_server_sees_another_realm_or_an_unknown_algorithm_as_no_credentials
     assert far.check(0, request("INVITE", *fields), US[0]) == Stale(nonce_known=False)
     wrong = account(password="no").answer(request(), Response(far.ask(0, US[0]), b"", 401, ""), TRUNK)
     assert far.check(0, request("INVITE", *wrong), US[0]) == Wrong("bob")
+
+
+# --- the same on the wire
+
+
+@pytest.mark.survives(32)
+@pytest.mark.parametrize("code", [401, 407])
+def test_a_callee_that_challenges_our_bye_gets_no_credentials(far, bodies, code):
+    """The far end that answered is not the trunk: it knows the realm and asks all the same."""
+    near = account(servers=(parse_uri("sip:203.0.113.5"),))
+    trunk = Flow("udp", US, ("203.0.113.5", 5060))
+    far.flow = trunk
+    far.order(far.agent.invite, parse_uri("sip:+1555@203.0.113.5"), (trunk,), bodies("offer"), account=near)
+    name = "WWW-Authenticate" if code == 401 else "Proxy-Authenticate"
+    asks = ((name, challenge(realm="203.0.113.5", qop="auth")),)
+    _, invite = far.responds(far.sent[-1], code, headers=asks)
+    assert "response=" in (invite.first("Authorization") or invite.first("Proxy-Authorization") or "")
+    far.answers(invite)  # its Contact is 192.0.2.9:5070: what follows goes there
+    (bye,) = far.order(far.agent.hangup, 1)
+    assert far.flows[-1].remote == ("192.0.2.9", 5070)
+    assert bye.first("Authorization") is None
+    assert bye.first("Proxy-Authorization") is None
+    assert far.responds(bye, code, headers=asks) == []
+
+
+@pytest.mark.survives(32)
+def test_a_trunk_that_challenges_within_the_call_is_answered(far, bodies):
+    near = account(servers=(parse_uri("sip:192.0.2.9:5070"),))
+    far.order(far.agent.invite, parse_uri("sip:+1555@192.0.2.9:5070"), (far.flow,), bodies("offer"), account=near)
+    far.answers(far.sent[-1])
+    (bye,) = far.order(far.agent.hangup, 1)
+    (again,) = far.responds(bye, 407, headers=(("Proxy-Authenticate", challenge(realm="192.0.2.9")),))
+    assert (again.method, "username=" in again.index["Proxy-Authorization"]) == ("BYE", True)

@@ -17,6 +17,9 @@ STREAM = Flow("tcp", ("192.0.2.1", 5060), ("192.0.2.11", 5060))
 class Password:
     """An account that answers the first challenge only."""
 
+    contact = ""
+    routes = ()
+
     def __init__(self) -> None:
         self.asked = 0
 

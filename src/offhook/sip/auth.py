@@ -68,11 +68,18 @@ class _Known:
 
 
 class Account:
-    """Answers the challenges of one trunk or registrar. `trouble` says in plain words why the last got no answer."""
+    """Answers the challenges of one trunk or registrar, and says what its calls go by.
+
+    `trouble` says in plain words why the last challenge got no answer; "" where that may pass by itself (a nonce that
+    was stale again). `contact` is the URI that the registrar knows us by and `routes` the way that it wants our
+    requests to take (RFC 3608), while we are registered.
+    """
 
     def __init__(self, login: Login, *, rng: random.Random) -> None:
         self.login = login
         self.trouble = ""
+        self.contact = ""
+        self.routes: tuple[str, ...] = ()
         self._rng = rng
         self._known: dict[tuple[str, bool], _Known] = {}
         self._stale: deque[str] = deque(maxlen=16)
@@ -154,7 +161,7 @@ class Account:
         stale = challenge.get("stale").lower() == "true"
         first = said is not None and said.get("nc") in ("", "00000001")
         if said is not None and first and (not stale or said.get("nonce") in self._stale):
-            self.trouble = f"user {self.login.user!r} or its password is not accepted"
+            self.trouble = "" if stale else f"user {_shown(self.login.user)} or its password is not accepted"
             return False
         if stale:
             self._stale.append(challenge.get("nonce"))

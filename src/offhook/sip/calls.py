@@ -160,6 +160,8 @@ class Calls:
         self.transactions = Transactions(user=self.requests, times=settings.times, timers=self.timers, out=self.out)
         self.alive: dict[SipCall, Call] = {}
         self.dialogs: dict[DialogKey, Call] = {}
+        self.accounts: list[Account] = []
+        """The accounts that are registered: who calls us from their hosts has them answer in the call, too."""
         self.alarms: dict[str, Callable[[Instant, Call], None]] = {}
         """What to do when a timer of a call runs out, by its name."""
         # Our own branches carry this, so that a request which comes back to us is known (section 16.3).
@@ -194,8 +196,14 @@ class Calls:
         """Make the Via of a request of ours; `rport` asks for the way back (RFC 3581)."""
         return f"SIP/2.0/{flow.transport.upper()} {self.here(flow)};rport;branch={branch}"
 
-    def contact(self, flow: Flow) -> str:
-        """Make our Contact."""
+    def account_of(self, flow: Flow) -> Account | None:
+        """Give the account whose host is at the far end of a flow, None where it is nobody's."""
+        return next((account for account in self.accounts if account.trusts(flow)), None)
+
+    def contact(self, flow: Flow, account: Account | None = None) -> str:
+        """Make our Contact: where `account`'s registrar knows us by another, that one."""
+        if account is not None and account.contact:
+            return f"<{account.contact}>"
         transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
         return f"<sip:{self.settings.user}@{self.here(flow)}{transport}>"
 

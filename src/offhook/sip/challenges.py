@@ -85,7 +85,7 @@ class Challenges:
         self.lifetime = lifetime
         self._secret = secret
         self._algorithms = algorithms
-        # Everybody's HA1 is made once, so that a check is the same look-up and the same hashes for anyone, known or not.
+        # Everybody's HA1 is made once, so that a check is the same look-up and the same hashes for anyone.
         nobody = hmac.new(secret, b"nobody", sha256).hexdigest()
         self._nobody = {name: ha1(name, nobody, realm, nobody) for name in algorithms}
         self._users = {name: self._secrets(name, user) for name, user in users.items()}
@@ -135,7 +135,7 @@ class Challenges:
             cnonce=claim.get("cnonce"),
         )
         same = hmac.compare_digest(expected.encode(), claim.get("response").lower().encode("utf-8", "replace"))
-        # The nonce is looked at for everybody and before the proof counts: else an old one would tell who guessed right.
+        # The nonce is looked at before the proof counts: else an old one would tell who guessed right.
         made = self._made(claim.get("nonce"), source)
         fresh = made is not None and made > self._floor and 0 <= now - made <= self.lifetime
         if not fresh:

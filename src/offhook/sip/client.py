@@ -100,7 +100,7 @@ class Client:
             headers = (*headers, ("Content-Type", "application/sdp"))
             body = call.session.offer(body)
         data = b"" if body is None else bytes(body)
-        request = self.new("INVITE", target, flow, call.local_tag, sender, headers, data)
+        request = self.new("INVITE", target, flow, call.local_tag, sender, headers, data, account)
         self.invitations.begin(now, call, request, tuple(ways))
         return call.number
 
@@ -110,7 +110,7 @@ class Client:
         calls = self.calls
         question = Question(calls)
         accept = (("Accept", "application/sdp"),)
-        request = self.new("OPTIONS", target, ways[0], calls.tag(), None, accept)
+        request = self.new("OPTIONS", target, ways[0], calls.tag(), None, accept, account=account)
         calls.requests.send(now, request, ways, question, account=account)
         return question.number
 
@@ -123,17 +123,19 @@ class Client:
         sender: NameAddr | Uri | None,
         headers: Fields,
         body: bytes = b"",
+        account: Account | None = None,
     ) -> Request:
         """Make a request outside of any dialog, all but its Via (section 8.1.1)."""
         calls = self.calls
         uri = str(Uri(target.scheme, target.user, target.host, target.port, target.params, "", target.opaque))
         fields = (
+            *[("Route", route) for route in (account.routes if account is not None else ())],
             ("Max-Forwards", "70"),
             ("From", f"{calls.sender(flow, sender)};tag={tag}"),
             ("To", str(NameAddr("", uri))),
             ("Call-ID", f"{calls.rng.getrandbits(128):032x}"),
             ("CSeq", f"1 {method}"),
-            ("Contact", calls.contact(flow)),
+            ("Contact", calls.contact(flow, account)),
             *calls.hello,
             *calls.software("User-Agent"),
             *headers,
@@ -163,7 +165,7 @@ class Client:
             return
         call.referring = True
         extra = (
-            ("Contact", self.calls.contact(call.flow)),
+            ("Contact", self.calls.contact(call.flow, call.account)),
             ("Refer-To", str(NameAddr("", str(target)))),
             ("Referred-By", f"<{self._own_uri(call.dialog)}>"),
         )

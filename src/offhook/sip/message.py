@@ -90,6 +90,7 @@ _KNOWN: Final = (
     "Min-SE",
     "Organization",
     "P-Asserted-Identity",
+    "P-Associated-URI",
     "P-Preferred-Identity",
     "Path",
     "Priority",

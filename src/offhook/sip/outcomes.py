@@ -167,6 +167,39 @@ class Ended:
     causes: tuple[Cause, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Seeking:
+    """An account needs the ways to its registrars: `Registrations.found` gives them, the best first, within seconds."""
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """An account is registered from now on, or at another `contact` (a URI); `expires_s` is what was granted."""
+
+    account: str
+    contact: str
+    expires_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unregistered:
+    """An account could not be registered, or is no more (200: by our own wish).
+
+    `code` is the SIP status or what stands for it (408 no answer, 503 no connection); `reason` says why in words that
+    may be logged. `retry_at` is when it is tried again, None: never. Told when code or reason change, not at each try.
+    """
+
+    account: str
+    code: int
+    reason: str
+    retry_at: int | None
+
+
+AccountOutcome = Seeking | Registered | Unregistered
+"""What happens to an account of ours at its registrar."""
+
 Outcome = (
     Send
     | IncomingCall
@@ -180,4 +213,5 @@ Outcome = (
     | TransferProgress
     | Asked
     | Ended
+    | AccountOutcome
 )

@@ -33,7 +33,17 @@ CREDENTIALS: Final = frozenset({"Authorization", "Proxy-Authorization"})
 
 
 class Account(Protocol):
-    """Who we are to one trunk or registrar (`auth.Account`)."""
+    """Who we are to one trunk or registrar (`auth.Account`).
+
+    While we are registered there, `contact` is the URI that it knows us by and `routes` the way it wants to be asked.
+    """
+
+    contact: str
+    routes: tuple[str, ...]
+
+    def trusts(self, flow: Flow) -> bool:
+        """Say whether a flow leads to a host of this account."""
+        ...
 
     def open(self, request: Request, flow: Flow) -> Fields:
         """Give the credentials to send in advance over a flow: () where none are known, or they are not for it."""
@@ -182,7 +192,7 @@ class Requests:
 
     def _onward(self, now: Instant, sent: ClientTransaction) -> None:
         """Send the same over the next way."""
-        was, then = self._calls.contact(sent.flow), self._calls.contact(sent.ways[0])
+        was, then = [self._calls.contact(flow, sent.account) for flow in (sent.flow, sent.ways[0])]
         fields = sent.request.headers[1:]
         if was != then:
             fields = tuple([(name, then if name == "Contact" and value == was else value) for name, value in fields])

@@ -86,7 +86,7 @@ class Ringing:
             body = None
         extra = (
             *self._server.recorded(transaction.request),
-            ("Contact", self._calls.contact(transaction.flow)),
+            ("Contact", self._calls.contact(transaction.flow, call.account)),
             *headers,
             *((("Content-Type", "application/sdp"),) if body is not None else ()),
         )

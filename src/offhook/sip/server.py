@@ -162,6 +162,7 @@ class Server:
         call = Call(self.calls.number(), flow, "ringing", transaction.tag, invite=transaction)
         call.allow = request.index.get("Allow", "")
         transaction.owner = call
+        call.account = self.calls.account_of(flow)
         call.natted = ";received=" in transaction.echo.partition("\r\n")[0]
         if offer is not None:
             call.session.offered(offer)
@@ -327,7 +328,7 @@ class Server:
         seq = int(transaction.request.index["CSeq"].split(None, 1)[0])
         extra = (
             *self.recorded(transaction.request),
-            ("Contact", self.calls.contact(flow)),
+            ("Contact", self.calls.contact(flow, call.account)),
             *self.calls.hello,
             *self.calls.refresh.answer(now, call, transaction.request),
             *((("Content-Type", "application/sdp"),) if body is not None else ()),

@@ -23,8 +23,10 @@ from offhook.sip.client import Client
 from offhook.sip.dialog import DialogKey
 from offhook.sip.grammar import Fields, Malformed, split_list
 from offhook.sip.header import NameAddr, Via, parse_cseq, parse_max_forwards, parse_name_addr, parse_via
+from offhook.sip.keepalive import binding_response, is_stun
 from offhook.sip.message import Request, Response, block, parse_message, status_line, write
 from offhook.sip.outcomes import Flow, Outcome, SipCall
+from offhook.sip.registration import Registration, Registrations
 from offhook.sip.renegotiation import Renegotiation
 from offhook.sip.requests import Account
 from offhook.sip.sdp import Session
@@ -64,6 +66,8 @@ class UserAgent:
         self._server = Server(self._calls)
         self._client = Client(self._calls)
         self._renegotiation = Renegotiation(self._calls, self._server)
+        self.registrations = Registrations(self._calls)
+        """The accounts of ours at their registrars."""
         self._seed = rng.getrandbits(32)
         self._counts: dict[str, int] = {"received": 0}
 
@@ -87,6 +91,7 @@ class UserAgent:
         for call in self._calls.alive.values():
             if call.flow.connection and call.flow == flow:
                 call.flow = Flow(flow.transport, flow.local, flow.remote)
+        self.registrations.flow_closed(now, flow)
 
     def expire(self, now: Instant) -> None:
         """Fire every timer that is due."""
@@ -95,6 +100,8 @@ class UserAgent:
             owner, name = due
             if isinstance(owner, Call):
                 self._calls.alarms[name](now, owner)
+            elif isinstance(owner, Registration):
+                owner.fire(now, name)
             elif isinstance(owner, ServerTransaction | ClientTransaction):
                 self._calls.transactions.fire(now, owner, name)
         timers.sweep()
@@ -227,10 +234,24 @@ class UserAgent:
         """The rows of the transaction tables that were taken so far."""
         return frozenset(self._calls.transactions.taken)
 
+    # --- keepalives
+
+    def _stun(self, now: Instant, data: bytes, flow: Flow) -> None:
+        """Answer a Binding request, as who is registered at us may ask (RFC 5626 section 5.4), or take an answer."""
+        response = binding_response(data, flow.remote)
+        if response is not None:
+            self._calls.transactions.send(flow, response)
+        else:
+            self.registrations.pong(now, flow, data)
+
     # --- requests
 
     def _receive(self, now: Instant, data: bytes, flow: Flow) -> str:
         if data[:1] in _BLANK and not data.strip(b"\r\n\0 "):
+            self.registrations.pong(now, flow, data)
+            return "keepalive"
+        if is_stun(data):
+            self._stun(now, data, flow)
             return "keepalive"
         message = parse_message(data)
         if isinstance(message, Response):
