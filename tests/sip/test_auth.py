@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from offhook.core.instants import SECOND
 from offhook.sip.auth import Account, Login
 from offhook.sip.challenges import Challenges, Proved, Stale, User, Wrong
 from offhook.sip.digest import AuthValue, parse_auth
+from offhook.sip.grammar import Fields
 from offhook.sip.message import Request, Response
 from offhook.sip.outcomes import Flow
 from offhook.sip.uri import parse_uri
@@ -20,9 +22,9 @@ TRUNK = Flow("udp", US, ("203.0.113.5", 5060), name="sip.trunk.example")
 STRANGER = Flow("udp", US, ("198.51.100.66", 5060))
 
 
-def login(**more):
-    made = {"user": "bob", "password": "zanzibar", "servers": (parse_uri("sip:sip.trunk.example"),)} | more
-    return Login(**made)
+def login(**more: Any) -> Login:
+    made: dict[str, Any] = {"user": "bob", "password": "zanzibar", "servers": (parse_uri("sip:sip.trunk.example"),)}
+    return Login(**(made | more))
 
 
 def account(**more):
@@ -48,6 +50,13 @@ def challenge(nonce="n1", realm="sip.trunk.example", **more):
     return str(AuthValue("Digest", (("realm", realm), ("nonce", nonce), *more.items())))
 
 
+def answer(near: Account, response: Response, first: Request | None = None, flow: Flow = TRUNK) -> Fields:
+    """What the account answers to a challenge that it answers."""
+    fields = near.answer(first or request(), response, flow)
+    assert fields is not None
+    return fields
+
+
 def said(fields, name="Authorization"):
     (value,) = parse_auth(dict(fields)[name])
     return value
@@ -62,7 +71,7 @@ def said(fields, name="Authorization"):
 def test_a_server_takes_what_the_account_answers(algorithm, proxy):
     far, near = server("sip.trunk.example", algorithm), account()
     response = Response(far.ask(0, US[0], proxy=proxy), b"", 407 if proxy else 401, "")
-    fields = near.answer(request(), response, TRUNK)
+    fields = answer(near, response)
     assert [name for name, _ in fields] == ["Proxy-Authorization" if proxy else "Authorization"]
     assert far.check(1, request("INVITE", *fields), US[0]) == Proved("bob")
 
@@ -99,7 +108,7 @@ def test_what_we_can_not_answer_is_not_answered(value):
 def test_the_nonce_count_grows_with_each_use_and_spares_a_round_trip():
     far, near = server(), account()
     assert near.open(request(), TRUNK) == ()
-    first = near.answer(request(), Response(far.ask(0, US[0]), b"", 401, ""), TRUNK)
+    first = answer(near, Response(far.ask(0, US[0]), b"", 401, ""))
     assert said(first).get("nc") == "00000001"
     for count in range(2, 5):
         fields = near.open(request("BYE"), TRUNK)
@@ -120,8 +129,8 @@ def test_what_a_registrar_gave_is_not_used_for_calls_and_without_qop_nothing_is(
 
 def test_a_proxy_and_the_registrar_behind_it_are_both_answered():
     near = account()
-    first = near.answer(request(), asked(challenge("p", qop="auth"), code=407), TRUNK)
-    both = near.answer(request("INVITE", *first), asked(challenge("w", qop="auth"), code=401), TRUNK)
+    first = answer(near, asked(challenge("p", qop="auth"), code=407))
+    both = answer(near, asked(challenge("w", qop="auth"), code=401), request("INVITE", *first))
     assert said(both).get("nc") == "00000001"
     # The proxy sees its nonce a second time, so it is counted.
     assert said(both, "Proxy-Authorization").get("nc") == "00000002"
@@ -140,7 +149,7 @@ def test_a_hidden_user_name_is_hashed_where_the_server_asks_for_it():
 
 def test_opaque_goes_back_as_it_came_even_empty():
     assert said(account().answer(request(), asked(challenge(opaque="x y")), TRUNK)).get("opaque") == "x y"
-    fields = account().answer(request(), asked(challenge(opaque="")), TRUNK)
+    fields = answer(account(), asked(challenge(opaque="")))
     assert 'opaque=""' in dict(fields)["Authorization"]
 
 
@@ -150,15 +159,15 @@ def test_opaque_goes_back_as_it_came_even_empty():
 @pytest.mark.survives(18)
 def test_a_stale_nonce_is_answered_again_with_the_new_one_once():
     near = account()
-    first = near.answer(request(), asked(challenge("1", qop="auth")), TRUNK)
-    second = near.answer(request("INVITE", *first), asked(challenge("2", qop="auth", stale="true")), TRUNK)
+    first = answer(near, asked(challenge("1", qop="auth")))
+    second = answer(near, asked(challenge("2", qop="auth", stale="true")), request("INVITE", *first))
     assert (said(second).get("nonce"), said(second).get("nc")) == ("2", "00000001")
     assert near.answer(request("INVITE", *second), asked(challenge("3", qop="auth", stale="TRUE")), TRUNK) is None
 
 
 def test_a_wrong_password_is_tried_once():
     near = account()
-    first = near.answer(request(), asked(challenge("1", qop="auth")), TRUNK)
+    first = answer(near, asked(challenge("1", qop="auth")))
     assert near.answer(request("INVITE", *first), asked(challenge("2", qop="auth")), TRUNK) is None
     assert near.trouble == "user 'bob' or its password is not accepted"
     assert "zanzibar" not in near.trouble
@@ -215,6 +224,7 @@ def test_what_may_challenge_us():
     assert trusts("203.0.113.5")
     assert not trusts("203.0.113.5", 5061)
     assert not trusts("203.0.113.5", name="sip.other.example")
+    assert not trusts("192.0.2.7", 5080, name="192.0.2.7")
     secure = account(servers=(parse_uri("sips:203.0.113.9"),))
     assert secure.trusts(Flow("tls", US, ("203.0.113.9", 5061)))
     assert not secure.trusts(Flow("udp", US, ("203.0.113.9", 5061)))
@@ -227,9 +237,9 @@ def test_a_password_is_in_nothing_that_prints_itself():
 
 def test_the_server_sees_another_realm_or_an_unknown_algorithm_as_no_credentials():
     far = server(lifetime=10 * SECOND)
-    fields = account(realm="other").answer(request(), asked(challenge(realm="other")), TRUNK)
+    fields = answer(account(realm="other"), asked(challenge(realm="other")))
     assert far.check(0, request("INVITE", *fields), US[0]) == Stale(nonce_known=False)
-    wrong = account(password="no").answer(request(), Response(far.ask(0, US[0]), b"", 401, ""), TRUNK)
+    wrong = answer(account(password="no"), Response(far.ask(0, US[0]), b"", 401, ""))
     assert far.check(0, request("INVITE", *wrong), US[0]) == Wrong("bob")
 
 

@@ -45,6 +45,7 @@ from offhook.sip.outcomes import (
     SipCall,
     TransferProgress,
 )
+from offhook.sip.requests import Account
 from offhook.sip.sdp import Session
 from offhook.sip.uri import Uri, parse_uri
 from offhook.sip.useragent import UserAgent
@@ -156,6 +157,7 @@ class SipLeg:
         sender: NameAddr | Uri | None = None,
         *,
         headers: Fields = (),
+        account: Account | None = None,
     ) -> SipLeg:
         """Make a leg and invite `target` over the first of `ways` that can be gone; the order still has to settle.
 
@@ -165,7 +167,7 @@ class SipLeg:
         offer = leg._negotiation.offer()
         leg._hear()
         leg._state = "answering"
-        leg.call = line.agent.invite(line.now(), target, ways, offer, sender=sender, headers=headers)
+        leg.call = line.agent.invite(line.now(), target, ways, offer, sender=sender, headers=headers, account=account)
         return leg
 
     # What it is

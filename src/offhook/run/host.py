@@ -32,6 +32,7 @@ from offhook.core.media import Address
 from offhook.policy.admission import Kind
 from offhook.policy.routes import Route, Wanted
 from offhook.policy.screening import allows_address
+from offhook.run.accounts import Accounts
 from offhook.run.arrivals import Places, arrive
 from offhook.run.dialling import Tolls, Way, Wish, ways
 from offhook.run.gate import HostGate
@@ -42,6 +43,7 @@ from offhook.run.rules import HostRules
 from offhook.run.security import SecurityLog
 from offhook.sip.header import NameAddr
 from offhook.sip.outcomes import IncomingCall
+from offhook.sip.registration import Standing
 from offhook.sip.uri import Uri
 
 log = structlog.get_logger("offhook.host")
@@ -98,6 +100,7 @@ class Host:
         self._tolls = Tolls(rules)
         self._media = EngineMedia(engine, rng)
         self._line: SipLine | None = None
+        self._accounts: Accounts | None = None
         self._tasks: dict[CallId, asyncio.Task[None]] = {}
         self._legs: dict[CallId, SipLeg] = {}
         self._draining = False
@@ -129,6 +132,8 @@ class Host:
         except ConfigError:
             await self.close()
             raise
+        self._accounts = Accounts(line, rules.trunks)
+        self._accounts.begin()
         return self
 
     async def __aexit__(
@@ -171,6 +176,10 @@ class Host:
             **{f"attacks_{kind}": count for kind, count in self.security.counts.items()},
             **{f"media_{name}": count for name, count in self._media.engine.totals().items()},
         }
+
+    def registrations(self) -> list[Standing]:
+        """Give how each account of ours stands at its registrar."""
+        return self._accounts.standings() if self._accounts is not None else []
 
     # Calls that come
 
@@ -249,7 +258,8 @@ class Host:
         name = way.trunk.name if way.trunk is not None else ""
         if (why := self._tolls.why_not(line.now(), name)) is not None:
             raise NotAllowed(f"{to} can't be called now: {why}")
-        flows = await line.ways_to(way.next_hop)
+        account = self._accounts.account(name) if self._accounts is not None else None
+        flows = await line.ways_to(account.next_hop(way.next_hop) if account is not None else way.next_hop)
         if way.trunk is None:
             target = way.target
             for ip in [flow.remote[0] for flow in flows]:
@@ -257,7 +267,7 @@ class Host:
                     raise NotAllowed(f"{to} leads to {ip}, which is inside: a rule of dial.allow must name its host")
         sender = way.sender or NameAddr("", str(Uri("sip", self.rules.settings.user, flows[0].local[0])))
         info = CallInfo(CallId(self._name()), "outbound", sender.uri, to, trunk=name)
-        leg = SipLeg.outgoing(line, info, flows, way.target, sender, headers=way.headers)
+        leg = SipLeg.outgoing(line, info, flows, way.target, sender, headers=way.headers, account=account)
         self._tolls.begin(line.now(), name, leg.call)
         line.dialled(flows, +1)
         self._take(leg)
@@ -395,6 +405,8 @@ class Host:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._accounts is not None:
+            await self._accounts.close()
         line, self._line = self._line, None
         await line.close()
         self._media.stop()

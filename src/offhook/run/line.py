@@ -34,7 +34,7 @@ from offhook.run.security import SecurityLog
 from offhook.run.transports import Rate, TlsRules, Transports
 from offhook.sip.grammar import is_address
 from offhook.sip.locate import locate
-from offhook.sip.outcomes import Asked, Flow, IncomingCall, Outcome, Send, SipCall
+from offhook.sip.outcomes import AccountOutcome, Asked, Flow, IncomingCall, Outcome, Send, SipCall
 from offhook.sip.transaction import same_flow
 from offhook.sip.uri import Uri
 from offhook.sip.useragent import Settings, UserAgent
@@ -89,6 +89,7 @@ class SipLine:
         self.transports = Transports(self, external=external, tls=tls, origins=origins)
         self.legs: dict[SipCall, SipLeg] = {}
         self.on_ended: Callable[[SipLeg], None] = lambda leg: None
+        self.on_account: Callable[[AccountOutcome], None] = lambda outcome: None
         self._incoming = incoming
         # Who is heard is the host's to say; a line without one hears the networks that it is given.
         self.admission = admission or Admission([(network, Source(Kind.LOCAL)) for network in allow])
@@ -137,6 +138,8 @@ class SipLine:
                         self._incoming(outcome)
                     elif isinstance(outcome, Asked):
                         self._asked(outcome)
+                    elif isinstance(outcome, AccountOutcome):
+                        self.on_account(outcome)
                     else:
                         leg = self.legs.get(outcome.call)
                         if leg is not None:
@@ -154,7 +157,7 @@ class SipLine:
         """End the call that a bug of ours has hit: nobody else would, and the others go on."""
         if isinstance(outcome, IncomingCall):
             self.agent.reject(self.now(), outcome.call, 500)
-        elif not isinstance(outcome, Send):
+        elif not isinstance(outcome, Send | AccountOutcome):
             self.agent.hangup(self.now(), outcome.call)
 
     def screen(self, target: str, peer: Uri) -> Uri:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from offhook.core.media import Address
 from offhook.sip.digest import AuthValue, digests, ha1, hashed, response, strength
 from offhook.sip.grammar import Fields, is_address
+from offhook.sip.header import parse_name_addr
 from offhook.sip.message import Request, Response
 from offhook.sip.outcomes import Flow
 from offhook.sip.uri import Uri
@@ -87,10 +88,11 @@ class Account:
 
     def trusts(self, flow: Flow) -> bool:
         """Say whether what is sent on a flow goes to the host that this account is for."""
+        servers = (*self.login.servers, *self._edges())
         name = flow.name.lower()
         address, port = flow.remote[0], flow.remote[1]
-        if name:
-            known = any(server.host.lower() == name for server in self.login.servers)
+        if name and not is_address(name):
+            known = any(server.host.lower() == name and server.port in (None, port) for server in servers)
             if known and len(self._addresses) < ADDRESSES_LIMIT:
                 # So that what is asked in a call over the trunk's own address later is known for the trunk's, too.
                 self._addresses[address, port] = None
@@ -98,9 +100,17 @@ class Account:
         if (address, port) in self._addresses:
             return True
         usual = 5061 if flow.transport in _TLS else 5060
-        if any(server.host == address and (server.port or usual) == port for server in self.login.servers):
+        if any(server.host == address and (server.port or usual) == port for server in servers):
             return True
         return is_address(address) and any(ip_address(address) in network for network in self.login.networks)
+
+    def next_hop(self, otherwise: Uri) -> Uri:
+        """Give where requests go first: what the registrar said (RFC 3608), else `otherwise`."""
+        return next(iter(self._edges()), otherwise)
+
+    def _edges(self) -> tuple[Uri, ...]:
+        # The registrar has told us of it over a way that we trust, so we trust it as we do the registrar.
+        return tuple([parse_name_addr(route).parsed() for route in self.routes[:1]])
 
     def open(self, request: Request, flow: Flow) -> Fields:
         """Give the credentials to send in advance, which spares a round trip (RFC 7616 section 3.6); none is ().

@@ -93,7 +93,8 @@ def _bare(uri: str) -> tuple[str | None, str, int]:
 def _addresses(response: Response, name: str) -> tuple[str, ...]:
     """Give the elements of a header that are addresses; none of them where one can't be read: half a way is none."""
     try:
-        return tuple([str(parse_name_addr(value)) for value in response.values(name)[:ROUTES_LIMIT]])
+        addresses = [parse_name_addr(value) for value in response.values(name)[:ROUTES_LIMIT]]
+        return tuple([str(address) for address in addresses if address.parsed().is_sip])
     except (Malformed, ValueError):
         return ()
 

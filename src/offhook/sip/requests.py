@@ -213,7 +213,7 @@ class Requests:
         fields = [
             (name, f"{number} {method}" if name == "CSeq" else value)
             for name, value in sent.request.headers[1:]
-            if name not in CREDENTIALS
+            if name not in given and name not in CREDENTIALS
         ]
         was = sent.request
         if given & CREDENTIALS:
