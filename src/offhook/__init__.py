@@ -10,22 +10,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from offhook.call import Agent, Call
-    from offhook.core.errors import CallEnded, NotAllowed, OffhookError, TransferFailed
+    from offhook.call import Agent, Call, answers
+    from offhook.core.errors import CallEnded, DialFailed, NotAllowed, OffhookError, TransferFailed
     from offhook.run import Phone, run
 
 __version__ = "0.1.0"
 
-__all__ = ["Agent", "Call", "CallEnded", "NotAllowed", "OffhookError", "Phone", "TransferFailed", "run"]
+__all__ = [
+    "Agent",
+    "Call",
+    "CallEnded",
+    "DialFailed",
+    "NotAllowed",
+    "OffhookError",
+    "Phone",
+    "TransferFailed",
+    "answers",
+    "run",
+]
 
 _ROOMS = {
     "Agent": "offhook.call",
     "Call": "offhook.call",
     "CallEnded": "offhook.core.errors",
+    "DialFailed": "offhook.core.errors",
     "NotAllowed": "offhook.core.errors",
     "OffhookError": "offhook.core.errors",
     "Phone": "offhook.run",
     "TransferFailed": "offhook.core.errors",
+    "answers": "offhook.call",
     "run": "offhook.run",
 }
 

@@ -418,7 +418,7 @@ def test_a_call_of_ours_is_told_when_it_is_up(stage: Any) -> None:
             await leg.hangup()
             peer.reply(await peer.asked("BYE"), 200, "OK")
             peer.close()
-        assert desk.kinds() == ["Connected", "HungUp"]
+        assert desk.kinds() == ["Ringing", "Connected", "HungUp"]
 
     stage.play(story())
 

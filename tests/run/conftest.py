@@ -50,9 +50,9 @@ class Stage:
         """Make the phone of a caller."""
         return CallerPhone(self.world, PHONE)
 
-    def peer(self) -> Peer:
+    def peer(self, ip: str = PEER) -> Peer:
         """Make a bare SIP socket."""
-        return Peer(self.world, PEER, (HOST, SIP_PORT), self.world.rng("peer"))
+        return Peer(self.world, ip, (HOST, SIP_PORT), self.world.rng("peer" if ip == PEER else f"peer {ip}"))
 
     def reasons(self) -> list[str]:
         """Give why calls ended, in order."""

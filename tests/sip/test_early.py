@@ -182,7 +182,7 @@ def redirects(far, invite, *contacts, code=302, **more):
 
 def followed(far):
     """Follow what was proposed last; give the new INVITE."""
-    (invite,) = far.order(far.agent.follow, CALL, (far.flow,))
+    (invite,) = far.order(far.agent.follow, CALL, told(far, Redirected)[-1].target, (far.flow,))
     return invite
 
 
@@ -265,7 +265,7 @@ def test_a_call_that_waits_for_its_next_target_can_be_given_up(far, bodies):
     redirects(far, dial(far, bodies("offer")), "<sip:a@192.0.2.7>")
     assert far.order(far.agent.hangup, CALL) == []
     assert far.ended() == [Ended(CALL, 487, "hangup")]
-    assert far.order(far.agent.follow, CALL, (far.flow,)) == []
+    assert far.order(far.agent.follow, CALL, TARGET, (far.flow,)) == []
 
 
 def test_a_reason_says_more_than_the_status(far, bodies):

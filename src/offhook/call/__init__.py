@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from offhook.agent.manners import Manners
-    from offhook.call.agents import Agent, AgentFunction, AgentLike
+    from offhook.call.agents import Agent, AgentFunction, AgentLike, answers
     from offhook.call.call import Call
     from offhook.call.models import Models
 
-__all__ = ["Agent", "AgentFunction", "AgentLike", "Call", "Manners", "Models"]
+__all__ = ["Agent", "AgentFunction", "AgentLike", "Call", "Manners", "Models", "answers"]
 
 _PLACES = {
     "Agent": "offhook.call.agents",
@@ -20,6 +20,7 @@ _PLACES = {
     "Call": "offhook.call.call",
     "Manners": "offhook.agent.manners",
     "Models": "offhook.call.models",
+    "answers": "offhook.call.agents",
 }
 
 

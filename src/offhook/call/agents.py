@@ -39,6 +39,7 @@ class Agent:
 
     `instructions` say who it is and how it behaves, `greeting` is what it says first ("" waits for the caller),
     `voice` is a name that the voice knows, `language` a BCP 47 tag, `manners` are its waiting times and stock phrases.
+    An inbound call rings for `ring_s` seconds before it is taken.
     `brain` is a Pydantic AI agent with `deps_type=offhook.Call`, or a model name as in Pydantic AI; without, the
     configured model thinks.
     """
@@ -53,6 +54,7 @@ class Agent:
         manners: Manners | None = None,
         language: str = "en",
         name: str = "agent",
+        ring_s: float = 0.0,
     ) -> None:
         self.instructions = instructions
         self.greeting = greeting
@@ -61,6 +63,7 @@ class Agent:
         self.manners = manners or Manners()
         self.language = language
         self.name = name
+        self.ring_s = ring_s
         self.tools: dict[str, AgentTool] = {}
 
     @overload
@@ -94,3 +97,19 @@ AgentFunction = Callable[["Call"], Awaitable[object]]
 
 AgentLike = Agent | AgentFunction
 """Either door."""
+
+_ANSWERS = "answers_itself"
+
+
+def answers(script: _F) -> _F:
+    """Mark a script that takes the call before it is answered: it rings, plays, answers or rejects by itself.
+
+    Where it ends without an answer, the caller is told that nobody is there (480).
+    """
+    setattr(script, _ANSWERS, True)
+    return script
+
+
+def answers_itself(script: AgentFunction) -> bool:
+    """Say whether a script is marked by `answers`."""
+    return bool(getattr(script, _ANSWERS, False))

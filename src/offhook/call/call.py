@@ -1,5 +1,6 @@
 """A call as its author holds it: verbs that await their outcome, and what is known of the call.
 
+    ring early answer reject        before the answer, for scripts that `offhook.answers` marks
     say ask gather play press transfer hold resume hand_over hangup        audio committed work
 
 A verb raises CallEnded when the call is over, NotAllowed when policy or the leg forbids it, TransferFailed(code) when
@@ -24,7 +25,7 @@ from offhook.call.models import Models
 from offhook.call.session import Session
 from offhook.call.sounding import Sounding
 from offhook.call.timeline import TurnTimes
-from offhook.core.errors import ConfigError, NotAllowed, TransferFailed
+from offhook.core.errors import CallEnded, ConfigError, NotAllowed, TransferFailed
 from offhook.core.ids import CallId
 from offhook.policy.screening import allows
 
@@ -120,6 +121,34 @@ class Call:
     def ended(self) -> events.Ended | None:
         """How the call ended; None while it lives."""
         return self._session.ended
+
+    # Verbs before the answer, for scripts that `offhook.answers` marks
+
+    async def ring(self) -> None:
+        """Say that the call rings (180)."""
+        self._session.before.ring()
+
+    async def early(self, sound: bytes | Path, *, rate_hz: int = 8000) -> None:
+        """Play to a caller who is not answered yet (183): 16-bit mono PCM, or a WAV file of it; returns once heard."""
+        if isinstance(sound, bytes):
+            pcm = sound
+        else:
+            pcm, rate_hz = await asyncio.get_running_loop().run_in_executor(None, _read_wav, sound)
+        await self._session.before.early(pcm, rate_hz)
+
+    async def answer(self) -> None:
+        """Take the call; returns when it is up. CallEnded if the caller went away meanwhile."""
+        await self._session.before.answer()
+
+    async def reject(self, meaning: str = "declined") -> None:
+        """Refuse the call: `busy`, `declined`, `unavailable`, `not_found` … (`offhook.sip.meanings.REFUSALS`)."""
+        await self._session.before.reject(meaning)
+
+    async def up(self) -> None:
+        """Wait until the call is answered. CallEnded if it ends instead."""
+        await self._session.up.wait()
+        if not self._session.before.answered:
+            raise CallEnded("the call is over")
 
     # Verbs
 
@@ -222,6 +251,10 @@ class Call:
     async def hangup(self, text: str = "") -> None:
         """Say goodbye, let it be heard (within bounds), and end the call. Returns when it is over."""
         if self._session.ended is not None:
+            return
+        if not self._session.before.answered:
+            await self.leg.hangup()
+            await self._session.over.wait()
             return
         self._sounding.close()
         self._session.tell(inputs.Leave(text, "hangup"))

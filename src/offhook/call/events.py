@@ -1,6 +1,6 @@
 """What a call tells its listeners, as it happens: one closed union, for `--events`, the demo and the tests.
 
-    incoming ─ answered ─ said heard cut digit tool transfer timed … ─ ended
+    incoming ─ progress redirected ─ answered ─ said heard cut digit tool transfer timed … ─ ended
 
 `t` is the loop's clock in seconds; `call` is the call's id. A listener is a plain function; it must not block.
 """
@@ -24,6 +24,31 @@ class Incoming:
     caller: str
     called: str
     direction: str = "inbound"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A call that we place is under way: `code` is 180 (it rings), 181 (forwarded), 182 (queued) or 183.
+
+    `early`: the far end plays something already.
+    """
+
+    event: ClassVar[str] = "progress"
+    t: float
+    call: CallId
+    code: int
+    early: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Redirected:
+    """A call that we place goes on to `to`, since `code` (3xx) sent it there."""
+
+    event: ClassVar[str] = "redirected"
+    t: float
+    call: CallId
+    to: str
+    code: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +143,20 @@ class Timed:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The call is over. `reason`: hangup, remote_hangup, silence, failed, transferred, stalled, cancelled and so on."""
+    """The call is over. `reason`: hangup, remote_hangup, silence, failed, transferred, stalled, cancelled and so on.
+
+    `meaning` is what `code` means: busy, no_answer, declined, not_found …; `ended` after an ordinary end.
+    """
 
     event: ClassVar[str] = "ended"
     t: float
     call: CallId
     reason: str
     code: int = 200
+    meaning: str = ""
 
 
-CallEvent = Incoming | Answered | Heard | Said | Cut | Digit | Tool | Transfer | Timed | Ended
+CallEvent = Incoming | Progress | Redirected | Answered | Heard | Said | Cut | Digit | Tool | Transfer | Timed | Ended
 CallEvents = Callable[[CallEvent], None]
 """A listener."""
 

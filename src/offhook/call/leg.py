@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 from offhook import _native as native
 from offhook.core.ids import CallId
-from offhook.core.signals import Connected, Held, HungUp
+from offhook.core.signals import Connected, Held, HungUp, Redirected, Ringing
 
 LegEvent = (
     native.Heard
@@ -33,6 +33,8 @@ LegEvent = (
     | native.Taped
     | native.Quality
     | Connected
+    | Ringing
+    | Redirected
     | Held
     | HungUp
 )
@@ -90,6 +92,18 @@ class AudioLeg(Protocol):
 
     def events(self) -> AsyncIterator[LegEvent]:
         """Give every event once, in order; ends after `HungUp`. One reader only."""
+        ...
+
+    def ring(self) -> None:
+        """Say that an inbound call rings, once."""
+        ...
+
+    async def early(self) -> None:
+        """Let our sound out before an inbound call is answered."""
+        ...
+
+    async def reject(self, meaning: str) -> None:
+        """Refuse an inbound call: `busy`, `declined` … ValueError for what can't be said so."""
         ...
 
     async def answer(self) -> None:

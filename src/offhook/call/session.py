@@ -24,7 +24,9 @@ from offhook.agent import inputs, orders
 from offhook.agent.conversation import Conversation
 from offhook.agent.manners import Manners
 from offhook.call import events
-from offhook.call.agents import Agent, AgentFunction, AgentLike
+from offhook.call.agents import Agent, AgentFunction, AgentLike, answers_itself
+from offhook.call.alarm import Alarm
+from offhook.call.before import BeforeAnswer
 from offhook.call.feed import Feed
 from offhook.call.leg import AudioLeg, LegEvent
 from offhook.call.listening import Listening
@@ -33,10 +35,10 @@ from offhook.call.mouthpiece import Mouthpiece
 from offhook.call.outcome import as_text, failure
 from offhook.call.reports import Reports
 from offhook.call.speaking import RUN, Speaking
-from offhook.core.errors import CallEnded, ConfigError
+from offhook.core.errors import CallEnded, ConfigError, NotAllowed
 from offhook.core.ids import Turn
-from offhook.core.instants import MILLISECOND, SECOND, Instant
-from offhook.core.signals import Connected, HungUp
+from offhook.core.instants import SECOND, Instant
+from offhook.core.signals import Connected, HungUp, Redirected, Ringing
 
 if TYPE_CHECKING:
     from offhook.call.call import Call
@@ -46,9 +48,6 @@ _log = logging.getLogger("offhook.call")
 
 AUDIO_PIECES = 100
 """Pieces (2 s) that a reader of `audio()` may lag behind; then the oldest go."""
-LATE = 50 * MILLISECOND
-"""A timer that is later than this woke from a stalled process: what came meanwhile is let in before it decides."""
-CATCH_UP_S = 0.002
 
 
 class Session:
@@ -71,6 +70,9 @@ class Session:
         self.digits = ""
         self.ended: events.Ended | None = None
         self.over = asyncio.Event()
+        self.up = asyncio.Event()
+        """Set once the call was answered, or is over."""
+        self.before = BeforeAnswer(self)
         self.before_words: Callable[[], None] | None = None
         """Called when words are to be said: whatever else sounds ends its utterance."""
         self._call = call
@@ -85,11 +87,6 @@ class Session:
         self._ticket = 0
         self._audio: list[Feed[bytes]] = []
         self._first: deque[bytes] | None = None if isinstance(agent, Agent) else deque(maxlen=AUDIO_PIECES)
-        self._timer: asyncio.TimerHandle | None = None
-        self._due: Instant | None = None
-        self._looks_at: Instant = 0
-        self._served: Instant = 0
-        self._caught_up = False
         self._reason: str | None = None
         self._cast(agent)
         persona = agent if isinstance(agent, Agent) else None
@@ -100,6 +97,7 @@ class Session:
             hears=models.stt is not None,
             language=self.language,
         )
+        self._alarm = Alarm(self.conversation.deadline, self._expire)
         self._listening = Listening(models.stt, self.language, self._transcribed)
 
     def _cast(self, agent: AgentLike) -> None:
@@ -121,14 +119,11 @@ class Session:
         self.reports.tell(events.Incoming(self.time, info.id, info.caller, info.called, info.direction))
         try:
             if info.direction == "inbound":
-                try:
-                    await self.leg.answer()
-                except CallEnded:
-                    _log.info("the caller of %s went away before the answer", info.id)
-            if self.models.stt is not None:
-                self.leg.listen("speech")
-            if self._tape is not None:
-                self.leg.tape(True)
+                if isinstance(self.agent, Agent) or not answers_itself(self.agent):
+                    ring_s = self.agent.ring_s if isinstance(self.agent, Agent) else 0.0
+                    self._watch(self.before.open(ring_s), self._opened)
+                else:
+                    self.start(self.agent)
             async for event in self.leg.events():
                 self._event(event)
         finally:
@@ -144,11 +139,10 @@ class Session:
         if self.ended is None:  # we were cancelled, or broke: the far end must not be left hanging
             await self.leg.hangup(500)
             self.tell(HungUp(self.now, 500, self._reason or "cancelled"))
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.stop()
         for task in list(self._tasks):
             task.cancel()
-        for waiter in (*self._verbs.values(), *self._sounds.values()):
+        for waiter in (*self._verbs.values(), *self._sounds.values(), *self.before.sounding.values()):
             if not waiter.done():
                 waiter.set_exception(CallEnded("the call is over"))
                 waiter.exception()  # nobody may wait for it any more: not an error of ours
@@ -186,6 +180,8 @@ class Session:
                     self._first.append(event.pcm)
             case native.Room():
                 self.mouthpiece.room()
+            case native.Played() if not self.before.answered:
+                self.before.played(event.utterance)
             case native.Marked():
                 self.reports.first_sound_sent(event.utterance)
             case native.Taped():
@@ -205,13 +201,31 @@ class Session:
                 times = self.reports.timeline.get(self.conversation.turn)
                 if times is not None and times.decided is None:
                     times.speech_ended = event.at
+            case Ringing():
+                self.reports.tell(events.Progress(self.time, self.leg.info.id, event.code, event.early))
+            case Redirected():
+                self.reports.tell(events.Redirected(self.time, self.leg.info.id, event.to, event.code))
             case Connected():
-                self.reports.tell(events.Answered(self.time, self.leg.info.id))
-                self.tell(event)
-                if not isinstance(self.agent, Agent):
-                    self.start(self.agent)
+                self._connected(event)
             case _:
                 self.tell(event)
+
+    def _connected(self, event: Connected) -> None:
+        """Begin to listen: not a moment before the answer."""
+        self.before.answered = True
+        if self.models.stt is not None:
+            self.leg.listen("speech")
+        if self._tape is not None:
+            self.leg.tape(True)
+        self.reports.tell(events.Answered(self.time, self.leg.info.id))
+        self.tell(event)
+        self.up.set()
+        if not isinstance(self.agent, Agent) and self._script is None:
+            self.start(self.agent)
+
+    def _opened(self, task: asyncio.Task[None]) -> None:
+        if failure(task, "leg") is not None:
+            self._watch(self.leg.hangup(500), _ignore)
 
     def start(self, script: AgentFunction) -> None:
         """Run an author's script; when it ends, so does the call."""
@@ -227,6 +241,10 @@ class Session:
         if self.ended is not None:
             return
         failed = not task.cancelled() and task.exception() is not None
+        if not self.before.answered:  # nobody took the call
+            self._reason = "failed" if failed else "unanswered"
+            self._watch(self.leg.hangup(500 if failed else 480), _ignore)
+            return
         self.tell(
             inputs.Leave(self.manners.apology if failed and self._can_speak() else "", "failed" if failed else "hangup")
         )
@@ -249,45 +267,15 @@ class Session:
             self._carry_out(order)
         if isinstance(given, HungUp):
             reason = self._reason if self._reason and given.reason == "hangup" else given.reason
-            self.ended = events.Ended(self.time, self.leg.info.id, reason, given.code)
+            self.ended = events.Ended(self.time, self.leg.info.id, reason, given.code, given.meaning)
             self.reports.tell(self.ended)
             self.over.set()
-        self._rearm()
+            self.up.set()
+        self._alarm.follow()
 
-    def _rearm(self) -> None:
-        due = self.conversation.deadline()
-        if due == self._due:
-            return
-        self._due = due
-        if self._timer is not None:
-            if due is None or due >= self._looks_at:
-                return  # it will look again when it fires
-            self._timer.cancel()
-            self._timer = None
-        if due is not None:
-            # A deadline that stays where it is after it was served is a fault of ours: it must not stop the loop.
-            self._looks_at = due if due > self._served else self.now + MILLISECOND
-            self._timer = self._loop.call_at(self._looks_at / SECOND, self._expire)
-
-    def _expire(self) -> None:
-        due, self._timer = self._due, None
-        if due is None:
-            return
-        if due > self._looks_at:  # what was waited for has moved on since
-            self._due, self._caught_up = None, False
-            self._rearm()
-            return
-        now = max(self.now, due)
-        if now - due > LATE and not self._caught_up:
-            self._caught_up = True
-            self._timer = self._loop.call_later(CATCH_UP_S, self._expire)
-            return
-        self._caught_up = False
-        self._due = None
-        self._served = due
+    def _expire(self, now: Instant) -> None:
         for order in self.conversation.expire(now):
             self._carry_out(order)
-        self._rearm()
 
     # Orders
 
@@ -418,9 +406,11 @@ class Session:
         return await waiting
 
     def alive(self) -> None:
-        """Raise CallEnded if the call is over."""
+        """Raise CallEnded if the call is over, NotAllowed if it is not answered yet."""
         if self.ended is not None:
             raise CallEnded("the call is over")
+        if not self.before.answered:
+            raise NotAllowed("the call is not answered yet: await call.answer() first")
 
     def audio(self) -> Feed[bytes]:
         """Open a reader of the caller's audio."""

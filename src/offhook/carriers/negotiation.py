@@ -80,6 +80,11 @@ class Negotiation:
         all_of_it = accept_answer(self._offered, self._offered)
         return replace(all_of_it, remote=None, remote_rtcp=None, sending=False)
 
+    def foretaste(self, answer: Session) -> MediaPlan:
+        """Give the plan of an answer that is announced: our offer stays open. ProtocolError where it can't be taken."""
+        assert self._offered is not None
+        return accept_answer(self._offered, answer)
+
     def agreed(self, answer: Session | None) -> MediaPlan:
         """Take the answer to our offer. ProtocolError where there is none or it can't be taken; the offer is closed."""
         assert self._offered is not None

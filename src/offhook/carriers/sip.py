@@ -13,23 +13,27 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from offhook import _native as native
 from offhook.call.leg import CallInfo, Capabilities, LegEvent
+from offhook.carriers.early import EarlyMedia
 from offhook.carriers.holding import Holding
 from offhook.carriers.inbox import Inbox
 from offhook.carriers.negotiation import AudioRules, Negotiation
 from offhook.carriers.plane import MediaPlane
+from offhook.carriers.port import PortVerbs
 from offhook.carriers.silence import Silence
 from offhook.carriers.transfers import Transfer
+from offhook.core import signals
 from offhook.core.errors import CallEnded, DialFailed, ProtocolError
 from offhook.core.instants import Instant
 from offhook.core.media import MediaPlan
 from offhook.core.signals import Connected, Held, HungUp
 from offhook.sip.grammar import Fields
 from offhook.sip.header import NameAddr
+from offhook.sip.meanings import COMMON
 from offhook.sip.offer import accept_answer
 from offhook.sip.outcomes import (
     Answered,
@@ -54,6 +58,9 @@ Outcome = (
     Progress | Redirected | EarlyAnswered | Answered | Confirmed | Reoffered | Reanswered | TransferProgress | Ended
 )
 """What a user agent tells of a call that is there."""
+
+Follow = Callable[[Uri], Awaitable[tuple[Uri, Sequence[Flow]] | None]]
+"""Gives where the target of a redirection is called and the ways there, None where a call may not go there."""
 
 
 class Line(Protocol):
@@ -92,7 +99,7 @@ class Line(Protocol):
         ...
 
 
-class SipLeg:
+class SipLeg(PortVerbs):
     """One far end over SIP. Made by `incoming` or `outgoing`; the host passes it its outcomes through `tell`."""
 
     def __init__(self, line: Line, info: CallInfo, ways: Sequence[Flow]) -> None:
@@ -100,11 +107,13 @@ class SipLeg:
         self.ways = tuple(ways)
         """Where its requests come from or may go."""
         self.flow = flow = ways[0]
+        self.meanings = COMMON
+        """What the codes of this leg's trunk mean."""
         self._line = line
         self._info = info
         self._inbox = Inbox()
-        self._number, rtp_port = line.media.open(self._heard)
-        self._engine = line.media.engine
+        number, rtp_port = line.media.open(self._heard)
+        super().__init__(line.media.engine, number)
         rules = line.audio
         self._negotiation = Negotiation(
             rules,
@@ -117,12 +126,16 @@ class SipLeg:
         self._silence = Silence(rules.first_packet_s, rules.silence_s, self._stalled)
         self._transfer = Transfer()
         self._holding = Holding()
+        self._early = EarlyMedia(self._negotiation)
+        self._redirection: Redirected | None = None
+        self._follows = False
+        self._rung = False
         self._body: Session | None = None  # what we answer with
         self._plan: MediaPlan | None = None  # what holds once we have
         self._state: Literal["new", "answering", "up", "over"] = "new"
         self._hung_up: HungUp | None = None
         self._hanging = ""
-        self._answer_code = (0, "")
+        self._failure = DialFailed(0)
         self.answered = False
         """Whether the call was ever up."""
         self._decided = asyncio.Event()
@@ -165,7 +178,6 @@ class SipLeg:
         """
         leg = cls(line, info, ways)
         offer = leg._negotiation.offer()
-        leg._hear()
         leg._state = "answering"
         leg.call = line.agent.invite(line.now(), target, ways, offer, sender=sender, headers=headers, account=account)
         return leg
@@ -199,6 +211,29 @@ class SipLeg:
 
     # Verbs of signalling
 
+    def ring(self) -> None:
+        """Say that an inbound call rings (180), once."""
+        if self._state == "new" and not self._hanging and not self._rung:
+            self._rung = True
+            self._line.agent.ring(self._line.now(), self.call)
+            self._line.settle()
+
+    async def early(self) -> None:
+        """Let our sound out before the answer (183 with our description): an announcement, a ringing tone of ours."""
+        if self._state == "new" and not self._hanging and self._negotiation.plan is None:
+            assert self._plan is not None
+            self._apply(self._plan)
+            self._line.agent.ring(self._line.now(), self.call, 183, self._body)
+            self._line.settle()
+
+    async def reject(self, meaning: str) -> None:
+        """Refuse an inbound call: `busy`, `declined`, `unavailable` … ValueError for what can't be said so."""
+        code, headers = self.meanings.refusal(meaning)
+        if self._state == "new" and not self._hanging:
+            self._hanging = "rejected"
+            self._line.agent.reject(self._line.now(), self.call, code, headers=headers)
+            self._line.settle()
+
     async def answer(self) -> None:
         """Take an inbound call; returns when the ACK came. CallEnded if it went away meanwhile."""
         if self._state == "new" and not self._hanging:
@@ -207,20 +242,46 @@ class SipLeg:
             # Media may flow as soon as the 200 is out, before its ACK: RFC 3261 section 13.3.1.4, RFC 3264 section 5.1.
             assert self._body is not None
             assert self._plan is not None
-            self._apply(self._plan)
+            if self._negotiation.plan is None:
+                self._apply(self._plan)
             self._line.agent.answer(self._line.now(), self.call, self._body)
             self._line.settle()
         await self._settled()
 
-    async def connected(self) -> None:
-        """Wait until an outbound call is answered. DialFailed with the code if it is not; cancelled, it hangs up."""
+    async def connected(self, follow: Follow | None = None) -> None:
+        """Wait until an outbound call is answered. DialFailed with the code if it is not; cancelled, it hangs up.
+
+        Without `follow` no redirection is followed.
+        """
+        self._follows = follow is not None
         try:
-            await self._settled()
-        except CallEnded:
-            raise DialFailed(*self._answer_code) from None
+            while True:
+                await self._decided.wait()
+                proposed, self._redirection = self._redirection, None
+                if proposed is None:
+                    break
+                self._decided.clear()
+                assert follow is not None
+                self._redirected(proposed.code, await follow(proposed.target))
+            if self._state == "over":
+                raise self._failure
         except asyncio.CancelledError:
             self._hang_up(200, "hangup")
             raise
+
+    def _redirected(self, code: int, way: tuple[Uri, Sequence[Flow]] | None) -> None:
+        line = self._line
+        if self._state == "over":
+            self._decided.set()
+        elif way is not None:
+            target, flows = way
+            self.flow = flows[0]
+            self.ways = (*self.ways, *flows)
+            self._inbox.put(signals.Redirected(line.now(), code, str(target)))
+            line.agent.follow(line.now(), self.call, target, flows)
+        else:
+            line.agent.skip(line.now(), self.call)
+        line.settle()
 
     async def hangup(self, code: int = 200) -> None:
         """End the call now; before an answer refuse it with `code` (below 300: 480). Idempotent."""
@@ -256,44 +317,6 @@ class SipLeg:
         self._line.agent.reoffer(self._line.now(), self.call, self._negotiation.wished())
         self._line.settle()
 
-    # Verbs of media
-
-    def listen(self, mode: Literal["all", "speech", "none"]) -> None:
-        """Say which audio comes as `Heard`."""
-        self._engine.listen(self._number, mode)
-
-    def play(self, utterance: int, pcm: bytes, rate_hz: int) -> int:
-        """Queue 16-bit mono PCM; give how many bytes were taken. After the end all is taken and nothing sounds."""
-        return len(pcm) if self.over else self._engine.play(self._number, utterance, pcm, rate_hz)
-
-    def end(self, utterance: int) -> None:
-        """Say that an utterance is complete."""
-        self._engine.end(self._number, utterance)
-
-    def mark(self, utterance: int, mark: int) -> None:
-        """Queue a mark behind what is queued."""
-        self._engine.mark(self._number, utterance, mark)
-
-    def hush(self) -> None:
-        """Stop sounding now."""
-        self._engine.hush(self._number)
-
-    def arm(self, depth_db: float | None) -> None:
-        """Arm or disarm the reflex that ducks our voice."""
-        self._engine.arm(self._number, depth_db)
-
-    def restore(self) -> None:
-        """Bring a ducked voice back."""
-        self._engine.restore(self._number)
-
-    def press(self, keys: str) -> None:
-        """Send keys as RFC 4733 events. ValueError for what is no key."""
-        self._engine.press(self._number, keys)
-
-    def tape(self, on: bool) -> None:
-        """Begin or end `Taped` events."""
-        self._engine.tape(self._number, on)
-
     # What the user agent tells
 
     def tell(self, outcome: Outcome) -> None:
@@ -311,10 +334,16 @@ class SipLeg:
                 self._transfer.told(outcome)
             case Ended():
                 self._ended(outcome)
+            case Progress():
+                self._progressed(outcome)
             case Redirected():
-                self._line.agent.skip(self._line.now(), self.call)
-            case Progress() | EarlyAnswered():
-                pass  # it rings; early media is not asked for
+                if self._follows:
+                    self._redirection = outcome
+                    self._decided.set()
+                else:
+                    self._line.agent.skip(self._line.now(), self.call)
+            case EarlyAnswered():
+                self._early_answered(outcome)
 
     def _confirmed(self, outcome: Confirmed) -> None:
         if outcome.answer is not None:
@@ -325,13 +354,28 @@ class SipLeg:
                 return
         self._connect()
 
-    def _answered(self, outcome: Answered) -> None:
+    def _early_answered(self, outcome: EarlyAnswered) -> None:
         try:
             self._apply(self._negotiation.agreed(outcome.answer))
+        except ProtocolError:
+            self._hang_up(488, "refused")
+
+    def _progressed(self, news: Progress) -> None:
+        plan = self._early.progressed(news)
+        if plan is not None:
+            self._apply(plan)
+        if news.response.code != 199:
+            self._inbox.put(signals.Ringing(self._line.now(), news.response.code, self._early.sounds))
+
+    def _answered(self, outcome: Answered) -> None:
+        try:
+            plan = self._negotiation.agreed(outcome.answer)
         except ProtocolError as error:
-            self._answer_code = (error.code, str(error))
+            self._failure = DialFailed(error.code, str(error), self.meanings.of(error.code))
             self._hang_up(error.code, "refused")
             return
+        self._hear()
+        self._apply(plan)
         self._connect()
 
     def _reoffered(self, outcome: Reoffered) -> None:
@@ -364,14 +408,17 @@ class SipLeg:
         self._state = "over"
         self._silence.stop()
         self._final_counters = self._line.media.close(self._number)
-        if self._answer_code == (0, ""):
-            self._answer_code = (outcome.code, outcome.reason)
+        meaning = self.meanings.of(outcome.code, outcome.causes)
+        if meaning == "timeout" and outcome.reason == "no_answer":
+            meaning = "no_answer"  # it did ring
+        if not self._failure.code:
+            self._failure = DialFailed(outcome.code, outcome.reason, meaning)
         reason = outcome.reason
         if self._hanging not in ("", "hangup") and reason == "hangup":
             reason = self._hanging
         self._transfer.ended(outcome.reason)
         self._holding.ended()
-        self._hung_up = HungUp(self._line.now(), outcome.code, reason)
+        self._hung_up = HungUp(self._line.now(), outcome.code, reason, meaning)
         self._inbox.put(self._hung_up)
         self._decided.set()
 
@@ -382,7 +429,8 @@ class SipLeg:
             self._silence.stalled()
         elif isinstance(event, native.Flowing):
             self._silence.flowing()
-        self._inbox.put(event)
+        if self._threshold.lets(event):
+            self._inbox.put(event)
 
     def _stalled(self) -> None:
         self._hang_up(200, "stalled")
@@ -390,9 +438,9 @@ class SipLeg:
     # The rest
 
     def _hear(self) -> None:
-        # The far end is about to be told of the port, and RTP may come before the ACK does (RFC 3264 section 5.1): what
-        # is said first must not be lost.
-        self._engine.listen(self._number, "all")
+        # RTP may come before the ACK does (RFC 3264 section 5.1): what is said first after the answer must not be lost.
+        for event in self._let_in(self._line.now()):
+            self._inbox.put(event)
 
     def _apply(self, plan: MediaPlan) -> None:
         """Put an agreed plan into the port."""

@@ -65,11 +65,12 @@ class TransferFailed(Theirs):
 
 
 class DialFailed(Theirs):
-    """A call that we placed was not answered. `code` is the SIP status."""
+    """A call that we placed was not answered. `code` is the SIP status, `meaning` what that means: `busy`, say."""
 
-    def __init__(self, code: int, reason: str = "") -> None:
-        super().__init__(f"the call was not answered: {code} {reason}".rstrip())
+    def __init__(self, code: int, reason: str = "", meaning: str = "") -> None:
+        super().__init__(f"the call was not answered: {code} {reason}".rstrip() + (f" ({meaning})" if meaning else ""))
         self.code = code
+        self.meaning = meaning
 
 
 class ProviderError(Theirs):

@@ -15,6 +15,28 @@ class Connected:
 
 
 @dataclass(frozen=True, slots=True)
+class Ringing:
+    """The far end of a call that we place is being looked for: `code` is a SIP provisional status.
+
+    180 it rings, 181 it is forwarded, 182 it is queued, 183 something else goes on. `early` says that it sends media
+    already: ringback, an announcement.
+    """
+
+    at: Instant
+    code: int
+    early: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Redirected:
+    """A call that we place goes on to `to`, since `code` (3xx) sent it there."""
+
+    at: Instant
+    code: int
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """The far end put us on hold, or took us back (`on` False): on hold nothing that we play leaves."""
 
@@ -27,9 +49,11 @@ class HungUp:
     """The call is over. Told exactly once, and nothing follows it.
 
     `code` is a SIP status (200 after an ordinary end); `reason` is one of those of `offhook.sip.outcomes.Ended`, or
-    `stalled` where the media stopped coming.
+    `stalled` where the media stopped coming. `meaning` is what that means to a caller, one of
+    `offhook.sip.meanings.MEANINGS`: busy, no_answer, declined, not_found …; `ended` after an ordinary end.
     """
 
     at: Instant
     code: int
     reason: str
+    meaning: str = ""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import inf
@@ -22,6 +22,7 @@ from typing import Final, TextIO, cast
 import structlog
 
 from offhook.call import Agent, Call, Models
+from offhook.call.agents import answers_itself
 from offhook.call.events import CallEvent
 from offhook.call.leg import CallInfo
 from offhook.carriers.plane import Engine
@@ -42,7 +43,8 @@ from offhook.run.resolver import Resolver
 from offhook.run.rules import HostRules
 from offhook.run.security import SecurityLog
 from offhook.sip.header import NameAddr
-from offhook.sip.outcomes import IncomingCall
+from offhook.sip.meanings import Meanings
+from offhook.sip.outcomes import Flow, IncomingCall
 from offhook.sip.registration import Standing
 from offhook.sip.uri import Uri
 
@@ -118,7 +120,7 @@ class Host:
             security=self.security,
             dial=rules.dial,
             audio=rules.audio,
-            settings=replace(rules.settings, gate=self.gate),
+            settings=replace(rules.settings, gate=self.gate, ring_at_once=False),
             external=rules.external,
             tls=rules.tls,
             origins=rules.origins,
@@ -208,10 +210,14 @@ class Host:
             code = trunk.refuse if trunk is not None else 503
             line.agent.reject(line.now(), outcome.call, code, headers=self.gate.later())
             return
+        if trunk is not None:
+            leg.meanings = Meanings(trunk.codes)
         self.admission.began(line.now(), ip)
         self._places.take(info.id, route, info.caller)
         self._tolls.came(info.trunk, leg.call)
         self._take(leg)
+        if isinstance(route.agent, Agent) or not answers_itself(route.agent):
+            leg.ring()  # at once, before anything of the agent is made
         self._start(leg, route.agent)
 
     def _found(self, wanted: Wanted) -> Route[AgentLike] | None:
@@ -230,12 +236,14 @@ class Host:
         headers: Mapping[str, str] | None = None,
         caller: str = "",
         withhold: bool = False,
+        ring_s: float | None = None,
     ) -> Call:
         """Call `to` and let `agent` speak once it is answered; give the call.
 
         `headers` are the agent's own (X-…, User-to-User, Alert-Info …), `caller` shows another number of ours,
-        `withhold` none. A number goes through the trunks in order: the next one where a trunk does not answer, refuses
-        with 408 or 5xx, or has reached its caps; what the callee said (486, 600, 603 …) stands.
+        `withhold` none; it rings for `ring_s` seconds (`rules.ring_s`). A number goes through the trunks in order: the
+        next one where a trunk does not answer, refuses with 408 or 5xx, or has reached its caps; what the callee said
+        (486, 600, 603 …) stands.
 
         NotAllowed outside `dial` and its caps, DialFailed if it is not taken, Unreachable, ConfigError, ValueError for
         a header that can't be, OSError (no port).
@@ -243,16 +251,17 @@ class Host:
         if self._draining:
             raise NotAllowed("this phone is being closed")
         found = ways(self.rules, to, Wish(headers, caller, withhold))
+        patience_s = self.rules.ring_s if ring_s is None else ring_s
         for way in found[:-1]:
             try:
-                return await self._dial(way, to, agent)
+                return await self._dial(way, to, agent, patience_s)
             except (DialFailed, NotAllowed, Unreachable) as failed:
                 if not _tries_on(way, failed):
                     raise
                 log.info("the next trunk is tried", failed=way.trunk and way.trunk.name, error=redacted(str(failed)))
-        return await self._dial(found[-1], to, agent)
+        return await self._dial(found[-1], to, agent, patience_s)
 
-    async def _dial(self, way: Way, to: str, agent: AgentLike) -> Call:
+    async def _dial(self, way: Way, to: str, agent: AgentLike, patience_s: float) -> Call:
         """Call over one way. Raises as `dial`."""
         line = self.line
         name = way.trunk.name if way.trunk is not None else ""
@@ -268,21 +277,46 @@ class Host:
         sender = way.sender or NameAddr("", str(Uri("sip", self.rules.settings.user, flows[0].local[0])))
         info = CallInfo(CallId(self._name()), "outbound", sender.uri, to, trunk=name)
         leg = SipLeg.outgoing(line, info, flows, way.target, sender, headers=way.headers, account=account)
+        if way.trunk is not None:
+            leg.meanings = Meanings(way.trunk.codes)
         self._tolls.begin(line.now(), name, leg.call)
         line.dialled(flows, +1)
         self._take(leg)
+        try:
+            call = self._start(leg, agent)
+        except BaseException:
+            await leg.hangup()
+            raise
         line.settle()
         try:
-            async with asyncio.timeout(self.rules.ring_s):
-                await leg.connected()
+            async with asyncio.timeout(patience_s):
+                await leg.connected(partial(self._follow, way.next_hop))
         except TimeoutError:
-            raise _Unanswered(408, f"nobody answered for {self.rules.ring_s:.0f} s") from None
+            raise _Unanswered(408, f"nobody answered for {patience_s:.0f} s", "no_answer") from None
         except DialFailed as error:
             if error.code == 503 and (fault := line.fault(flows)):
-                raise DialFailed(503, fault) from None
+                raise DialFailed(503, fault, error.meaning) from None
             raise
         self._watch_toll(leg)
-        return self._start(leg, agent)
+        await call.up()
+        return call
+
+    async def _follow(self, peer: Uri, target: Uri) -> tuple[Uri, Sequence[Flow]] | None:
+        """Give where a redirection by `peer` leads and the ways there; None where we may not call it by ourselves."""
+        line = self.line
+        try:
+            uri = line.screen(str(target), peer)
+            flows = await line.ways_to(uri)
+            for ip in [flow.remote[0] for flow in flows]:
+                if uri.host != peer.host and not allows_address(
+                    self.rules.dial, uri.user or "", uri.host, uri.port, ip=ip
+                ):
+                    raise NotAllowed(f"{target} leads to {ip}, which is inside")
+        except OffhookError as error:
+            log.warning("a redirection was not followed", target=redacted(str(target)), error=redacted(str(error)))
+            return None
+        line.dialled(flows, +1)
+        return uri, flows
 
     def _watch_toll(self, leg: SipLeg) -> None:
         """Hang up when the minutes of a day are used up; looked at again when that may be."""

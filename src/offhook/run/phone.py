@@ -93,17 +93,19 @@ class Phone:
         headers: Mapping[str, str] | None = None,
         caller: str = "",
         withhold: bool = False,
+        ring_s: float | None = None,
     ) -> Call:
         """Call `to` (`sip:…`, or a number through a trunk); give the call once it is answered and `agent` speaks.
 
         `headers` are X-…, User-to-User, Alert-Info and the like; `caller` is the number of ours that is shown,
-        `withhold` shows none. DialFailed if it is not taken, NotAllowed outside `dial`, Unreachable, ConfigError,
+        `withhold` shows none. It rings for `ring_s` seconds at most; `events` hears of `progress` and `redirected`
+        meanwhile. DialFailed if it is not taken, NotAllowed outside `dial`, Unreachable, ConfigError,
         ModelError, ValueError for a header that may not be set or holds a line break.
         """
         assert self._station is not None, "the phone is not open"
         if needs_models(agent):
             await self._station.equip(agent)
-        return await self.host.dial(to, agent, headers=headers, caller=caller, withhold=withhold)
+        return await self.host.dial(to, agent, headers=headers, caller=caller, withhold=withhold, ring_s=ring_s)
 
     async def finished(self, call: Call) -> None:
         """Wait until a call is over and its conversation done."""

@@ -29,6 +29,7 @@ from offhook.sip.redirects import KEPT, Trail
 from offhook.sip.requests import TRIES_LIMIT, UNWATCHED, Purpose, failed
 from offhook.sip.sdp import Session, parse_sdp
 from offhook.sip.transaction import ClientTransaction
+from offhook.sip.uri import Uri
 
 FORKS_LIMIT: Final = 16
 """Early dialogs of one INVITE that are kept, and answers to it that are taken and hung up; more is a flood."""
@@ -290,20 +291,19 @@ class Invitations:
             early.described = early.session.remote
             self._prack(now, call.inviting, call, early, bytes(body))
 
-    def follow(self, now: Instant, call: Call, ways: tuple[Flow, ...]) -> None:
+    def follow(self, now: Instant, call: Call, target: Uri, ways: tuple[Flow, ...]) -> None:
         """Invite the target that `Redirected` named, over the first of `ways` or the next where one fails."""
         trail = call.trail
-        if call.phase != "inviting" or call.inviting is not None or trail is None or trail.proposed is None:
+        if call.phase != "inviting" or call.inviting is not None or trail is None or trail.invite is None:
             return
-        invite, uri = trail.invite, trail.proposed
-        assert invite is not None
+        invite = trail.invite
         # Section 8.1.3.4: the same To, From and Call-ID, the next number. Credentials were for somebody else.
         dropped = ("Via", "CSeq", "Contact", "Route", "Authorization", "Proxy-Authorization", *KEPT)
         kept = [field for field in invite.headers if field[0] not in dropped]
         following = ("CSeq", f"{_number(invite) + 1} INVITE")
         fields = (*kept, following, ("Contact", self.calls.contact(ways[0])), *trail.kept)
         call.flow = ways[0]
-        request = Request(fields, invite.body, "INVITE", str(uri))
+        request = Request(fields, invite.body, "INVITE", str(target))
         call.inviting = self.calls.requests.send(now, request, ways, Invitation(self, call), account=call.account)
 
     def skip(self, now: Instant, call: Call) -> None:

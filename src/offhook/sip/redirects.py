@@ -28,7 +28,7 @@ KEPT: Final = ("Diversion", "History-Info")
 class Trail:
     """Where one call was sent and may yet be sent."""
 
-    __slots__ = ("_hops", "_seen", "_waiting", "invite", "kept", "proposed")
+    __slots__ = ("_hops", "_seen", "_waiting", "invite", "kept")
 
     def __init__(self, first: str) -> None:
         self._seen = {_place(parse_uri(first))}
@@ -38,8 +38,6 @@ class Trail:
         """What the last redirection said of why it was one."""
         self.invite: Request | None = None
         """The INVITE that was refused last."""
-        self.proposed: Uri | None = None
-        """The target that is being decided on."""
 
     def redirected(self, response: Response) -> None:
         """Take the targets of a redirection; those that were tried before, and those of one too many, say nothing."""
@@ -51,15 +49,13 @@ class Trail:
 
     def next(self) -> Uri | None:
         """Give the next target, None where no other is left."""
-        self.proposed = None
         while self._waiting:
             uri = self._waiting.pop(0)
             place = _place(uri)
             if place not in self._seen:
                 self._seen.add(place)
-                self.proposed = uri
-                break
-        return self.proposed
+                return uri
+        return None
 
 
 def targets(response: Response) -> list[Uri]:

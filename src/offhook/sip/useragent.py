@@ -173,10 +173,10 @@ class UserAgent:
         if (found := self._calls.alive.get(call)) is not None:
             self._client.invitations.answer_early(now, found, tag, body)
 
-    def follow(self, now: Instant, call: SipCall, ways: Sequence[Flow]) -> None:
-        """Invite the target that `Redirected` named."""
+    def follow(self, now: Instant, call: SipCall, target: Uri, ways: Sequence[Flow]) -> None:
+        """Invite the target that `Redirected` named, as it is called by us."""
         if (found := self._calls.alive.get(call)) is not None:
-            self._client.invitations.follow(now, found, tuple(ways))
+            self._client.invitations.follow(now, found, target, tuple(ways))
 
     def skip(self, now: Instant, call: SipCall) -> None:
         """Leave the target that `Redirected` named alone: the next one follows, or the end of the call."""

@@ -98,8 +98,8 @@ class Peer:
         to = next(line for line in lines if line.lower().startswith("to:"))
         if tag and "tag=" not in to:
             to += f";tag={tag}"
-        contact = f"Contact: <sip:peer@{self.address[0]}:{self.address[1]}>"
-        extras = [contact, *([extra] if extra else [])] if code < 300 else []
+        contact = [f"Contact: <sip:peer@{self.address[0]}:{self.address[1]}>"] if code < 300 else []
+        extras = [*contact, *([extra] if extra else [])]
         data = _message(f"SIP/2.0 {code} {reason}", *kept, to, *extras, body=body)
         self.send(data)
         return data

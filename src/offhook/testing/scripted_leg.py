@@ -21,6 +21,7 @@ from offhook.core.errors import CallEnded, TransferFailed
 from offhook.core.ids import CallId
 from offhook.core.instants import MILLISECOND, SECOND
 from offhook.core.signals import Connected, HungUp
+from offhook.sip.meanings import COMMON
 from offhook.testing import spelled
 
 PACKET_MS = 20
@@ -61,6 +62,9 @@ class ScriptedLeg:
         self.pressed = ""
         self.transferred: list[str] = []
         self.held = False
+        self.taping = False
+        self.before: list[str] = []
+        """What was done before the answer, in order."""
         self.over = False
         self._events: Feed[LegEvent] = Feed(100_000)
         self._seq = 0
@@ -137,6 +141,19 @@ class ScriptedLeg:
     def events(self) -> AsyncIterator[LegEvent]:
         """Give the events."""
         return self._events
+
+    def ring(self) -> None:
+        """Ring."""
+        self.before.append("ring")
+
+    async def early(self) -> None:
+        """Let sound out before the answer."""
+        self.before.append("early")
+
+    async def reject(self, meaning: str) -> None:
+        """Refuse the call."""
+        code, _ = COMMON.refusal(meaning)
+        self._finish(code, "rejected", meaning)
 
     async def answer(self) -> None:
         """Take the call."""
@@ -222,7 +239,8 @@ class ScriptedLeg:
         self.pressed += keys
 
     def tape(self, on: bool) -> None:
-        """Nothing is taped here."""
+        """Take note; nothing is taped here."""
+        self.taping = on
 
     def counters(self) -> Mapping[str, int]:
         """Count the packets."""
@@ -278,8 +296,8 @@ class ScriptedLeg:
     def _event(self, event: LegEvent) -> None:
         self._events.put(event)
 
-    def _finish(self, code: int, reason: str) -> None:
+    def _finish(self, code: int, reason: str, meaning: str = "ended") -> None:
         if not self.over:
             self.over = True
-            self._events.put(HungUp(self.now, code, reason))
+            self._events.put(HungUp(self.now, code, reason, meaning))
             self._events.close()

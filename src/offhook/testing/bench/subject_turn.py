@@ -84,6 +84,16 @@ class StraightLeg:
         """Give what was put in."""
         return self.inbox
 
+    def ring(self) -> None:
+        """Nobody waits."""
+
+    async def early(self) -> None:
+        """Nothing sounds before the answer."""
+
+    async def reject(self, meaning: str) -> None:
+        """Be over."""
+        await self.hangup(480)
+
     async def answer(self) -> None:
         """Be up at once."""
         self.inbox.put(Connected(self.now()))

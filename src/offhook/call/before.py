@@ -1,0 +1,87 @@
+"""Before the answer: a call that rings, plays something to its caller, and is then taken or refused.
+
+    incoming ─► ring ─► early(sound) ─┬─► answer ─► the conversation
+                                      └─► reject("busy")
+
+Law: before the answer the caller hears what is played, and nobody hears the caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from offhook.core.errors import CallEnded, NotAllowed
+
+if TYPE_CHECKING:
+    from offhook.call.session import Session
+
+_log = logging.getLogger("offhook.call")
+
+
+class BeforeAnswer:
+    """What an agent does with a call that it has not answered."""
+
+    def __init__(self, session: Session) -> None:
+        self.answered = False
+        """Whether the call is up, or was."""
+        self._session = session
+        self.sounding: dict[int, asyncio.Future[None]] = {}
+        """Who waits for what it plays to be heard, by utterance."""
+
+    async def open(self, ring_s: float) -> None:
+        """Let it ring for a while, then take the call."""
+        leg = self._session.leg
+        try:
+            leg.ring()
+            await asyncio.sleep(ring_s)
+            await leg.answer()
+        except CallEnded:
+            _log.info("the caller of %s went away before the answer", leg.info.id)
+
+    def alive(self) -> None:
+        """Raise CallEnded if the call is over, NotAllowed if it was answered, or is none that came in."""
+        if self._session.ended is not None:
+            raise CallEnded("the call is over")
+        if self.answered or self._session.leg.info.direction != "inbound":
+            raise NotAllowed("this is only for an inbound call before its answer: mark the script with offhook.answers")
+
+    def ring(self) -> None:
+        """Say that it rings."""
+        self.alive()
+        self._session.leg.ring()
+
+    async def early(self, pcm: bytes, rate_hz: int) -> None:
+        """Play to the caller; returns when it was heard. CallEnded if the caller hangs up meanwhile."""
+        self.alive()
+        session = self._session
+        await session.leg.early()
+        utterance = await session.mouthpiece.begin()
+        try:
+            await session.mouthpiece.play(utterance, pcm, rate_hz)
+        finally:
+            session.mouthpiece.finish(utterance)
+        if pcm:
+            heard = self.sounding[utterance] = asyncio.get_running_loop().create_future()
+            await heard
+
+    def played(self, utterance: int) -> None:
+        """Take note that something was heard."""
+        heard = self.sounding.pop(utterance, None)
+        if heard is not None and not heard.done():
+            heard.set_result(None)
+
+    async def answer(self) -> None:
+        """Take the call; returns when it is up. CallEnded if the caller went away."""
+        self.alive()
+        await self._session.leg.answer()
+        await self._session.up.wait()
+        if not self.answered:
+            raise CallEnded("the call is over")
+
+    async def reject(self, meaning: str) -> None:
+        """Refuse the call; returns when it is over. ValueError for a meaning that there is not."""
+        self.alive()
+        await self._session.leg.reject(meaning)
+        await self._session.over.wait()
