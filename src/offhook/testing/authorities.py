@@ -56,19 +56,34 @@ class Authority:
         """Issue a certificate that is for no telephone numbers."""
         return self._issue("Nobody", [], ec.SECP256R1())
 
-    def host(self, *names: str, ended: bool = False) -> Issued:
-        """Issue a certificate for TLS on hosts (names or addresses); `ended`: one that has run out."""
-        found = [x509.IPAddress(ip_address(name)) if _numeric(name) else x509.DNSName(name) for name in names]
+    def host(self, *names: str, ended: bool = False, domain: str = "", alone: bool = False) -> Issued:
+        """Issue a certificate for TLS on hosts (names or addresses); `ended`: one that has run out.
+
+        `domain` puts a SIP domain beside them (RFC 5922); `alone`: it is signed by itself and not by us.
+        """
+        found: list[x509.GeneralName] = [
+            x509.IPAddress(ip_address(name)) if _numeric(name) else x509.DNSName(name) for name in names
+        ]
+        if domain:
+            found.append(x509.UniformResourceIdentifier(f"sip:{domain}"))
+        if alone:
+            return Authority(names[0])._issue(names[0], [x509.SubjectAlternativeName(found)], None, ended=ended)
         return self._issue(names[0], [x509.SubjectAlternativeName(found)], ec.SECP256R1(), ended=ended)
 
     def _issue(
-        self, name: str, extensions: Sequence[x509.ExtensionType], curve: ec.EllipticCurve, *, ended: bool = False
+        self,
+        name: str,
+        extensions: Sequence[x509.ExtensionType],
+        curve: ec.EllipticCurve | None,
+        *,
+        ended: bool = False,
     ) -> Issued:
-        key = ec.generate_private_key(curve)
+        """`curve` None: for our own key, which makes it signed by itself."""
+        key = self._key if curve is None else ec.generate_private_key(curve)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         made = self._sign(subject, key.public_key(), extensions=extensions, ended=ended)
         secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return Issued(secret, made.public_bytes(Encoding.PEM) + self.pem)
+        return Issued(secret, made.public_bytes(Encoding.PEM) + (b"" if curve is None else self.pem))
 
     def _sign(
         self,

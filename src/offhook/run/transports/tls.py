@@ -141,6 +141,10 @@ def why(error: Exception) -> str:
             return _handshake(error.reason or "")
         case Unreachable() | ConfigError():
             return str(error)
+        case ConnectionRefusedError():
+            return "nobody listens there"
+        case ConnectionError():
+            return "the far end closed the connection"
         case OSError():
             return _reason(error)
         case _:
