@@ -1,4 +1,4 @@
-"""TLS over real sockets: who is believed and who is not, each with a reason in plain words; certificates that change."""
+"""TLS over real sockets: who is believed and who is not, each with a reason in words; certificates that change."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,12 @@ def run(story: Callable[[], Awaitable[None]], loop: Any = None) -> None:
         runner.run(story())  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True)
+class Pair:
+    certificate: Path
+    key: Path
+
+
 class Safe:
     """An authority and the files of what it issues."""
 
@@ -122,13 +129,13 @@ class Safe:
         self.certificate = folder / f"{name}.pem"
         self.certificate.write_bytes(self._authority.pem)
 
-    def issue(self, *names: str, into: str | None = None, **kind: Any) -> TlsRules:
-        """Write a certificate and its key; give rules that show it."""
+    def issue(self, *names: str, into: str | None = None, **kind: Any) -> Pair:
+        """Write a certificate and its key; give the files."""
         issued = self._authority.host(*names, **kind)
         certificate, key = [self._folder / f"{into or names[0]}.{end}" for end in ("crt", "key")]
         certificate.write_bytes(issued.chain)
         key.write_bytes(issued.key)
-        return TlsRules(certificate, key)
+        return Pair(certificate, key)
 
 
 @pytest.fixture
@@ -230,7 +237,7 @@ def test_an_old_version_of_tls_is_refused_both_ways(authority: Safe, loop: Any) 
             assert two.here.counts.handshakes_failed == 1
 
     # OpenSSL's own deprecation of TLS 1.0 is no finding of this test.
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLS"):
         run(story, loop)
 
 

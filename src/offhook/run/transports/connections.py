@@ -1,6 +1,6 @@
 """One connection: TCP, TLS or a websocket; theirs or ours.
 
-    connection_made ─► wanted? ─► (TLS) ─► framing ─► messages ─► Keeper
+    (TLS) ─► connection_made ─► wanted? ─► framing ─► messages ─► Keeper
          flood: the far end is read no faster than its rate ◄─────┘
 
 Laws: it is closed when it makes no sense, drips a message, says nothing, is quiet and carries nothing, is not read by
@@ -42,14 +42,11 @@ LINGER_S: Final = 2.0
 WRITE_LIMIT: Final = 1 << 20
 """Bytes that may wait for a far end that does not read."""
 
-EARLY_LIMIT: Final = 1 << 16
-"""Bytes that may come between the end of a handshake and our hearing of it."""
-
 
 class Keeper(Protocol):
     """Who keeps the connections."""
 
-    def made(self, connection: Connection) -> bool:
+    def made(self, connection: Connection, wire: asyncio.Transport) -> bool:
         """Take a new connection; False where it is not wanted."""
         ...
 
@@ -80,7 +77,6 @@ class Connection(asyncio.Protocol):
         self._keeper = keeper
         self._framing = framing or StreamFraming()
         self._watch: asyncio.TimerHandle | None = None
-        self._early = b""
         self._spoke = False
         self._heard_at = self._message_at = 0.0
         self._began_at: float | None = None
@@ -94,13 +90,8 @@ class Connection(asyncio.Protocol):
         self.flow: Flow | None = None
         self.names: AltNames = ()
         self.bucket: Bucket | None = None
-        self.raw: asyncio.Transport | None = None
-        """The connection below TLS, or itself."""
         self.wire: asyncio.Transport | None = None
-        """What messages are written to, once it is secured."""
         self.why = ""
-        self.spoken = False
-        """Whether it was ever open for messages."""
 
     @property
     def secure(self) -> bool:
@@ -116,37 +107,25 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Have a connection."""
         # Not an isinstance: uvloop's transports are of no class of asyncio's.
-        raw = cast("asyncio.Transport", transport)
-        peer = raw.get_extra_info("peername")
-        self.raw = raw
+        wire = cast("asyncio.Transport", transport)
+        peer = wire.get_extra_info("peername")
         if peer is None:  # gone before we heard of it
-            raw.abort()
+            wire.abort()
             return
         self.remote = peer[:2]
-        self.local = raw.get_extra_info("sockname")[:2]
-        if not self._keeper.made(self):
-            raw.abort()
-        elif not self.secure:
-            self.begin(raw)
-
-    def begin(self, wire: asyncio.Transport) -> None:
-        """Speak SIP over `wire`: the connection itself, or what TLS made of it."""
+        self.local = wire.get_extra_info("sockname")[:2]
+        if not self._keeper.made(self, wire):
+            wire.abort()
+            return
         self.wire = wire
-        self.spoken = True
         wire.set_write_buffer_limits(high=WRITE_LIMIT)
         self._heard_at = self._message_at = asyncio.get_running_loop().time()
         self._flush()
         self._look()
-        early, self._early = self._early, b""
-        if early:
-            self.data_received(early)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes."""
-        if self.wire is None:
-            self._early += data[: EARLY_LIMIT - len(self._early)]
-            return
-        if self._framing.broken:
+        if self.wire is None or self._framing.broken:
             return
         now = asyncio.get_running_loop().time()
         self._heard_at = now
@@ -186,7 +165,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Hear that it is closed."""
-        self.wire = self.raw = None
+        self.wire = None
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
@@ -206,10 +185,9 @@ class Connection(asyncio.Protocol):
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
-        wire = self.wire or self.raw
-        if wire is not None:
+        if self.wire is not None:
             with contextlib.suppress(OSError):
-                wire.close()
+                self.wire.close()
 
     # The rest
 

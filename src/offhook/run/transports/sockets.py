@@ -14,9 +14,9 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
-from offhook.core.errors import OffhookError
+from offhook.core.errors import OffhookError, Unreachable
 from offhook.core.media import Address
 from offhook.run.transports.connections import Connection
 from offhook.run.transports.datagrams import Datagrams
@@ -36,6 +36,12 @@ CONNECTIONS_A_SOURCE: Final = 100
 
 CONNECT_S: Final = 10.0
 """How long the opening of a connection may take."""
+
+BACKLOG: Final = 100
+"""Connections that may wait to be taken; asyncio's own."""
+
+ACCEPT_S: Final = 0.1
+"""How long none is taken after that failed: the descriptors may be back by then."""
 
 SHUTDOWN_S: Final = 2.0
 """How long the goodbye of TLS may take."""
@@ -82,12 +88,13 @@ class Transports:
         self._origins = origins
         self._tls = Tls(tls or TlsRules(), signals.warned)
         self._udp: list[Datagrams] = []
-        self._servers: list[tuple[str, Address, asyncio.AbstractServer]] = []
+        self._servers: list[tuple[str, Address, asyncio.AbstractServer | socket.socket]] = []
         self._connections: dict[int, Connection] = {}
         self._towards: dict[tuple[str, Address], Connection] = {}
         self._sources: dict[str, int] = {}
         self._opening: dict[_Key, tuple[asyncio.Task[None], list[tuple[Flow, bytes]]]] = {}
-        self._securing: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._handshakes = 0
         self._buckets = Buckets(signals.rate)
         self._numbers = 0
         self._local: dict[str, str] = {}
@@ -105,10 +112,18 @@ class Transports:
             return endpoint.bound
         if transport in SECURE:
             self._tls.listening()  # what is wrong with the certificate is told now and not to the first caller
+            listener = socket.create_server(address, family=_family(address[0]), backlog=BACKLOG)
+            listener.setblocking(False)
+            bound: Address = listener.getsockname()[:2]
+            accepting = self._accept(transport, listener)
+            task = asyncio.get_running_loop().create_task(accepting, name=f"{transport} {bound}")
+            self._tasks.add(task)
+            self._servers.append((transport, bound, listener))
+            return bound
         server = await asyncio.get_running_loop().create_server(
             lambda: Connection(self, transport, self._framing(transport)), address[0], address[1]
         )
-        bound: Address = server.sockets[0].getsockname()[:2] if server.sockets else address
+        bound = server.sockets[0].getsockname()[:2] if server.sockets else address
         self._servers.append((transport, bound, server))
         return bound
 
@@ -162,12 +177,12 @@ class Transports:
         self._closed = True
         for endpoint in self._udp:
             endpoint.close()
-        for _, _, server in self._servers:
-            server.close()
-        tasks = [*[task for task, _ in self._opening.values()], *self._securing]
+        tasks = [*[task for task, _ in self._opening.values()], *self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for _, _, server in self._servers:
+            server.close()
         for connection in list(self._connections.values()):
             connection.end()
         await asyncio.sleep(0)  # so that the loop may tell the protocols
@@ -220,21 +235,21 @@ class Transports:
             return
         self._signals.received(data, flow)
 
-    def made(self, connection: Connection) -> bool:
+    def made(self, connection: Connection, wire: asyncio.Transport) -> bool:
         """Take a new connection; False where it is not wanted."""
         ip = connection.remote[0]
-        if self._closed or len(self._connections) >= CONNECTIONS_LIMIT:
-            self.counts.streams_refused += 1
-            return False
         opening = connection.opening
+        if self._closed or (opening is None and not connection.secure and not self._wanted(ip)):
+            return False
+        if connection.secure:
+            connection.names = alt_names(wire)
         if opening is None:
-            if not self._signals.permits(ip):
-                self.counts.screened += 1
-                return False
-            connection.bucket = bucket = self._buckets.of(ip, self._time())
-            most = bucket.rate.connections if bucket is not None else CONNECTIONS_A_SOURCE
-            if self._sources.get(ip, 0) >= most:
-                self.counts.streams_refused += 1
+            connection.bucket = self._buckets.of(ip, self._time())
+        elif connection.secure:
+            try:
+                verify(connection.names, opening.name or ip)
+            except Unreachable as error:
+                connection.why = str(error)
                 return False
         self._numbers += 1
         connection.number = self._numbers
@@ -243,13 +258,8 @@ class Transports:
         name = opening.name if opening is not None else ""
         connection.flow = Flow(connection.transport, local, connection.remote, self._numbers, name)
         self._connections[self._numbers] = connection
-        self._sources[ip] = self._sources.get(ip, 0) + 1
-        if connection.secure and opening is None:
-            task = asyncio.get_running_loop().create_task(self._accept(connection), name=f"TLS {connection.remote}")
-            self._securing.add(task)
-            task.add_done_callback(self._securing.discard)
-        elif not connection.secure:
-            self._towards[connection.transport, connection.remote] = connection
+        self._towards[connection.transport, connection.remote] = connection
+        self._count(ip, +1)
         return True
 
     def message(self, connection: Connection, data: bytes) -> None:
@@ -264,13 +274,10 @@ class Transports:
         """Forget a connection that is gone."""
         if self._connections.pop(connection.number, None) is None:
             return
-        ip = connection.remote[0]
-        self._sources[ip] -= 1
-        if not self._sources[ip]:
-            del self._sources[ip]
+        self._count(connection.remote[0], -1)
         for key in [key for key, one in self._towards.items() if one is connection]:
             del self._towards[key]
-        if not self._closed and connection.spoken:
+        if not self._closed:
             assert connection.flow is not None
             self._signals.flow_closed(connection.flow, why)
 
@@ -337,59 +344,77 @@ class Transports:
         host = name or remote[0]
         shown = f"[{remote[0]}]:{remote[1]}" if ":" in remote[0] else f"{remote[0]}:{remote[1]}"
         connection = Connection(self, transport, self._framing(transport, shown), waiting[0][0])
-        fault = "it was not wanted"
+        fault = ""
         try:
+            secured: dict[str, Any] = {}
+            if connection.secure:
+                secured = {"ssl": self._tls.calling(), "server_hostname": host, "ssl_shutdown_timeout": SHUTDOWN_S}
             async with asyncio.timeout(CONNECT_S):
-                await asyncio.get_running_loop().create_connection(lambda: connection, remote[0], remote[1])
-                if connection.secure and connection.number:
-                    await self._secure(connection, host)
+                await asyncio.get_running_loop().create_connection(lambda: connection, *remote, **secured)
         except (OSError, TimeoutError, OffhookError) as error:
             fault = why(error)
-            if connection.raw is not None:
-                connection.raw.abort()
-            self.lost(connection, fault)
         finally:
             del self._opening[key]
         if connection.wire is not None:
             for _, data in waiting:
                 connection.write(data)
             return
+        fault = fault or connection.why or "the far end closed the connection"
         self._signals.warned(f"no {transport} connection to {host} ({shown}): {fault}")
         for flow in dict.fromkeys(flow for flow, _ in waiting):
             self._signals.flow_closed(flow, fault)
 
-    async def _accept(self, connection: Connection) -> None:
-        """Speak TLS with who has connected."""
-        try:
-            await self._secure(connection, None)
-        except (OSError, TimeoutError, OffhookError):
-            self.counts.handshakes_failed += 1
-            if connection.raw is not None:
-                connection.raw.abort()
-            self.lost(connection, "")
+    # Connections that come, where TLS is spoken
 
-    async def _secure(self, connection: Connection, host: str | None) -> None:
-        """Put TLS around a connection; `host` is whom its certificate must be for, None where they called."""
-        raw = connection.raw
-        assert raw is not None
-        context = self._tls.calling() if host is not None else self._tls.listening()
-        wire = await asyncio.get_running_loop().start_tls(
-            raw,
-            connection,
-            context,
-            server_side=host is None,
-            server_hostname=host,
-            ssl_handshake_timeout=HANDSHAKE_S,
-            ssl_shutdown_timeout=SHUTDOWN_S,
-        )
-        if wire is None:
-            raise OSError("the connection was closed during the handshake")
-        connection.names = names = alt_names(wire)
-        if host is not None:
+    async def _accept(self, transport: str, listener: socket.socket) -> None:
+        """Take connections and screen them before any handshake, which is what a flood of them would cost."""
+        loop = asyncio.get_running_loop()
+        while True:
             try:
-                verify(names, host)
-            except OffhookError:
-                wire.abort()
-                raise
-        connection.begin(wire)
-        self._towards[connection.transport, connection.remote] = connection
+                sock, peer = await loop.sock_accept(listener)
+            except OSError:  # no descriptors left, or gone before it was taken
+                self.counts.streams_refused += 1
+                await asyncio.sleep(ACCEPT_S)
+                continue
+            if not self._wanted(peer[0]):
+                sock.close()
+                continue
+            task = loop.create_task(self._handshake(transport, sock, peer[0]), name=f"TLS with {peer[0]}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _handshake(self, transport: str, sock: socket.socket, ip: str) -> None:
+        self._handshakes += 1
+        self._count(ip, +1)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: Connection(self, transport, self._framing(transport)),
+                sock,
+                ssl=self._tls.listening(),
+                ssl_handshake_timeout=HANDSHAKE_S,
+                ssl_shutdown_timeout=SHUTDOWN_S,
+            )
+        except (OSError, TimeoutError):
+            self.counts.handshakes_failed += 1
+        finally:
+            self._handshakes -= 1
+            self._count(ip, -1)
+
+    def _wanted(self, ip: str) -> bool:
+        """Say whether one more connection from a source is."""
+        if self._closed or len(self._connections) + self._handshakes >= CONNECTIONS_LIMIT:
+            self.counts.streams_refused += 1
+            return False
+        if not self._signals.permits(ip):
+            self.counts.screened += 1
+            return False
+        bucket = self._buckets.of(ip, self._time())
+        if self._sources.get(ip, 0) >= (bucket.rate.connections if bucket is not None else CONNECTIONS_A_SOURCE):
+            self.counts.streams_refused += 1
+            return False
+        return True
+
+    def _count(self, ip: str, by: int) -> None:
+        self._sources[ip] = self._sources.get(ip, 0) + by
+        if self._sources[ip] <= 0:
+            del self._sources[ip]
