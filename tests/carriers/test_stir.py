@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from offhook.carriers.stir import Trust, Verdict, from_verstat, identities, signer, verify
+from offhook.carriers.stir import Trust, from_verstat, identities, signer, verify
 from offhook.core.errors import ConfigError
+from offhook.core.verdict import Verdict
 from offhook.sip.message import Request
 from offhook.sip.passport import Passport
 from offhook.testing.authorities import Authority

@@ -26,7 +26,14 @@ class Stage:
         self.events: list[CallEvent] = []
         self.names = Names()
 
-    def host(self, agent: AgentLike, *, user: str | None = None, **rules: Any) -> Host:
+    def host(
+        self,
+        agent: AgentLike,
+        *,
+        user: str | None = None,
+        identification: Identification | None = None,
+        **rules: Any,
+    ) -> Host:
         """Make the host; `user`: the only one who is there (anyone, unless told)."""
         made: dict[str, Any] = {
             "listen": tuple((transport, (HOST, SIP_PORT)) for transport in ("udp", "tcp")),

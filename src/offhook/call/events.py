@@ -1,6 +1,6 @@
 """What a call tells its listeners, as it happens: one closed union, for `--events`, the demo and the tests.
 
-    incoming ─ progress redirected ─ answered ─ said heard cut digit tool transfer timed … ─ ended
+    incoming ─ progress redirected identified ─ answered ─ said heard cut digit tool transfer timed … ─ ended
 
 `t` is the loop's clock in seconds; `call` is the call's id. A listener is a plain function; it must not block.
 """
@@ -49,6 +49,19 @@ class Redirected:
     call: CallId
     to: str
     code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """What was found of the caller's signature (`core.verdict`); `reason` says why one does not hold."""
+
+    event: ClassVar[str] = "identified"
+    t: float
+    call: CallId
+    state: str
+    attestation: str
+    by: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +169,21 @@ class Ended:
     meaning: str = ""
 
 
-CallEvent = Incoming | Progress | Redirected | Answered | Heard | Said | Cut | Digit | Tool | Transfer | Timed | Ended
+CallEvent = (
+    Incoming
+    | Progress
+    | Redirected
+    | Identified
+    | Answered
+    | Heard
+    | Said
+    | Cut
+    | Digit
+    | Tool
+    | Transfer
+    | Timed
+    | Ended
+)
 CallEvents = Callable[[CallEvent], None]
 """A listener."""
 

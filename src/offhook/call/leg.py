@@ -17,6 +17,7 @@ from typing import Literal, Protocol
 from offhook import _native as native
 from offhook.core.ids import CallId
 from offhook.core.signals import Connected, Held, HungUp, Redirected, Ringing
+from offhook.core.verdict import UNSIGNED, Verdict
 
 LegEvent = (
     native.Heard
@@ -57,10 +58,10 @@ class CallInfo:
     """Who calls whom. `caller` and `called` are as the carrier gave them (a SIP URI or a number).
 
     `trunk` is the way that it came or goes by, "" for none. `trusted` says that a trunk that is trusted about it told
-    who calls; else `caller`, `caller_name` and `diverted_from` are what anybody may write. `verified` is the verdict on
-    the caller's signature, "" where there is none. `private`: who calls asked that its number be shown to nobody.
-    `headers` are those that are not SIP's own machinery. `language` is what the route says (`de`), "" where it says
-    nothing.
+    who calls; else `caller`, `caller_name` and `diverted_from` are what anybody may write. `verdict` is what is known
+    of the caller's signature; it may come a moment into the call. `private`: who calls asked that its number be shown
+    to nobody. `headers` are those that are not SIP's own machinery. `language` is what the route says (`de`), ""
+    where it says nothing.
     """
 
     id: CallId
@@ -72,7 +73,7 @@ class CallInfo:
     caller_name: str = ""
     diverted_from: str = ""
     trusted: bool = False
-    verified: str = ""
+    verdict: Verdict = UNSIGNED
     private: bool = False
     language: str = ""
 

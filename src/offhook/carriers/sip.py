@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, Protocol
 
 from offhook import _native as native
@@ -31,6 +32,7 @@ from offhook.core.errors import CallEnded, DialFailed, ProtocolError
 from offhook.core.instants import Instant
 from offhook.core.media import MediaPlan
 from offhook.core.signals import Connected, Held, HungUp
+from offhook.core.verdict import Verdict
 from offhook.sip.grammar import Fields
 from offhook.sip.header import NameAddr
 from offhook.sip.meanings import COMMON
@@ -318,6 +320,10 @@ class SipLeg(PortVerbs):
         self._line.settle()
 
     # What the user agent tells
+
+    def identified(self, verdict: Verdict) -> None:
+        """Take note of what was found of the caller's signature."""
+        self._info = replace(self._info, verdict=verdict)
 
     def tell(self, outcome: Outcome) -> None:
         """Take an outcome of this call."""

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
 from offhook.core.errors import ConfigError
+from offhook.core.verdict import State, Verdict
 from offhook.sip.grammar import Malformed
 from offhook.sip.message import Request
 from offhook.sip.passport import (
@@ -37,32 +38,11 @@ from offhook.sip.passport import (
     signing_input,
 )
 
-State = Literal["unsigned", "valid", "invalid", "unknown"]
-"""No signature; one that holds; one that does not; one whose certificate could not be had."""
-
 TN_AUTHORISATION: Final = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.26")
 """The extension that says for which numbers or provider a certificate may sign (RFC 8226 section 9)."""
 
 CERTIFICATES_LIMIT: Final = 8
 """Certificates of one chain."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What is known of a caller's number.
-
-    `attestation` is "A" (the provider knows the caller and that the number is theirs), "B" (knows the caller), "C"
-    (knows only where the call came in) or "". `by` says whose word it is: "signature", or "trunk" where a trusted trunk
-    verified it (`verstat`). `code` is RFC 8224's answer to a signature that does not hold, 0 else.
-    """
-
-    state: State = "unsigned"
-    attestation: str = ""
-    origid: str = ""
-    by: Literal["", "signature", "trunk"] = ""
-    code: int = 0
-    reason: str = ""
-    diverted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from offhook.call.leg import CallInfo
+from offhook.carriers.stir import from_verstat
 from offhook.carriers.trunks import ANONYMOUS, Trunk
 from offhook.core.ids import CallId
+from offhook.core.verdict import Verdict
 from offhook.policy.admission import Kind, Source
 from offhook.policy.routes import Route, Wanted
 from offhook.run.rules import HostRules
@@ -41,11 +43,12 @@ _STRANGER: Final = ("request", "to")
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A call that somebody takes. `trunk` None: it came from no trunk."""
+    """A call, read. `trunk` None: it came from no trunk. `numbers` are those that were called, the likeliest first."""
 
     info: CallInfo
     trunk: Trunk | None
     source: Source
+    numbers: tuple[str, ...] = ()
 
 
 def arrive(
@@ -73,11 +76,11 @@ def arrive(
         caller_name="" if who.private else who.name,
         diverted_from=plain(who.diverted_from),
         trusted=who.trusted,
-        verified=who.verstat,
+        verdict=from_verstat(who.verstat) if who.verstat else Verdict(),
         private=who.private,
         language=route.language if route is not None else "",
     )
-    return Arrival(info, trunk, source), route
+    return Arrival(info, trunk, source, numbers), route
 
 
 def _seen(invite: Request, believed: Believed, *, private: bool) -> Mapping[str, str]:

@@ -27,13 +27,17 @@ from offhook.sip.uri import Uri, parse_uri
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to whom is called. `sender` None: our own name on the flow. `trunk` None: no trunk, a SIP address."""
+    """One way to whom is called. `sender` None: our own name on the flow. `trunk` None: no trunk, a SIP address.
+
+    `numbers` are who calls whom in E.164, as a signature says it; None where no number is called.
+    """
 
     target: Uri
     next_hop: Uri
     sender: NameAddr | None = None
     headers: Fields = ()
     trunk: Trunk | None = None
+    numbers: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,8 @@ def _through(rules: HostRules, trunk: Trunk, number: str, wish: Wish, headers: F
         if not allows_number(rules.dial, dialled) and number not in rules.dial:
             return None
     sender, identity = trunk.sender(caller=wish.caller, withhold=wish.withhold)
-    return Way(trunk.target(dialled), trunk.next_hop(), sender, (*identity, *trunk.headers, *headers), trunk)
+    numbers = canonical(wish.caller or trunk.caller, trunk.country), dialled
+    return Way(trunk.target(dialled), trunk.next_hop(), sender, (*identity, *trunk.headers, *headers), trunk, numbers)
 
 
 def parse_target(target: str) -> Uri:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import inf
@@ -23,20 +23,23 @@ import structlog
 
 from offhook.call import Agent, Call, Models
 from offhook.call.agents import answers_itself
-from offhook.call.events import CallEvent
+from offhook.call.events import CallEvent, Identified
 from offhook.call.leg import CallInfo
 from offhook.carriers.plane import Engine
 from offhook.carriers.sip import SipLeg
+from offhook.carriers.stir import Identities
 from offhook.core.errors import ConfigError, DialFailed, NotAllowed, OffhookError, ProtocolError, Unreachable
 from offhook.core.ids import CallId, redacted
 from offhook.core.media import Address
+from offhook.core.verdict import Verdict
 from offhook.policy.admission import Kind
 from offhook.policy.routes import Route, Wanted
 from offhook.policy.screening import allows_address
 from offhook.run.accounts import Accounts
-from offhook.run.arrivals import Places, arrive
+from offhook.run.arrivals import Arrival, Places, arrive
 from offhook.run.dialling import Tolls, Way, Wish, ways
 from offhook.run.gate import HostGate
+from offhook.run.identification import LOOKING, Identification
 from offhook.run.line import SipLine
 from offhook.run.media import EngineMedia
 from offhook.run.resolver import Resolver
@@ -79,6 +82,7 @@ class Host:
         security: TextIO | None = None,
         security_as_json: bool = False,
         resolver: Resolver | None = None,
+        identification: Identification | None = None,
     ) -> None:
         self.rules = rules
         self.listening: list[tuple[str, Address]] = []
@@ -98,6 +102,8 @@ class Host:
         self.security = SecurityLog(self.admission, security, as_json=security_as_json)
         """Where attacks are told."""
         self.gate = HostGate(rules, self.admission, self.security, rng)
+        self._identification = identification or Identification(rules.stir)
+        self._judging: set[asyncio.Task[None]] = set()
         self._places = Places()
         self._tolls = Tolls(rules)
         self._media = EngineMedia(engine, rng)
@@ -195,21 +201,65 @@ class Host:
                 self.security.note(line.now(), ip, "enumeration", arrival.info.called)
             line.agent.reject(line.now(), outcome.call, 404)
             return
-        trunk, info = arrival.trunk, arrival.info
+        look = self._identification.look(outcome.invite, arrival.info.verdict, arrival.numbers)
+        if look.open is None:
+            self._judged(outcome, arrival, route, look.verdict)
+        elif self._identification.requires:
+            self._judge(self._wait_for_verdict(outcome, arrival, route, look.open))
+        else:
+            leg = self._judged(outcome, arrival, route, look.verdict)
+            if leg is not None:
+                self._judge(self._tell_verdict(leg, look.open))
+
+    def _judge(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, name="identity")
+        self._judging.add(task)
+        task.add_done_callback(self._judging.discard)
+
+    async def _wait_for_verdict(
+        self, outcome: IncomingCall, arrival: Arrival, route: Route[AgentLike], found: Identities
+    ) -> None:
+        verdict = await self._identification.fetched(found)
+        if self.line.agent.waits(outcome.call):
+            self._judged(outcome, arrival, route, verdict)
+            self.line.settle()
+
+    async def _tell_verdict(self, leg: SipLeg, found: Identities) -> None:
+        verdict = await self._identification.fetched(found)
+        if not leg.over:
+            leg.identified(verdict)
+            self._tell_identity(leg.info)
+
+    def _tell_identity(self, info: CallInfo) -> None:
+        verdict = info.verdict
+        if self._events is not None and verdict.state != "unsigned":
+            t = asyncio.get_running_loop().time()
+            self._events(Identified(t, info.id, verdict.state, verdict.attestation, verdict.by, verdict.reason))
+
+    def _judged(
+        self, outcome: IncomingCall, arrival: Arrival, route: Route[AgentLike], verdict: Verdict
+    ) -> SipLeg | None:
+        """Take a call whose caller is judged, or refuse it."""
+        line, ip = self.line, outcome.flow.remote[0]
+        code = self._identification.refusal(verdict)
+        if code:
+            line.agent.reject(line.now(), outcome.call, code)
+            return None
+        trunk, info = arrival.trunk, replace(arrival.info, verdict=verdict)
         if (trunk is not None and self._tolls.full(trunk.name)) or not self._places.free(route, info.caller):
             # Busy is what a carrier passes on; only a host in overload is told to be left alone for a while.
             line.agent.reject(line.now(), outcome.call, 486)
-            return
+            return None
         try:
             leg = SipLeg.incoming(line, outcome, info)
         except ProtocolError as error:
             line.agent.reject(line.now(), outcome.call, error.code)
-            return
+            return None
         except OSError as error:
             log.warning("a call was refused: no RTP port", error=str(error))
             code = trunk.refuse if trunk is not None else 503
             line.agent.reject(line.now(), outcome.call, code, headers=self.gate.later())
-            return
+            return None
         if trunk is not None:
             leg.meanings = Meanings(trunk.codes)
         self.admission.began(line.now(), ip)
@@ -219,6 +269,9 @@ class Host:
         if isinstance(route.agent, Agent) or not answers_itself(route.agent):
             leg.ring()  # at once, before anything of the agent is made
         self._start(leg, route.agent)
+        if verdict.reason != LOOKING:
+            self._tell_identity(info)
+        return leg
 
     def _found(self, wanted: Wanted) -> Route[AgentLike] | None:
         taken = self._route(wanted)
@@ -276,7 +329,10 @@ class Host:
                     raise NotAllowed(f"{to} leads to {ip}, which is inside: a rule of dial.allow must name its host")
         sender = way.sender or NameAddr("", str(Uri("sip", self.rules.settings.user, flows[0].local[0])))
         info = CallInfo(CallId(self._name()), "outbound", sender.uri, to, trunk=name)
-        leg = SipLeg.outgoing(line, info, flows, way.target, sender, headers=way.headers, account=account)
+        headers = way.headers
+        if way.numbers is not None:
+            headers = (*headers, *self._identification.signed(*way.numbers, info.id))
+        leg = SipLeg.outgoing(line, info, flows, way.target, sender, headers=headers, account=account)
         if way.trunk is not None:
             leg.meanings = Meanings(way.trunk.codes)
         self._tolls.begin(line.now(), name, leg.call)
@@ -435,12 +491,13 @@ class Host:
         if any(not leg.over for leg in legs):
             # A callee may not say goodbye before the ACK (RFC 3261 section 15): give it a moment to come.
             await self._emptied(LAST_WORDS_S)
-        tasks = list(self._tasks.values())
+        tasks = [*self._tasks.values(), *self._judging]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._accounts is not None:
             await self._accounts.close()
+        await self._identification.close()
         line, self._line = self._line, None
         await line.close()
         self._media.stop()

@@ -16,6 +16,24 @@ from offhook.sip.useragent import Settings
 
 
 @dataclass(frozen=True, slots=True)
+class StirRules:
+    """How signed callers are judged, and our own calls signed (STIR/SHAKEN).
+
+    `roots` are the authorities that may vouch for numbers (None: signatures are not looked at). `require` is the least
+    that a caller must show: "" nothing, "valid" a signature that holds, "A" to "C" one with that attestation or a
+    better one. `key` signs our calls with `attest`; others find its certificate at `certificate_url`. `private` lets
+    certificates be fetched from addresses that are not public: a laboratory's.
+    """
+
+    roots: Path | None = None
+    require: str = ""
+    key: Path | None = None
+    certificate_url: str = ""
+    attest: str = "A"
+    private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class User:
     """A softphone that registers at us. `calls` is how many it may have up."""
 
@@ -43,6 +61,7 @@ class HostRules:
     tls: TlsRules = field(default_factory=TlsRules)
     origins: tuple[str, ...] | None = None
     nameservers: tuple[Address, ...] = ()
+    stir: StirRules = field(default_factory=StirRules)
     allow: tuple[str, ...] = ("127.0.0.0/8",)
     users: tuple[User, ...] = ()
     dial: tuple[str, ...] = ()

@@ -117,6 +117,11 @@ class UserAgent:
         if (found := self._calls.alive.get(call)) is not None:
             self._server.ringing.ring(now, found, code, body, headers)
 
+    def waits(self, call: SipCall) -> bool:
+        """Say whether a call of theirs still waits to be answered."""
+        found = self._calls.alive.get(call)
+        return found is not None and found.phase == "ringing"
+
     def answer(self, now: Instant, call: SipCall, body: Session) -> None:
         """Answer a call with 200 and our description (an offer where theirs is delayed)."""
         if (found := self._calls.alive.get(call)) is not None:

@@ -1,4 +1,4 @@
-"""Certification authorities made up for a test: for telephone numbers (RFC 8226) and for hosts.
+"""Certification authorities made up for a test, for telephone numbers (RFC 8226) and for hosts; and their certificates.
 
     Authority("Root") ─► .pem (the trust store)        .numbers("1234") ─► Issued(key, chain) for a provider's code
                                                        .host("sip.example", …) ─► Issued for TLS
@@ -7,7 +7,8 @@ Nothing of it is ever written down but by the test that asks for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -27,6 +28,38 @@ class Issued:
 
     key: bytes
     chain: bytes
+
+
+class FakeCertificates:
+    """What `run.certificates.Certificates` is to an `Identification`, without a network: URLs known beforehand.
+
+    A URL is fetched in `delay_s`, once; one that is not in `served` can't be had.
+    """
+
+    def __init__(self, served: Mapping[str, bytes], *, delay_s: float = 0.2) -> None:
+        self._served = served
+        self._delay_s = delay_s
+        self._kept: dict[str, bytes | None] = {}
+        self.fetched: list[str] = []
+
+    def get(self, url: str) -> bytes | None:
+        """Give what is kept."""
+        return self._kept.get(url)
+
+    def known(self, url: str) -> bool:
+        """Say whether it was fetched."""
+        return url in self._kept
+
+    async def want(self, *urls: str) -> None:
+        """Fetch."""
+        for url in urls:
+            if url not in self._kept:
+                self.fetched.append(url)
+                await asyncio.sleep(self._delay_s)
+                self._kept[url] = self._served.get(url)
+
+    async def close(self) -> None:
+        """End nothing: nothing is under way."""
 
 
 class Authority:

@@ -13,7 +13,7 @@ from offhook.policy.toll import Caps
 from offhook.run.config.tables import Config, Sip
 from offhook.run.config.tables import Trunk as TrunkTable
 from offhook.run.config.words import CODECS, LOOPBACK, is_loopback, parse_listen, parse_sip
-from offhook.run.rules import HostRules, TlsRules, User
+from offhook.run.rules import HostRules, StirRules, TlsRules, User
 from offhook.sip.identity import Believed
 from offhook.sip.uri import Uri
 from offhook.sip.useragent import Settings
@@ -50,6 +50,9 @@ def host_rules(config: Config, *, max_calls: int, dial_also: tuple[str, ...] = (
         external=None if sip.external_address == "auto" else _external(sip.external_address),
         local_networks=tuple([str(network) for network in sip.local_networks]),
         tls=TlsRules(sip.tls.certificate, sip.tls.key, sip.tls.client_ca, sip.tls.ca),
+        stir=StirRules(
+            config.stir.roots, config.stir.require, config.stir.key, config.stir.certificate_url, config.stir.attest
+        ),
         allow=tuple([str(network) for network in (sip.allow if sip.allow is not None else LOOPBACK)]),
         users=tuple(
             [

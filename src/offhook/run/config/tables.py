@@ -1,6 +1,6 @@
 """The tables of `offhook.toml` and their keys. docs/configuration.md says what each means, and a test holds it to that.
 
-sip · trunks.NAME · users.NAME · routes · dial · security · models        and max_calls, drain_s, media_threads
+sip · trunks.NAME · users.NAME · routes · dial · security · stir · models        and max_calls, drain_s, media_threads
 """
 
 from __future__ import annotations
@@ -145,6 +145,24 @@ class User(Table):
     calls: Cap = 10
 
 
+class Stir(Table):
+    """Whose signatures are believed, what a caller must show, and what our own calls are signed with."""
+
+    roots: Path | None = None
+    require: Literal["", "valid", "A", "B", "C"] = ""
+    key: Path | None = None
+    certificate_url: str = ""
+    attest: Literal["A", "B", "C"] = "A"
+
+    @model_validator(mode="after")
+    def _whole(self) -> Stir:
+        if (self.key is None) is not (self.certificate_url == ""):
+            raise ValueError("a signing key and the URL of its certificate go together: give both")
+        if self.require and self.roots is None:
+            raise ValueError("a signature can only be required where roots says whose: set stir.roots")
+        return self
+
+
 def _user(given: object) -> object:
     return {"password": given} if isinstance(given, str) else given
 
@@ -193,6 +211,7 @@ class Config(BaseSettings):
     trunks: dict[str, Trunk] = {}
     users: dict[str, Annotated[User, BeforeValidator(_user)]] = {}
     security: Security = Security()
+    stir: Stir = Stir()
     models: Models = Models()
     max_calls: int | None = Field(default=None, ge=1, le=20_000)
     drain_s: float = Field(default=600.0, ge=0, le=86_400)
