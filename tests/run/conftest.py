@@ -10,6 +10,7 @@ import pytest
 from offhook.call.events import CallEvent, Ended
 from offhook.policy.routes import Wanted
 from offhook.run.host import AgentLike, Host, HostRules
+from offhook.run.identification import Identification
 from offhook.testing.callers import CallerPhone
 from offhook.testing.nameserver import Names
 from offhook.testing.peers import Peer
@@ -51,6 +52,7 @@ class Stage:
             route=route,
             events=self.events.append,
             resolver=self.names,
+            identification=identification,
         )
 
     def phone(self) -> CallerPhone:

@@ -18,7 +18,7 @@ from offhook.core.verdict import Verdict
 from offhook.run.identification import Identification
 from offhook.run.rules import StirRules
 from offhook.sip.identity import Believed
-from offhook.sip.message import parse_message
+from offhook.sip.message import Request, parse_message
 from offhook.sip.passport import Passport
 from offhook.sip.uri import parse_uri
 from offhook.testing.authorities import Authority, FakeCertificates, Issued
@@ -76,14 +76,17 @@ def ring(stage: Any, identification: Identification, extra: str, *, times: int =
 
     async def story() -> None:
         async with stage.host(agent, identification=identification, **rules):
+            peer = stage.peer()
             for _ in range(times):
-                peer = stage.peer()
+                peer.fresh(CALLED)
                 peer.request("INVITE", peer.sdp(), extra=extra, user=CALLED)
                 answer = await peer.response("INVITE")
                 codes.append(answer.sip.code)
-                peer.request("ACK", same=answer.sip.code >= 300)
+                if answer.sip.code == 200:
+                    peer.confirm(answer)
+                peer.request("ACK", same=answer.sip.code >= 300, user=CALLED)
                 await asyncio.sleep(3.0)
-                peer.close()
+            peer.close()
 
     stage.play(story())
     return agent, codes[-1]
@@ -164,9 +167,10 @@ def test_our_own_calls_are_signed(stage: Any, identified: Any, authority: Author
         async with stage.host(Agent(), identification=identification, trunks=(trunk,), dial=("+1",)) as host:
             peer = stage.peer()
             dialled = asyncio.create_task(host.dial(CALLED, Agent()))
-            got = await peer.got("INVITE")
+            got = await peer.asked("INVITE")
             invite = parse_message(got.data)
-            assert invite.first("Date") == "Mon, 21 Sep 2026 13:33:20 GMT"
+            assert isinstance(invite, Request)
+            assert invite.first("Date") == "Mon, 21 Sep 2026 14:13:20 GMT"
             found = identities(invite, [CALLER], [CALLED])
             assert found is not None
             judged.append(verify(found, lambda url: provider.chain, Trust(authority.pem), NOW))

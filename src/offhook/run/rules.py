@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from ipaddress import ip_network
+from pathlib import Path
 
 from offhook.carriers.negotiation import AudioRules
 from offhook.carriers.trunks import Trunk
