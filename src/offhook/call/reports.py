@@ -11,6 +11,7 @@ from offhook.call.agents import NOT_DONE
 from offhook.call.timeline import TurnTimes
 from offhook.core.ids import CallId, Turn
 from offhook.core.instants import SECOND, Instant
+from offhook.core.verdict import Verdict
 
 
 class Reports:
@@ -47,6 +48,11 @@ class Reports:
     def transfer(self, to: str, code: int) -> None:
         """Tell what came of a transfer."""
         self.tell(events.Transfer(self._loop.time(), self._call, to, code))
+
+    def identity(self, verdict: Verdict) -> None:
+        """Tell what was found of the caller's signature."""
+        found = verdict.state, verdict.attestation, verdict.by, verdict.reason
+        self.tell(events.Identified(self._loop.time(), self._call, *found))
 
     # The times of a turn
 

@@ -38,7 +38,7 @@ from offhook.call.speaking import RUN, Speaking
 from offhook.core.errors import CallEnded, ConfigError, NotAllowed
 from offhook.core.ids import Turn
 from offhook.core.instants import SECOND, Instant
-from offhook.core.signals import Connected, HungUp, Redirected, Ringing
+from offhook.core.signals import Connected, HungUp, Identified, Redirected, Ringing
 
 if TYPE_CHECKING:
     from offhook.call.call import Call
@@ -203,6 +203,8 @@ class Session:
                     times.speech_ended = event.at
             case Ringing():
                 self.reports.tell(events.Progress(self.time, self.leg.info.id, event.code, event.early))
+            case Identified():
+                self.reports.identity(event.verdict)
             case Redirected():
                 self.reports.tell(events.Redirected(self.time, self.leg.info.id, event.to, event.code))
             case Connected():

@@ -324,6 +324,7 @@ class SipLeg(PortVerbs):
     def identified(self, verdict: Verdict) -> None:
         """Take note of what was found of the caller's signature."""
         self._info = replace(self._info, verdict=verdict)
+        self._inbox.put(signals.Identified(self._line.now(), verdict))
 
     def tell(self, outcome: Outcome) -> None:
         """Take an outcome of this call."""

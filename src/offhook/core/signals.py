@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from offhook.core.instants import Instant
+from offhook.core.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,14 @@ class Redirected:
     at: Instant
     code: int
     to: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """What was found of a caller's signature."""
+
+    at: Instant
+    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)

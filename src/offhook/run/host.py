@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import inf
@@ -23,11 +23,10 @@ import structlog
 
 from offhook.call import Agent, Call, Models
 from offhook.call.agents import answers_itself
-from offhook.call.events import CallEvent, Identified
+from offhook.call.events import CallEvent
 from offhook.call.leg import CallInfo
 from offhook.carriers.plane import Engine
 from offhook.carriers.sip import SipLeg
-from offhook.carriers.stir import Identities
 from offhook.core.errors import ConfigError, DialFailed, NotAllowed, OffhookError, ProtocolError, Unreachable
 from offhook.core.ids import CallId, redacted
 from offhook.core.media import Address
@@ -39,12 +38,13 @@ from offhook.run.accounts import Accounts
 from offhook.run.arrivals import Arrival, Places, arrive
 from offhook.run.dialling import Tolls, Way, Wish, ways
 from offhook.run.gate import HostGate
-from offhook.run.identification import LOOKING, Identification
+from offhook.run.identification import Identification
 from offhook.run.line import SipLine
 from offhook.run.media import EngineMedia
 from offhook.run.resolver import Resolver
 from offhook.run.rules import HostRules
 from offhook.run.security import SecurityLog
+from offhook.sip.grammar import Fields
 from offhook.sip.header import NameAddr
 from offhook.sip.meanings import Meanings
 from offhook.sip.outcomes import Flow, IncomingCall
@@ -103,7 +103,6 @@ class Host:
         """Where attacks are told."""
         self.gate = HostGate(rules, self.admission, self.security, rng)
         self._identification = identification or Identification(rules.stir)
-        self._judging: set[asyncio.Task[None]] = set()
         self._places = Places()
         self._tolls = Tolls(rules)
         self._media = EngineMedia(engine, rng)
@@ -202,39 +201,8 @@ class Host:
             line.agent.reject(line.now(), outcome.call, 404)
             return
         look = self._identification.look(outcome.invite, arrival.info.verdict, arrival.numbers)
-        if look.open is None:
-            self._judged(outcome, arrival, route, look.verdict)
-        elif self._identification.requires:
-            self._judge(self._wait_for_verdict(outcome, arrival, route, look.open))
-        else:
-            leg = self._judged(outcome, arrival, route, look.verdict)
-            if leg is not None:
-                self._judge(self._tell_verdict(leg, look.open))
-
-    def _judge(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work, name="identity")
-        self._judging.add(task)
-        task.add_done_callback(self._judging.discard)
-
-    async def _wait_for_verdict(
-        self, outcome: IncomingCall, arrival: Arrival, route: Route[AgentLike], found: Identities
-    ) -> None:
-        verdict = await self._identification.fetched(found)
-        if self.line.agent.waits(outcome.call):
-            self._judged(outcome, arrival, route, verdict)
-            self.line.settle()
-
-    async def _tell_verdict(self, leg: SipLeg, found: Identities) -> None:
-        verdict = await self._identification.fetched(found)
-        if not leg.over:
-            leg.identified(verdict)
-            self._tell_identity(leg.info)
-
-    def _tell_identity(self, info: CallInfo) -> None:
-        verdict = info.verdict
-        if self._events is not None and verdict.state != "unsigned":
-            t = asyncio.get_running_loop().time()
-            self._events(Identified(t, info.id, verdict.state, verdict.attestation, verdict.by, verdict.reason))
+        take = partial(self._judged, outcome, arrival, route)
+        self._identification.settle(look, take, partial(line.agent.waits, outcome.call))
 
     def _judged(
         self, outcome: IncomingCall, arrival: Arrival, route: Route[AgentLike], verdict: Verdict
@@ -243,23 +211,18 @@ class Host:
         line, ip = self.line, outcome.flow.remote[0]
         code = self._identification.refusal(verdict)
         if code:
-            line.agent.reject(line.now(), outcome.call, code)
-            return None
+            return self._refuse(outcome, code)
         trunk, info = arrival.trunk, replace(arrival.info, verdict=verdict)
         if (trunk is not None and self._tolls.full(trunk.name)) or not self._places.free(route, info.caller):
             # Busy is what a carrier passes on; only a host in overload is told to be left alone for a while.
-            line.agent.reject(line.now(), outcome.call, 486)
-            return None
+            return self._refuse(outcome, 486)
         try:
             leg = SipLeg.incoming(line, outcome, info)
         except ProtocolError as error:
-            line.agent.reject(line.now(), outcome.call, error.code)
-            return None
+            return self._refuse(outcome, error.code)
         except OSError as error:
             log.warning("a call was refused: no RTP port", error=str(error))
-            code = trunk.refuse if trunk is not None else 503
-            line.agent.reject(line.now(), outcome.call, code, headers=self.gate.later())
-            return None
+            return self._refuse(outcome, trunk.refuse if trunk is not None else 503, self.gate.later())
         if trunk is not None:
             leg.meanings = Meanings(trunk.codes)
         self.admission.began(line.now(), ip)
@@ -268,10 +231,15 @@ class Host:
         self._take(leg)
         if isinstance(route.agent, Agent) or not answers_itself(route.agent):
             leg.ring()  # at once, before anything of the agent is made
+        if verdict.state in ("valid", "invalid"):
+            leg.identified(verdict)
         self._start(leg, route.agent)
-        if verdict.reason != LOOKING:
-            self._tell_identity(info)
+        line.settle()
         return leg
+
+    def _refuse(self, outcome: IncomingCall, code: int, headers: Fields = ()) -> None:
+        self.line.agent.reject(self.line.now(), outcome.call, code, headers=headers)
+        self.line.settle()
 
     def _found(self, wanted: Wanted) -> Route[AgentLike] | None:
         taken = self._route(wanted)
@@ -491,7 +459,7 @@ class Host:
         if any(not leg.over for leg in legs):
             # A callee may not say goodbye before the ACK (RFC 3261 section 15): give it a moment to come.
             await self._emptied(LAST_WORDS_S)
-        tasks = [*self._tasks.values(), *self._judging]
+        tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,14 +2,15 @@
 
     INVITE ─► look ─┬─ nothing signed, or no roots ─► what a trusted trunk says, else "unsigned"
                     ├─ its certificate is kept ─────► a verdict at once
-                    └─ it is not ───────────────────► "unknown", and `fetched` gives the verdict a moment later
+                    └─ it is not ───────────────────► "unknown", and the verdict a moment later
 
-A call is never held up for a certificate unless the configuration requires a signature; then it rings meanwhile, for as
-long as one fetch may take.
+A call is never held up for a certificate unless the configuration requires a signature; then for as long as one fetch
+may take, and no longer.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,6 +55,14 @@ class Fetcher(Protocol):
         ...
 
 
+class Identified(Protocol):
+    """What is told a verdict: a leg."""
+
+    def identified(self, verdict: Verdict) -> None:
+        """Take it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """What a first look gives. `open` is what has to be judged again once its certificates are there."""
@@ -73,14 +82,10 @@ class Identification:
         self._wall = wall
         self._trust = Trust(_read(rules.roots, "stir.roots")) if rules.roots is not None else None
         self._certificates: Fetcher = certificates or Certificates(private=rules.private)
+        self._judging: set[asyncio.Task[None]] = set()
         self._signer: Signer | None = None
         if rules.key is not None:
             self._signer = signer(_read(rules.key, "stir.key"), rules.certificate_url)
-
-    @property
-    def requires(self) -> bool:
-        """Whether a caller must show a signature."""
-        return self._rules.require != ""
 
     def look(self, invite: Request, told: Verdict, called: tuple[str, ...]) -> Look:
         """Judge a call as far as can be done at once. `told` is what a trusted trunk says of it."""
@@ -94,7 +99,32 @@ class Identification:
             return Look(Verdict("unknown", by="signature", code=436, reason=LOOKING), found)
         return Look(self._judge(found))
 
-    async def fetched(self, found: Identities) -> Verdict:
+    def settle(self, look: Look, take: Callable[[Verdict], Identified | None], waits: Callable[[], bool]) -> None:
+        """Have a call taken: now, or once its verdict is there where a signature is required and `waits` says so then.
+
+        `take` gives what is told a verdict that comes later.
+        """
+        if look.open is None:
+            take(look.verdict)
+            return
+        leg = None if self._rules.require else take(look.verdict)
+        if leg is not None or self._rules.require:
+            work = self._later(look.open, take, waits) if leg is None else self._tell(look.open, leg)
+            task = asyncio.get_running_loop().create_task(work, name="identity")
+            self._judging.add(task)
+            task.add_done_callback(self._judging.discard)
+
+    async def _later(
+        self, found: Identities, take: Callable[[Verdict], Identified | None], waits: Callable[[], bool]
+    ) -> None:
+        verdict = await self._fetched(found)
+        if waits():
+            take(verdict)
+
+    async def _tell(self, found: Identities, leg: Identified) -> None:
+        leg.identified(await self._fetched(found))
+
+    async def _fetched(self, found: Identities) -> Verdict:
         """Fetch what is missing and judge; within `certificates.FETCH_S`."""
         await self._certificates.want(*found.certificates)
         return self._judge(found)
@@ -125,7 +155,10 @@ class Identification:
         return ("Date", date), ("Identity", self._signer.sign(passport))
 
     async def close(self) -> None:
-        """End every fetch."""
+        """End every fetch, and what waits for one."""
+        for task in list(self._judging):
+            task.cancel()
+        await asyncio.gather(*self._judging, return_exceptions=True)
         await self._certificates.close()
 
 
