@@ -13,7 +13,14 @@ with atheris.instrument_imports(include=["offhook.sip", "offhook.core"]):  # pyr
     from offhook.sip.attributes import Candidate, Crypto, Extension, Feedback, Fingerprint, Group, Source
     from offhook.sip.digest import parse_auth
     from offhook.sip.grammar import parse_params, split_list, unquote, write_params
-    from offhook.sip.header import media_type, parse_cseq, parse_max_forwards, parse_name_addr, parse_via
+    from offhook.sip.header import (
+        media_type,
+        parse_cseq,
+        parse_max_forwards,
+        parse_name_addr,
+        parse_session_expires,
+        parse_via,
+    )
     from offhook.sip.passport import Passport, Signed, parse_identity, signing_input
     from offhook.sip.uri import parse_uri, unescape
 
@@ -48,6 +55,7 @@ READERS: dict[str, tuple[Callable[[str], Any], Callable[[Any], str]]] = {
     "extension": attribute(Extension),
     "source": attribute(Source),
     "auth": (parse_auth, lambda value: ", ".join(map(str, value))),
+    "session_expires": (parse_session_expires, str),
 }
 SHAKEN = Passport("shaken", "12155551212", ("12125551213",), 1, "https://a.example/c", "A", "x")
 NAMES = tuple(READERS)
@@ -97,6 +105,7 @@ SEEDS = (
     b"\x0f7 cname:a b",
     b'\x10Digest realm="a, b", nonce = "c\\"d" ,qop="auth",algorithm=MD5, Basic realm="x"',
     b'\x10Digest username="u",response="00",qop=auth,nc=00000001',
+    b"\x111800;refresher=uac",
 )
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ PARSERS = [
     *(("grammar", parser) for parser in ("uri", "name_addr", "via", "params", "list")),
     *(("grammar", parser) for parser in ("cseq", "max_forwards", "media_type", "identity")),
     *(("grammar", parser) for parser in ("group", "candidate", "fingerprint")),
-    *(("grammar", parser) for parser in ("crypto", "feedback", "extension", "source", "auth")),
+    *(("grammar", parser) for parser in ("crypto", "feedback", "extension", "source", "auth", "session_expires")),
 ]
 
 pytest.importorskip("atheris", reason="atheris has no wheel for this Python or machine", exc_type=ImportError)

@@ -71,7 +71,12 @@ def host_rules(config: Config, *, max_calls: int, dial_also: tuple[str, ...] = (
             codecs=tuple([CODECS[name] for name in sip.codecs]),
             send=CODECS[sip.send] if sip.send is not None else None,
         ),
-        settings=Settings(user=sip.user, max_calls=2 * max_calls + 100),
+        settings=Settings(
+            user=sip.user,
+            max_calls=2 * max_calls + 100,
+            session_expires_s=sip.session_expires_s,
+            min_se_s=sip.min_se_s,
+        ),
     )
 
 

@@ -77,6 +77,8 @@ class Sip(Table):
     codecs: list[CodecName] = Field(default=["PCMU", "PCMA"], min_length=1)
     send: CodecName | None = None
     ring_s: float = Field(default=60.0, gt=0, le=300)
+    session_expires_s: int = Field(default=1800, ge=0, le=86_400)
+    min_se_s: int = Field(default=90, ge=90, le=86_400)
 
 
 class Dial(Table):
