@@ -267,6 +267,39 @@ def test_after_the_end_every_verb_says_so(play: Any, begin: Any) -> None:
     play(main())
 
 
+@pytest.mark.survives(8)
+def test_hold_tells_the_far_end_and_resume_takes_it_back(play: Any, begin: Any) -> None:
+    leg: list[ScriptedLeg] = []
+    held: list[bool] = []
+
+    async def script(call: Call) -> None:
+        for verb in (call.hold, call.hold, call.resume, call.resume):
+            await verb()
+            held.append(leg[0].held)
+        await call.hangup()
+
+    async def main() -> None:
+        leg.append(ScriptedLeg())
+        await begin(script, leg=leg[0]).over()
+        assert held == [True, True, False, False]
+
+    play(main())
+
+
+def test_a_leg_that_can_not_hold_only_pauses(play: Any, begin: Any) -> None:
+    async def script(call: Call) -> None:
+        await call.hold()
+        await call.resume()
+        await call.hangup()
+
+    async def main() -> None:
+        leg = ScriptedLeg(capabilities=Capabilities(hold=False))
+        await begin(script, leg=leg).over()
+        assert leg.turns == 0
+
+    play(main())
+
+
 def test_what_a_script_raises_is_told_to_the_caller_and_to_the_host(play: Any, begin: Any) -> None:
     async def script(call: Call) -> None:
         raise ZeroDivisionError("the author's bug")

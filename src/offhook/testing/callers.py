@@ -249,6 +249,14 @@ class Caller:
         """Press keys (0-9*#A-D)."""
         self.leg.press(keys)
 
+    async def holds(self) -> bool:
+        """Put the far end on hold; give whether it went along. CallEnded if the call is over."""
+        return await self.leg.hold(True)
+
+    async def resumes(self) -> bool:
+        """Take the far end off hold; give whether it went along. CallEnded if the call is over."""
+        return await self.leg.hold(False)
+
     async def hangs_up(self) -> None:
         """End the call."""
         await self.leg.hangup()

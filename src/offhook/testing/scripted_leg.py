@@ -65,6 +65,8 @@ class ScriptedLeg:
         self.taping = False
         self.before: list[str] = []
         """What was done before the answer, in order."""
+        self.turns = 0
+        """How often the far end was asked to be held, or taken back."""
         self.over = False
         self._events: Feed[LegEvent] = Feed(100_000)
         self._seq = 0
@@ -181,6 +183,7 @@ class ScriptedLeg:
         if self.over:
             raise CallEnded("the caller went away")
         self.held = on
+        self.turns += 1
         return True
 
     def listen(self, mode: Literal["all", "speech", "none"]) -> None:
