@@ -171,6 +171,33 @@ def _second_final(world: World) -> None:
     world.network.mangle = mangle
 
 
+def _repeats_number(world: World) -> None:
+    """Say BYE once more as another request with the same number."""
+    done: list[bool] = []
+
+    def mangle(now: Instant, source: Address, destination: Address, data: bytes) -> bytes | None:
+        sip = None if is_rtp(data) else read_sip(data)
+        if not done and sip is not None and not sip.code and sip.method == "BYE":
+            done.append(True)
+            other = data.replace(sip.branch.encode(), sip.branch.encode()[:-4] + b"again", 1)
+            world.loop.at(now + MILLISECOND, world.network.send, source, destination, other)
+        return data
+
+    world.network.mangle = mangle
+
+
+def _tells_two_stories(world: World) -> None:
+    """Let the caller read in the agent's answer that it may not speak."""
+
+    def mangle(now: Instant, source: Address, destination: Address, data: bytes) -> bytes | None:
+        sip = None if is_rtp(data) else read_sip(data)
+        if sip is not None and is_agent(source[0]) and sip.code == 200 and sip.method == "INVITE":
+            return data.replace(b"a=sendrecv", b"a=sendonly")
+        return data
+
+    world.network.mangle = mangle
+
+
 def _no_trying(world: World) -> None:
     """Swallow every provisional response of an agent, and hold its 200 back."""
 
@@ -304,6 +331,8 @@ Plant = Callable[[World], None]
 
 FAULTS: Final[dict[str, tuple[Plant, str]]] = {
     "second final response": (_second_final, "OneFinalResponse"),
+    "number used twice": (_repeats_number, "CountsUp"),
+    "two stories of one session": (_tells_two_stories, "OneView"),
     "no 100": (_no_trying, "TryingAtOnce"),
     "repeated sequence number": (_agents_port(_RepeatsSequence), "Cadence"),
     "slipped timestamp": (_agents_port(_SlipsTimestamp), "Cadence"),

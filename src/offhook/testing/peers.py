@@ -144,6 +144,10 @@ class Peer:
         """Forget the call; the next request begins another."""
         self._call = self._new_call(user)
 
+    def adopt(self, invite: Got, tag: str) -> None:
+        """Take an INVITE that came for the call, so that requests can be sent in its dialog."""
+        self._call = _Call(invite.sip.call, tag, "agent", to=f";tag={invite.sip.from_tag}")
+
     def confirm(self, got: Got) -> None:
         """Take the far end's tag from a response."""
         if got.sip.to_tag:
@@ -186,9 +190,9 @@ def _message(*lines: str, body: str = "") -> bytes:
 # Peers that call an agent
 
 
-async def _up(peer: Peer, *, body: bool = True) -> bool:
+async def up(peer: Peer, *, body: bool = True, extra: str = "") -> bool:
     """Invite and wait for the 200, repeating the INVITE as timer A does; not acknowledged yet."""
-    data = peer.request("INVITE", peer.sdp() if body else "")
+    data = peer.request("INVITE", peer.sdp() if body else "", extra=extra)
     for wait_s in (0.5, 1.0, 2.0, 4.0, 8.0, 16.0):
         got = await peer.response("INVITE", within_s=wait_s)
         if got is not None:
@@ -198,7 +202,7 @@ async def _up(peer: Peer, *, body: bool = True) -> bool:
     return False
 
 
-async def _bye(peer: Peer) -> None:
+async def says_bye(peer: Peer) -> None:
     """Hang up, repeating as timer E does."""
     data = peer.request("BYE")
     for wait_s in (0.5, 1.0, 2.0, 4.0, 4.0, 4.0):
@@ -209,7 +213,7 @@ async def _bye(peer: Peer) -> None:
 
 async def never_acknowledges(peer: Peer) -> None:
     """Let the 200 go without an ACK: the agent must repeat it, give up after 32 s and say BYE."""
-    if await _up(peer):
+    if await up(peer):
         bye = await peer.asked("BYE", within_s=60)
         if bye is not None:
             peer.reply(bye, 200, "OK")
@@ -217,7 +221,7 @@ async def never_acknowledges(peer: Peer) -> None:
 
 async def vanishes(peer: Peer) -> None:
     """Acknowledge, and never be heard of again: no media, no BYE, no answer to one."""
-    if await _up(peer):
+    if await up(peer):
         peer.request("ACK")
         peer.deaf = True
         await asyncio.sleep(90)
@@ -238,7 +242,7 @@ async def _cancel(peer: Peer) -> None:
     peer.confirm(got)
     if got.sip.code < 300:
         peer.request("ACK")
-        await _bye(peer)
+        await says_bye(peer)
     else:
         peer.request("ACK", same=True)
 
@@ -287,15 +291,15 @@ async def repeats(peer: Peer) -> None:
 
 async def offers_late(peer: Peer) -> None:
     """Invite without a description and answer theirs in the ACK (RFC 3264 section 5)."""
-    if await _up(peer, body=False):
+    if await up(peer, body=False):
         peer.request("ACK", peer.sdp())
         await peer.sleep(1, 5)
-        await _bye(peer)
+        await says_bye(peer)
 
 
 async def answers_late_with_nothing(peer: Peer) -> None:
     """Invite without a description and leave the answer out of the ACK: there is no call to be had."""
-    if await _up(peer, body=False):
+    if await up(peer, body=False):
         peer.request("ACK")
         bye = await peer.asked("BYE")
         if bye is not None:
@@ -304,7 +308,7 @@ async def answers_late_with_nothing(peer: Peer) -> None:
 
 async def holds(peer: Peer) -> None:
     """Hold, ask for an offer, offer what nobody speaks, resume, hang up."""
-    if not await _up(peer):
+    if not await up(peer):
         return
     peer.request("ACK")
     for body in (peer.sdp(direction="sendonly"), peer.sdp(direction="inactive"), "", peer.sdp(codecs="3"), peer.sdp()):
@@ -320,7 +324,7 @@ async def holds(peer: Peer) -> None:
             peer.request("ACK", "" if body else peer.sdp())
         else:
             peer.request("ACK", same=True)
-    await _bye(peer)
+    await says_bye(peer)
 
 
 async def pings(peer: Peer) -> None:
@@ -397,12 +401,12 @@ async def talks_nonsense(peer: Peer) -> None:
 
 async def will_not_let_go(peer: Peer) -> None:
     """Stay until the agent hangs up, and then longer."""
-    if not await _up(peer):
+    if not await up(peer):
         return
     peer.request("ACK")
     bye = await peer.asked("BYE", within_s=60)
     if bye is None:
-        await _bye(peer)
+        await says_bye(peer)
         return
     await lets_go_badly(peer, bye)
 

@@ -26,7 +26,7 @@ from offhook.core.codecs import PCMA, PCMU
 from offhook.core.errors import CallEnded, DialFailed, NotAllowed, OffhookError
 from offhook.core.instants import SECOND
 from offhook.run.host import Host, HostRules
-from offhook.testing import callees, peers, stream_peers
+from offhook.testing import callees, changers, peers, stream_peers
 from offhook.testing.callers import Caller, CallerPhone
 from offhook.testing.moods import Mood, MoodyBrain, MoodyStt, MoodyTts
 from offhook.testing.network import PROFILES, Profile
@@ -233,7 +233,11 @@ class _Plot:
     async def _rude_caller(self, target: str) -> None:
         rng = self.world.rng(f"rude to {target}")
         manner = rng.choice(
-            (*(peers.CALLS_US if target == AGENT else peers.RINGS_A_PHONE), *stream_peers.CALLS_US_BY_TCP * 2)
+            (
+                *(peers.CALLS_US if target == AGENT else peers.RINGS_A_PHONE),
+                *changers.CALLS_US,
+                *stream_peers.CALLS_US_BY_TCP * 2,
+            )
         )
         await asyncio.sleep(rng.uniform(0, 8))
         kind = stream_peers.StreamPeer if manner in stream_peers.CALLS_US_BY_TCP else peers.Peer
@@ -247,7 +251,7 @@ class _Plot:
 
     async def _rude_callee(self, host: Host, agent: Agent) -> None:
         rng = self.world.rng("rude callee")
-        manner = rng.choice((*callees.IS_CALLED, *stream_peers.IS_CALLED_BY_TCP * 2))
+        manner = rng.choice((*callees.IS_CALLED, *changers.IS_HELD, *stream_peers.IS_CALLED_BY_TCP * 2))
         await asyncio.sleep(rng.uniform(0, 8))
         by_tcp = manner in stream_peers.IS_CALLED_BY_TCP
         kind = stream_peers.StreamPeer if by_tcp else peers.Peer
@@ -258,6 +262,10 @@ class _Plot:
             await asyncio.sleep(0.001)
             call = await host.dial("sip:x@10.3.0.2" + (";transport=tcp" if by_tcp else ""), agent)
             await asyncio.sleep(rng.uniform(0.5, 8))
+            if manner in changers.IS_HELD:
+                await call.hold()
+                await asyncio.sleep(rng.uniform(0.0, 4))
+                await call.resume()
             await call.hangup()
         except OffhookError as error:
             self.world.journal.event(self.world.loop.now, f"rude callee: {error}")

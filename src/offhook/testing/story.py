@@ -139,6 +139,10 @@ async def _talks(caller: Caller, rng: Random, manner: float) -> None:
         await caller.says("Could I speak to a person?")
         await caller.hears_out(within_s=20)
     await caller.waits(rng.uniform(0.0, 1.0))
+    if rng.random() < 0.15:
+        await caller.holds()
+        await caller.waits(rng.uniform(0.0, 6.0))
+        await caller.resumes()
     await caller.says("Yes please, book it.")
     await caller.hears_more(within_s=25)
     if rng.random() < 0.7:

@@ -14,12 +14,15 @@ from __future__ import annotations
 from offhook.testing.checkers.base import Checker, Violation, Watch
 from offhook.testing.checkers.calls import EndsOnce, NothingLeft, NothingRaised
 from offhook.testing.checkers.media import Bounded, Cadence, EachKeyOnce, GivesTheFloor, Hushed, NothingTaped, PlayedOut
-from offhook.testing.checkers.signalling import OneFinalResponse, TryingAtOnce
+from offhook.testing.checkers.sessions import OneView
+from offhook.testing.checkers.signalling import CountsUp, OneFinalResponse, TryingAtOnce
 from offhook.testing.checkers.words import HistoryIsHeard
 
 ALL: tuple[type[Checker], ...] = (
     OneFinalResponse,
     TryingAtOnce,
+    CountsUp,
+    OneView,
     Cadence,
     PlayedOut,
     Hushed,

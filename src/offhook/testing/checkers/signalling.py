@@ -31,6 +31,30 @@ class OneFinalResponse(Checker):
             self.broken(now, f"{source[0]} answered {what} with {first[0]} and then with {message.code}")
 
 
+class CountsUp(Checker):
+    """Inside a dialog each new request of ours has a higher number than the one before it (RFC 3261 12.2.1.1)."""
+
+    law = "the requests of a dialog count up"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[tuple[Address, str, str, str], int] = {}
+        self._seen: dict[tuple[Address, str], None] = {}
+
+    def sip_left(self, now: Instant, source: Address, destination: Address, message: Sip, data: bytes) -> None:
+        """Compare a request with the last of its dialog; one with a branch that was seen is that one again."""
+        if message.code or not message.to_tag or message.method in ("ACK", "CANCEL") or not is_phone(source[0]):
+            return
+        if (source, message.branch) in self._seen or destination[0].startswith(NONSENSE):
+            return
+        self._seen[source, message.branch] = None
+        key = (source, message.call, message.from_tag, message.to_tag)
+        before = self._last.get(key, 0)
+        if message.number <= before:
+            self.broken(now, f"{source[0]}: {message.method} {message.number} after {before} in {message.call}")
+        self._last[key] = max(before, message.number)
+
+
 class TryingAtOnce(Checker):
     """A new INVITE is answered within 5 ms, with 100 or better (DESIGN: the caller's timer A never fires for us)."""
 
