@@ -117,12 +117,13 @@ class _Tally:
 
 @dataclass(slots=True)
 class _Account:
-    """What is known of one source."""
+    """What is known of one source. `knocked` is when it last came while it was shut out."""
 
     filled: Instant
     tokens: float
     calls: int = 0
     banned_until: Instant | None = None
+    knocked: Instant | None = None
     tallies: dict[str, _Tally] = field(default_factory=dict[str, "_Tally"])
 
 
@@ -244,7 +245,8 @@ class Admission:
         if now - tally.since > offence.within:
             tally.since, tally.count = now, 0
         tally.count += 1
-        goes_on = tally.told is not None and now - tally.told <= SAME_ATTACK
+        last = max(tally.told or 0, account.knocked or 0)
+        goes_on = tally.told is not None and now - last <= SAME_ATTACK
         if tally.count < offence.times and not goes_on:
             return None
         banned = None
@@ -258,6 +260,7 @@ class Admission:
         if account.banned_until is None:
             return False
         if now < account.banned_until:
+            account.knocked = now
             return True
         account.banned_until = None
         return False

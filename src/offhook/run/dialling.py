@@ -22,6 +22,7 @@ from offhook.policy.toll import Meter
 from offhook.run.rules import HostRules
 from offhook.sip.grammar import Fields, Malformed
 from offhook.sip.header import NameAddr
+from offhook.sip.outcomes import Flow
 from offhook.sip.uri import Uri, parse_uri
 
 
@@ -30,6 +31,7 @@ class Way:
     """One way to whom is called. `sender` None: our own name on the flow. `trunk` None: no trunk, a SIP address.
 
     `numbers` are who calls whom in E.164, as a signature says it; None where no number is called.
+    `flows` is where it goes, where that is known already: a user of ours is reached by the path that it registered by.
     """
 
     target: Uri
@@ -38,6 +40,7 @@ class Way:
     headers: Fields = ()
     trunk: Trunk | None = None
     numbers: tuple[str, str] | None = None
+    flows: tuple[Flow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from offhook.call.events import CallEvent
 from offhook.call.leg import CallInfo
 from offhook.carriers.plane import Engine
 from offhook.carriers.sip import SipLeg
+from offhook.carriers.trunks import added_headers
 from offhook.core.errors import ConfigError, DialFailed, NotAllowed, OffhookError, ProtocolError, Unreachable
 from offhook.core.ids import CallId, redacted
 from offhook.core.media import Address
@@ -44,6 +45,8 @@ from offhook.run.media import EngineMedia
 from offhook.run.resolver import Resolver
 from offhook.run.rules import HostRules
 from offhook.run.security import SecurityLog
+from offhook.run.users import Users
+from offhook.sip.challenges import User as Password
 from offhook.sip.grammar import Fields
 from offhook.sip.header import NameAddr
 from offhook.sip.meanings import Meanings
@@ -108,6 +111,7 @@ class Host:
         self._media = EngineMedia(engine, rng)
         self._line: SipLine | None = None
         self._accounts: Accounts | None = None
+        self._users: Users | None = None
         self._tasks: dict[CallId, asyncio.Task[None]] = {}
         self._legs: dict[CallId, SipLeg] = {}
         self._draining = False
@@ -125,13 +129,23 @@ class Host:
             security=self.security,
             dial=rules.dial,
             audio=rules.audio,
-            settings=replace(rules.settings, gate=self.gate, ring_at_once=False),
+            settings=replace(
+                rules.settings,
+                gate=self.gate,
+                users={user.name: Password(user.password) for user in rules.users},
+                ring_at_once=False,
+            ),
             external=rules.external,
             tls=rules.tls,
             origins=rules.origins,
             resolver=self._resolver,
         )
         line.on_ended = self._ended
+        if rules.users:
+            hosts = [ip for _, (ip, _) in rules.listen]
+            names = [user.name for user in rules.users]
+            self._users = Users(line, self.security, names, [*hosts, rules.external or "", rules.settings.realm])
+            self.gate.sentry = line.agent.registrar
         self._media.start()
         try:
             for transport, address in rules.listen:
@@ -271,7 +285,11 @@ class Host:
         """
         if self._draining:
             raise NotAllowed("this phone is being closed")
-        found = ways(self.rules, to, Wish(headers, caller, withhold))
+        user = self._users.named(to) if self._users is not None else None
+        if self._users is not None and user is not None:
+            found: Sequence[Way] = self._users.ways(user, added_headers(headers or {}))
+        else:
+            found = ways(self.rules, to, Wish(headers, caller, withhold))
         patience_s = self.rules.ring_s if ring_s is None else ring_s
         for way in found[:-1]:
             try:
@@ -289,8 +307,9 @@ class Host:
         if (why := self._tolls.why_not(line.now(), name)) is not None:
             raise NotAllowed(f"{to} can't be called now: {why}")
         account = self._accounts.account(name) if self._accounts is not None else None
-        flows = await line.ways_to(account.next_hop(way.next_hop) if account is not None else way.next_hop)
-        if way.trunk is None:
+        hop = account.next_hop(way.next_hop) if account is not None else way.next_hop
+        flows = way.flows or await line.ways_to(hop)
+        if way.trunk is None and not way.flows:
             target = way.target
             for ip in [flow.remote[0] for flow in flows]:
                 if not allows_address(self.rules.dial, target.user or "", target.host, target.port, ip=ip):
@@ -475,4 +494,6 @@ def _tries_on(way: Way, failed: OffhookError) -> bool:
     """Say whether what one trunk could not do is worth a try through the next."""
     if not isinstance(failed, DialFailed):
         return True
+    if way.flows:
+        return failed.code < 600  # one place of a user among several: the others may still ring
     return not isinstance(failed, _Unanswered) and way.trunk is not None and way.trunk.tries_on(failed.code)

@@ -34,7 +34,7 @@ from offhook.run.security import SecurityLog
 from offhook.run.transports import Rate, TlsRules, Transports
 from offhook.sip.grammar import is_address
 from offhook.sip.locate import locate
-from offhook.sip.outcomes import AccountOutcome, Asked, Flow, IncomingCall, Outcome, Send, SipCall
+from offhook.sip.outcomes import AccountOutcome, Asked, Flow, IncomingCall, Outcome, Send, SipCall, UserOutcome
 from offhook.sip.transaction import same_flow
 from offhook.sip.uri import Uri
 from offhook.sip.useragent import Settings, UserAgent
@@ -90,6 +90,7 @@ class SipLine:
         self.legs: dict[SipCall, SipLeg] = {}
         self.on_ended: Callable[[SipLeg], None] = lambda leg: None
         self.on_account: Callable[[AccountOutcome], None] = lambda outcome: None
+        self.on_user: Callable[[UserOutcome], None] = lambda outcome: None
         self._incoming = incoming
         # Who is heard is the host's to say; a line without one hears the networks that it is given.
         self.admission = admission or Admission([(network, Source(Kind.LOCAL)) for network in allow])
@@ -140,6 +141,8 @@ class SipLine:
                         self._asked(outcome)
                     elif isinstance(outcome, AccountOutcome):
                         self.on_account(outcome)
+                    elif isinstance(outcome, UserOutcome):
+                        self.on_user(outcome)
                     else:
                         leg = self.legs.get(outcome.call)
                         if leg is not None:
@@ -157,7 +160,7 @@ class SipLine:
         """End the call that a bug of ours has hit: nobody else would, and the others go on."""
         if isinstance(outcome, IncomingCall):
             self.agent.reject(self.now(), outcome.call, 500)
-        elif not isinstance(outcome, Send | AccountOutcome):
+        elif not isinstance(outcome, Send | AccountOutcome | UserOutcome):
             self.agent.hangup(self.now(), outcome.call)
 
     def screen(self, target: str, peer: Uri) -> Uri:
@@ -305,9 +308,10 @@ class SipLine:
         """Say whether a source may speak to us: it is listed and not shut out, or we have called it."""
         if ip in self._dialled or self.admission.hears(self.now(), ip):
             return True
-        self._security.note(
-            self.now(), ip, "scan", "not listed: if it is yours, add its network to sip.allow or a trunk"
-        )
+        if not self.admission.banned(self.now(), ip):  # what it is shut out for was told
+            self._security.note(
+                self.now(), ip, "scan", "not listed: if it is yours, add its network to sip.allow or a trunk"
+            )
         return False
 
     def rate(self, ip: str) -> Rate | None:
@@ -323,7 +327,13 @@ class SipLine:
         self._security.note(self.now(), ip, "flood", "more messages than are read from there")
 
     def carries_calls(self, flow: Flow) -> bool:
-        """Say whether a call lives on a connection."""
+        """Say whether a call lives on a connection, or a registration: that of a user of ours, or ours elsewhere."""
+        registrar = self.agent.registrar
+        if registrar is not None and registrar.holds(flow.connection):
+            return True
+        standings = self.agent.registrations.standings()
+        if any(one.flow is not None and same_flow(one.flow, flow) for one in standings):
+            return True
         return any(same_flow(way, flow) for leg in self.legs.values() for way in leg.ways)
 
     # The timer

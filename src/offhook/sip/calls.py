@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +24,7 @@ from offhook.sip.uri import Uri, parse_uri
 if TYPE_CHECKING:
     import random
 
+    from offhook.sip.challenges import User
     from offhook.sip.gate import Gate
     from offhook.sip.meanings import Cause
     from offhook.sip.redirects import Trail
@@ -46,7 +47,8 @@ class Settings:
     nobody answers: a call of theirs (480), a re-INVITE (500), a call of ours (CANCEL); proxies give up after as long
     (section 16.6).
     `max_calls` bounds the calls alive and `max_transactions` what was asked of us in the last 32 s: at 1500 calls a
-    second each leaves two transactions behind for that long, which is 96 000. `gate` says who is let in (None: all).
+    second each leaves two transactions behind for that long, which is 96 000. `gate` says who is let in (None: all);
+    `users` are those who may register at us, in `realm`.
     `session_expires_s` is how long a call goes on without news of the far end (RFC 4028; 0: we ask for none),
     `min_se_s` the shortest such time that we take.
     """
@@ -63,6 +65,8 @@ class Settings:
     max_calls: int = 20_000
     max_transactions: int = 131_072
     gate: Gate | None = None
+    users: Mapping[str, User] = field(default_factory=dict[str, "User"], repr=False)
+    realm: str = "offhook"
     session_expires_s: int = 1800
     min_se_s: int = 90
 

@@ -197,6 +197,40 @@ class Unregistered:
     retry_at: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A user of ours has registered, or moved to another `source` (an address): it can be reached for `expires_s`."""
+
+    user: str
+    contact: str
+    source: str
+    expires_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unbound:
+    """A user of ours can't be reached at a contact any more."""
+
+    user: str
+    contact: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """A source did what only an attacker does often: `kind` is "brute_force".
+
+    `user` is whom it claimed to be, as it wrote it.
+    """
+
+    source: str
+    kind: str
+    user: str
+
+
+UserOutcome = Bound | Unbound | Suspicion
+"""What happens to users of ours, and in their name."""
+
 AccountOutcome = Seeking | Registered | Unregistered
 """What happens to an account of ours at its registrar."""
 
@@ -214,4 +248,5 @@ Outcome = (
     | Asked
     | Ended
     | AccountOutcome
+    | UserOutcome
 )

@@ -19,6 +19,7 @@ from zlib import crc32
 from offhook.core.instants import Instant
 from offhook.sip import tables
 from offhook.sip.calls import Call, Calls, Settings
+from offhook.sip.challenges import Challenges
 from offhook.sip.client import Client
 from offhook.sip.dialog import DialogKey
 from offhook.sip.grammar import Fields, Malformed, split_list
@@ -26,6 +27,7 @@ from offhook.sip.header import NameAddr, Via, parse_cseq, parse_max_forwards, pa
 from offhook.sip.keepalive import binding_response, is_stun
 from offhook.sip.message import Request, Response, block, parse_message, status_line, write
 from offhook.sip.outcomes import Flow, Outcome, SipCall
+from offhook.sip.registrar import Binding, Registrar
 from offhook.sip.registration import Registration, Registrations
 from offhook.sip.renegotiation import Renegotiation
 from offhook.sip.requests import Account
@@ -68,8 +70,22 @@ class UserAgent:
         self._renegotiation = Renegotiation(self._calls, self._server)
         self.registrations = Registrations(self._calls)
         """The accounts of ours at their registrars."""
+        self.registrar = self._registrar(rng) if settings.users else None
+        """Where the users of ours are, if there are any."""
         self._seed = rng.getrandbits(32)
         self._counts: dict[str, int] = {"received": 0}
+
+    def _registrar(self, rng: random.Random) -> Registrar:
+        settings = self._calls.settings
+        secret = rng.getrandbits(256).to_bytes(32, "big")
+        registrar = Registrar(self._calls, Challenges(settings.users, realm=settings.realm, secret=secret))
+
+        def serve(now: Instant, transaction: ServerTransaction) -> None:
+            fields = registrar.register(now, transaction.request, transaction.flow)
+            self._server.respond(now, transaction, 200, fields)
+
+        self._server.outside["REGISTER"] = serve
+        return registrar
 
     # --- inputs
 
@@ -92,6 +108,8 @@ class UserAgent:
             if call.flow.connection and call.flow == flow:
                 call.flow = Flow(flow.transport, flow.local, flow.remote)
         self.registrations.flow_closed(now, flow)
+        if self.registrar is not None:
+            self.registrar.flow_closed(flow)
 
     def expire(self, now: Instant) -> None:
         """Fire every timer that is due."""
@@ -102,6 +120,8 @@ class UserAgent:
                 self._calls.alarms[name](now, owner)
             elif isinstance(owner, Registration):
                 owner.fire(now, name)
+            elif isinstance(owner, Binding) and self.registrar is not None:
+                self.registrar.expired(owner)
             elif isinstance(owner, ServerTransaction | ClientTransaction):
                 self._calls.transactions.fire(now, owner, name)
         timers.sweep()
