@@ -10,7 +10,7 @@ import pytest
 import offhook
 from offhook import Agent, CallEnded, NotAllowed
 from offhook.call import Call, Models, events
-from offhook.core.signals import Redirected, Ringing
+from offhook.core.signals import Redirected, Ringing, Texted
 from offhook.testing import spelled
 from offhook.testing.scripted_leg import ScriptedLeg
 
@@ -179,5 +179,19 @@ def test_models_are_not_needed_before_the_answer(play: Any, begin: Any) -> None:
     async def main() -> None:
         call = begin(script, models=Models())
         assert (await call.over()).code == 603
+
+    play(main())
+
+
+def test_texts_are_kept_and_told(play: Any, begin: Any) -> None:
+    async def main() -> None:
+        call = begin(Agent(), [])
+        for number in range(120):
+            call.leg._event(Texted(call.leg.now, f"line {number}"))
+        await call.until(1)
+        call.leg.hangs_up()
+        await call.over()
+        assert len(call.of(events.Text)) == 120
+        assert (len(call.call.texts), call.call.texts[-1]) == (100, "line 119")
 
     play(main())

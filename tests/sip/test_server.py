@@ -44,7 +44,7 @@ def test_an_answered_call_is_confirmed_by_its_ack(far):
     ok = far.sent[-1]
     assert ok.code == 200
     assert ok.first("Contact") == "<sip:offhook@192.0.2.1:5060>"
-    assert ok.first("Allow") == "INVITE, ACK, BYE, CANCEL, OPTIONS, NOTIFY, PRACK, UPDATE"
+    assert ok.first("Allow") == "INVITE, ACK, BYE, CANCEL, OPTIONS, NOTIFY, PRACK, UPDATE, INFO, MESSAGE"
     assert ok.first("Supported") == "100rel, 199, timer"
     assert ok.first("Server") is None
     assert parse_sdp(ok.body).media[0].formats == ("0", "101")
@@ -245,7 +245,7 @@ def test_options_says_what_we_take(far):
     ("method", "code"),
     [
         ("REGISTER", 405),
-        ("INFO", 405),
+        ("INFO", 481),
         ("MESSAGE", 405),
         ("UPDATE", 481),
         ("SUBSCRIBE", 405),
@@ -270,7 +270,7 @@ def test_a_dialog_that_is_not_there_is_481(far, method):
     assert [message.code for message in far.say(bytes(far.request(method, to_tag="gone")))] == [481]
 
 
-@pytest.mark.parametrize("method", ["INFO", "MESSAGE", "SUBSCRIBE", "REFER"])
+@pytest.mark.parametrize("method", ["PUBLISH", "SUBSCRIBE", "REFER"])
 def test_methods_we_do_not_serve_leave_the_call_alone(far, method):
     far.up()
     (reply,) = far.asks(method, 2)

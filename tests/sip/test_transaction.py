@@ -218,7 +218,7 @@ def options_served_twice(far: Any) -> None:
 
 
 def info_refused(far: Any) -> None:
-    assert [message.code for message in far.say(bytes(far.request("INFO")))] == [405]
+    assert [message.code for message in far.say(bytes(far.request("PUBLISH")))] == [405]
 
 
 SCRIPTS: tuple[Callable[[Any], None], ...] = (

@@ -108,6 +108,11 @@ class Call:
         return self._session.digits
 
     @property
+    def texts(self) -> Sequence[str]:
+        """What the caller has written beside the call, the last hundred of it."""
+        return list(self._session.texts)
+
+    @property
     def timeline(self) -> list[TurnTimes]:
         """Where the time of each turn went."""
         return list(self._session.reports.timeline.values())

@@ -117,6 +117,16 @@ class Digit:
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """The far end sent text beside the call (RFC 3428)."""
+
+    event: ClassVar[str] = "text"
+    t: float
+    call: CallId
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
     """A tool is done. `arguments` are what the model gave."""
 
@@ -179,6 +189,7 @@ CallEvent = (
     | Said
     | Cut
     | Digit
+    | Text
     | Tool
     | Transfer
     | Timed

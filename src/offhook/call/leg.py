@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 from offhook import _native as native
 from offhook.core.ids import CallId
-from offhook.core.signals import Connected, Held, HungUp, Identified, Redirected, Ringing
+from offhook.core.signals import Connected, Held, HungUp, Identified, Redirected, Ringing, Texted
 from offhook.core.verdict import UNSIGNED, Verdict
 
 LegEvent = (
@@ -37,6 +37,7 @@ LegEvent = (
     | Ringing
     | Redirected
     | Identified
+    | Texted
     | Held
     | HungUp
 )

@@ -38,7 +38,7 @@ from offhook.call.speaking import RUN, Speaking
 from offhook.core.errors import CallEnded, ConfigError, NotAllowed
 from offhook.core.ids import Turn
 from offhook.core.instants import SECOND, Instant
-from offhook.core.signals import Connected, HungUp, Identified, Redirected, Ringing
+from offhook.core.signals import Connected, HungUp, Identified, Redirected, Ringing, Texted
 
 if TYPE_CHECKING:
     from offhook.call.call import Call
@@ -48,6 +48,10 @@ _log = logging.getLogger("offhook.call")
 
 AUDIO_PIECES = 100
 """Pieces (2 s) that a reader of `audio()` may lag behind; then the oldest go."""
+
+
+TEXTS = 100
+"""Texts of the far end that are kept; of more, the oldest go."""
 
 
 class Session:
@@ -68,6 +72,7 @@ class Session:
         self.reports = Reports(leg.info.id, listener)
         self.quality: list[native.Quality] = []
         self.digits = ""
+        self.texts: deque[str] = deque(maxlen=TEXTS)
         self.ended: events.Ended | None = None
         self.over = asyncio.Event()
         self.up = asyncio.Event()
@@ -207,6 +212,9 @@ class Session:
                 self.reports.identity(event.verdict)
             case Redirected():
                 self.reports.tell(events.Redirected(self.time, self.leg.info.id, event.to, event.code))
+            case Texted():
+                self.texts.append(event.text)
+                self.reports.tell(events.Text(self.time, self.leg.info.id, event.text))
             case Connected():
                 self._connected(event)
             case _:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from offhook import _native as native
 from offhook.carriers.early import Threshold
+from offhook.carriers.keys import Keys
 from offhook.carriers.plane import Engine
 from offhook.core.instants import Instant
 
@@ -20,6 +21,7 @@ class PortVerbs:
         self._engine = engine
         self._number = number
         self._threshold = Threshold()
+        self._keys = Keys()
         self._mode: Literal["all", "speech", "none"] = "all"
 
     @property
@@ -32,6 +34,17 @@ class PortVerbs:
         lasting = self._threshold.open(now)
         self._engine.listen(self._number, self._mode)
         return lasting
+
+    def _passes(self, event: native.Event) -> bool:
+        """Say whether an event of the port may be told."""
+        if not self._threshold.lets(event):
+            return False
+        return not isinstance(event, native.Digit) or self._keys.event(event.at, event.key)
+
+    def _pressed(self, now: Instant, key: str, duration_ms: int) -> list[native.Event]:
+        """Give what is to be told of a key that came by signalling."""
+        told = self._threshold.opened and self._keys.info(now, key)
+        return [native.Digit(self._number, 0, now, key, duration_ms)] if told else []
 
     def listen(self, mode: Literal["all", "speech", "none"]) -> None:
         """Say which audio comes as `Heard`, from the answer on."""

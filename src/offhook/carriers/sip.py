@@ -12,24 +12,22 @@ tell; a far end that sends no media is hung up on.
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import Literal
 
 from offhook import _native as native
 from offhook.call.leg import CallInfo, Capabilities, LegEvent
 from offhook.carriers.early import EarlyMedia
 from offhook.carriers.holding import Holding
 from offhook.carriers.inbox import Inbox
-from offhook.carriers.negotiation import AudioRules, Negotiation
-from offhook.carriers.plane import MediaPlane
+from offhook.carriers.line import Follow, Line, Outcome
+from offhook.carriers.negotiation import Negotiation
 from offhook.carriers.port import PortVerbs
 from offhook.carriers.silence import Silence
 from offhook.carriers.transfers import Transfer
 from offhook.core import signals
 from offhook.core.errors import CallEnded, DialFailed, ProtocolError
-from offhook.core.instants import Instant
 from offhook.core.media import MediaPlan
 from offhook.core.signals import Connected, Held, HungUp
 from offhook.core.verdict import Verdict
@@ -44,61 +42,18 @@ from offhook.sip.outcomes import (
     Ended,
     Flow,
     IncomingCall,
+    Keyed,
     Progress,
     Reanswered,
     Redirected,
     Reoffered,
     SipCall,
+    Texted,
     TransferProgress,
 )
 from offhook.sip.requests import Account
 from offhook.sip.sdp import Session
 from offhook.sip.uri import Uri, parse_uri
-from offhook.sip.useragent import UserAgent
-
-Outcome = (
-    Progress | Redirected | EarlyAnswered | Answered | Confirmed | Reoffered | Reanswered | TransferProgress | Ended
-)
-"""What a user agent tells of a call that is there."""
-
-Follow = Callable[[Uri], Awaitable[tuple[Uri, Sequence[Flow]] | None]]
-"""Gives where the target of a redirection is called and the ways there, None where a call may not go there."""
-
-
-class Line(Protocol):
-    """What a leg needs of the host: its clock, its user agent, its media plane and its rules."""
-
-    @property
-    def agent(self) -> UserAgent:
-        """The user agent that the leg's call belongs to."""
-        ...
-
-    @property
-    def media(self) -> MediaPlane:
-        """Where the leg's port is."""
-        ...
-
-    @property
-    def rng(self) -> random.Random:
-        """Where session ids come from."""
-        ...
-
-    @property
-    def audio(self) -> AudioRules:
-        """What the leg offers, takes and bears."""
-        ...
-
-    def now(self) -> Instant:
-        """The loop's time in nanoseconds."""
-        ...
-
-    def settle(self) -> None:
-        """Send and deal out what the user agent's orders gave."""
-        ...
-
-    def screen(self, target: str, peer: Uri) -> Uri:
-        """Give where a transfer to `target` goes; `peer` is the far end. NotAllowed outside the rules."""
-        ...
 
 
 class SipLeg(PortVerbs):
@@ -111,6 +66,8 @@ class SipLeg(PortVerbs):
         self.flow = flow = ways[0]
         self.meanings = COMMON
         """What the codes of this leg's trunk mean."""
+        self.dtmf: Literal["rtp", "info"] = "rtp"
+        """How this leg's trunk wants keys."""
         self._line = line
         self._info = info
         self._inbox = Inbox()
@@ -193,9 +150,24 @@ class SipLeg(PortVerbs):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What can be done: keys only where telephone-event was agreed."""
+        """What can be done: keys only where telephone-event was agreed, or the far end takes INFO."""
         plan = self._negotiation.plan
-        return Capabilities(press=plan is None or plan.dtmf_send is not None)
+        return Capabilities(press=plan is None or plan.dtmf_send is not None or self._by_info)
+
+    @property
+    def _by_info(self) -> bool:
+        """Whether keys go by INFO: the trunk wants them so, or nothing else was agreed and INFO is taken."""
+        plan = self._negotiation.plan
+        agreed = plan is not None and plan.dtmf_send is not None
+        return self.dtmf == "info" or (not agreed and self._line.agent.takes(self.call, "INFO"))
+
+    def press(self, keys: str) -> None:
+        """Send keys as RFC 4733 events, or by INFO. ValueError for what is no key."""
+        if not self._by_info:
+            super().press(keys)
+        elif not self.over:
+            self._line.agent.press(self._line.now(), self.call, keys)
+            self._line.settle()
 
     @property
     def over(self) -> bool:
@@ -351,6 +323,11 @@ class SipLeg(PortVerbs):
                     self._line.agent.skip(self._line.now(), self.call)
             case EarlyAnswered():
                 self._early_answered(outcome)
+            case Keyed():
+                for event in self._pressed(self._line.now(), outcome.key, outcome.duration_ms):
+                    self._inbox.put(event)
+            case Texted():
+                self._inbox.put(signals.Texted(self._line.now(), outcome.text))
 
     def _confirmed(self, outcome: Confirmed) -> None:
         if outcome.answer is not None:
@@ -436,7 +413,7 @@ class SipLeg(PortVerbs):
             self._silence.stalled()
         elif isinstance(event, native.Flowing):
             self._silence.flowing()
-        if self._threshold.lets(event):
+        if self._passes(event):
             self._inbox.put(event)
 
     def _stalled(self) -> None:

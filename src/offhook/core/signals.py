@@ -46,6 +46,14 @@ class Identified:
 
 
 @dataclass(frozen=True, slots=True)
+class Texted:
+    """The far end sent text beside the call. It is a stranger's: printable, and nothing more is known of it."""
+
+    at: Instant
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """The far end put us on hold, or took us back (`on` False): on hold nothing that we play leaves."""
 

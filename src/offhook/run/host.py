@@ -238,7 +238,7 @@ class Host:
             log.warning("a call was refused: no RTP port", error=str(error))
             return self._refuse(outcome, trunk.refuse if trunk is not None else 503, self.gate.later())
         if trunk is not None:
-            leg.meanings = Meanings(trunk.codes)
+            leg.meanings, leg.dtmf = Meanings(trunk.codes), trunk.dtmf
         self.admission.began(line.now(), ip)
         self._places.take(info.id, route, info.caller)
         self._tolls.came(info.trunk, leg.call)
@@ -321,7 +321,7 @@ class Host:
             headers = (*headers, *self._identification.signed(*way.numbers, info.id))
         leg = SipLeg.outgoing(line, info, flows, way.target, sender, headers=headers, account=account)
         if way.trunk is not None:
-            leg.meanings = Meanings(way.trunk.codes)
+            leg.meanings, leg.dtmf = Meanings(way.trunk.codes), way.trunk.dtmf
         self._tolls.begin(line.now(), name, leg.call)
         line.dialled(flows, +1)
         self._take(leg)

@@ -26,13 +26,14 @@ if TYPE_CHECKING:
 
     from offhook.sip.challenges import User
     from offhook.sip.gate import Gate
+    from offhook.sip.info import Presses
     from offhook.sip.meanings import Cause
     from offhook.sip.redirects import Trail
     from offhook.sip.renegotiation import Change
     from offhook.sip.ringing import Ring
     from offhook.sip.sdp import Session
 
-METHODS: Final = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "NOTIFY", "PRACK", "UPDATE")
+METHODS: Final = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "NOTIFY", "PRACK", "UPDATE", "INFO", "MESSAGE")
 """What Allow says. NOTIFY is taken only as news of a REFER of ours."""
 
 
@@ -113,12 +114,12 @@ class Call:
 
     `phase` is ringing (they call us), answered (our 2xx has no ACK yet), inviting (we call), up or over. `ring` is what
     was said while it rang, `waiting` a 2xx without its ACK; `reoffer` a re-INVITE or UPDATE of theirs that is not
-    answered yet, `change` one of ours; `terms` are how the session is kept alive, `allow` is the far end's Allow as it
-    said it last. `leaving` are the headers of a BYE that must wait for the ACK (section 15: the callee may not send BYE
-    before it). `verdict` is how a call of ours that was cancelled ends. `account` is who answers challenges in it.
-    `forks` are the ACKs that we sent, by the tag of who answered; `invited` is the number of the INVITE that made the
-    call. `early` are the dialogs of a call of ours that is not answered, by their tag; `trail` is where it was
-    redirected to, `refused` how it was refused last.
+    answered yet, `change` one of ours; `terms` are how the session is kept alive, `presses` the keys on their way by
+    INFO, `allow` is the far end's Allow as it said it last. `leaving` are the headers of a BYE that must wait for the
+    ACK (section 15: the callee may not send BYE before it). `verdict` is how a call of ours that was cancelled ends.
+    `account` is who answers challenges in it. `forks` are the ACKs that we sent, by the tag of who answered; `invited`
+    is the number of the INVITE that made the call. `early` are the dialogs of a call of ours that is not answered, by
+    their tag; `trail` is where it was redirected to, `refused` how it was refused last.
     """
 
     number: SipCall
@@ -136,6 +137,7 @@ class Call:
     change: Change | None = None
     terms: Terms | None = None
     allow: str = ""
+    presses: Presses | None = None
     leaving: Fields | None = None
     natted: bool = False
     verdict: tuple[int, str] | None = None

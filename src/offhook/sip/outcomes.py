@@ -130,6 +130,23 @@ class Reanswered:
 
 
 @dataclass(frozen=True, slots=True)
+class Keyed:
+    """The far end pressed a key and said so by INFO."""
+
+    call: SipCall
+    key: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Texted:
+    """The far end sent text within the call (RFC 3428): lines of what can be printed."""
+
+    call: SipCall
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class TransferProgress:
     """What became of our REFER: its own final response, then each NOTIFY's sipfrag. `final` when it is over."""
 
@@ -244,6 +261,8 @@ Outcome = (
     | Confirmed
     | Reoffered
     | Reanswered
+    | Keyed
+    | Texted
     | TransferProgress
     | Asked
     | Ended

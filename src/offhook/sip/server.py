@@ -98,6 +98,8 @@ class Server:
             if self.calls.settings.gate is not None:
                 self.calls.settings.gate.admit(now, request, transaction.flow)
             if method != "INVITE" and method not in self.outside:
+                if method == "MESSAGE":  # it would make sense, but text out of the blue is nobody's call
+                    raise Refusal(405, (("Allow", ", ".join(("INVITE", "ACK", "CANCEL", *self.outside))),))
                 raise Refusal(481)  # what only makes sense within a dialog
         if "Require" in index:
             unknown = [tag for tag in request.values("Require") if tag not in self.calls.settings.extensions]

@@ -24,6 +24,7 @@ from offhook.sip.client import Client
 from offhook.sip.dialog import DialogKey
 from offhook.sip.grammar import Fields, Malformed, split_list
 from offhook.sip.header import NameAddr, Via, parse_cseq, parse_max_forwards, parse_name_addr, parse_via
+from offhook.sip.info import Asides
 from offhook.sip.keepalive import binding_response, is_stun
 from offhook.sip.message import Request, Response, block, parse_message, status_line, write
 from offhook.sip.outcomes import Flow, Outcome, SipCall
@@ -68,6 +69,7 @@ class UserAgent:
         self._server = Server(self._calls)
         self._client = Client(self._calls)
         self._renegotiation = Renegotiation(self._calls, self._server)
+        self._asides = Asides(self._calls, self._server)
         self.registrations = Registrations(self._calls)
         """The accounts of ours at their registrars."""
         self.registrar = self._registrar(rng) if settings.users else None
@@ -207,6 +209,16 @@ class UserAgent:
         """Leave the target that `Redirected` named alone: the next one follows, or the end of the call."""
         if (found := self._calls.alive.get(call)) is not None:
             self._client.invitations.skip(now, found)
+
+    def takes(self, call: SipCall, method: str) -> bool:
+        """Say whether the far end has said that it takes a method (Allow, RFC 3261 section 20.5)."""
+        found = self._calls.alive.get(call)
+        return found is not None and method in [one.strip() for one in found.allow.split(",")]
+
+    def press(self, now: Instant, call: SipCall, keys: str, duration_ms: int = 100) -> None:
+        """Send keys (0-9*#A-D) by INFO, for a far end that takes none as RTP. ValueError for what is no key."""
+        if (found := self._calls.alive.get(call)) is not None:
+            self._asides.press(now, found, keys, duration_ms)
 
     def hangup(self, now: Instant, call: SipCall, headers: Fields = ()) -> None:
         """End a call, by whatever its state asks for: 480, CANCEL or BYE (after the ACK, where that is still out)."""

@@ -183,7 +183,8 @@ def _unheard(data: bytes, source: Address) -> None:
 
 
 def _message(*lines: str, body: str = "") -> bytes:
-    kind = ("Content-Type: application/sdp",) if body else ()
+    typed = any("\r\nContent-Type:" in f"\r\n{line}" for line in lines)
+    kind = ("Content-Type: application/sdp",) if body and not typed else ()
     return "\r\n".join((*lines, *kind, f"Content-Length: {len(body)}", "", body)).encode()
 
 
