@@ -604,6 +604,90 @@ def test_a_connection_that_fails_under_a_change_leaves_the_call(far_with):
     assert far.ended() == []
 
 
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_what_was_not_answered_when_the_call_ended_is_487(far, method):
+    far.up()
+    far.asks(method, 2, body=SDP)
+    assert methods(far.order(far.agent.hangup, CALL)) == ["BYE"]
+    assert codes(far.wait(0)) == [487]
+    far.acks(2)
+    far.responds(far.sent[-2], 200)
+    far.wait(100_000)
+    assert far.agent.counters()["transactions"] == 0
+
+
+# --- while it rings (RFC 3311 section 5.1, RFC 3262 section 5)
+
+
+def rings_with_answer(far_with, quick):
+    """A call at us whose offer was answered in a reliable 183; its PRACK is still out."""
+    far = far_with(settings=quick)
+    call = far.rings(headers=(("Require", "100rel"), *KNOWS_UPDATE))
+    (early,) = far.order(far.agent.ring, CALL, 183, parse_sdp(SDP))
+    rack = (("RAck", f"{early.index['RSeq']} 1 INVITE"),)
+    return far, call, lambda: far.asks("PRACK", 2, headers=rack)
+
+
+def test_an_update_of_theirs_while_it_rings_is_served(far_with, quick):
+    far, call, prack = rings_with_answer(far_with, quick)
+    prack()
+    assert far.asks("UPDATE", 3, body=SDP) == []
+    (ok,) = far.order(far.agent.accept_reoffer, call.call, HELD)
+    assert (ok.code, parse_sdp(ok.body).media) == (200, HELD.media)
+    assert ok.first("Session-Expires") is None  # there is no session to expire yet
+    (answer,) = far.order(far.agent.answer, call.call, parse_sdp(SDP))
+    assert (answer.code, answer.body) == (200, b"")  # all was said
+    far.acks(1)
+    assert codes(far.asks("INVITE", 4, body=SDP)) == [100]
+
+
+def test_an_update_of_ours_while_it_rings_waits_for_the_prack(far_with, quick):
+    far, _, prack = rings_with_answer(far_with, quick)
+    assert methods(far.order(far.agent.reoffer, CALL, HELD)) == []
+    prack()
+    (update,) = far.wait(400)
+    assert (update.method, parse_sdp(update.body).media) == ("UPDATE", HELD.media)
+    assert codes(far.asks("UPDATE", 3, body=SDP)) == [491]
+    far.responds(update, 200, body=SDP)
+    (told,) = of(far, Reanswered)
+    assert (told.code, told.answer) == (200, parse_sdp(SDP))
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_an_update_in_an_early_dialog_of_ours(far, settled):
+    """One of two who ring says more; what the INVITE offered must be answered there before (RFC 3311 section 5.2)."""
+    far.order(far.agent.invite, parse_uri("sip:far@192.0.2.9:5070"), (far.flow,), parse_sdp(SDP))
+    invite = far.sent[-1]
+    reliable = (("Require", "100rel"), ("RSeq", "7"), ("Contact", "<sip:far@192.0.2.9:5070>"))
+    far.responds(invite, 183, tag="other")
+    far.responds(invite, 183, headers=reliable if settled else reliable[2:], body=SDP)
+    tag, call_id = invite.index["From"].partition("tag=")[2], invite.index["Call-ID"]
+    replies = far.say(bytes(far.request("UPDATE", seq=5, to_tag=tag, call_id=call_id, body=SDP)))
+    if not settled:
+        assert codes(replies) == [491]
+        return
+    assert replies == []
+    (ok,) = far.order(far.agent.accept_reoffer, CALL, HELD)
+    assert (ok.code, parse_sdp(ok.body).media) == (200, HELD.media)
+    far.responds(invite, 200)
+    assert of(far, Answered)[-1].answer == parse_sdp(SDP)
+    assert far.ended() == []
+
+
+def test_an_early_dialog_that_is_over_answers_no_update(far):
+    far.order(far.agent.invite, parse_uri("sip:far@192.0.2.9:5070"), (far.flow,), parse_sdp(SDP))
+    invite = far.sent[-1]
+    contact = ("Contact", "<sip:far@192.0.2.9:5070>")
+    far.responds(invite, 183, headers=(("Require", "100rel"), ("RSeq", "7"), contact), body=SDP)
+    tag, call_id = invite.index["From"].partition("tag=")[2], invite.index["Call-ID"]
+    far.say(bytes(far.request("UPDATE", seq=5, to_tag=tag, call_id=call_id, body=SDP)))
+    assert of(far, Reoffered) == [Reoffered(CALL, parse_sdp(SDP))]
+    far.responds(invite, 199)
+    (reply,) = far.order(far.agent.accept_reoffer, CALL, HELD)
+    assert reply.code == 481
+    assert far.ended() == []
+
+
 # --- both at once
 
 

@@ -319,7 +319,9 @@ class Calls:
             return
         call.phase = "over"
         call.waiting = None
-        call.reoffer = None
+        if call.reoffer is not None:
+            self.timers.start(call.reoffer, "deserted", 0)  # it is answered as soon as there is a `now`
+            call.reoffer = None
         call.ring = None
         call.change = None
         self.timers.clear(call)

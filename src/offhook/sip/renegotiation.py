@@ -272,6 +272,8 @@ class Renegotiation:
         call = change.call
         if change.method == "UPDATE" and change.body is None:
             return True
+        if call.ring is not None and call.ring.out is not None:
+            return False  # RFC 3311 section 5.1: not before the PRACK of what we described
         return call.session.open == "none" and call.reoffer is None and call.waiting is None
 
     def _send(self, now: Instant, change: Change) -> None:

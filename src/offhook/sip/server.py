@@ -221,6 +221,7 @@ class Server:
         self.respond(now, transaction, 200)
         if call.reoffer is not None:
             self.respond(now, call.reoffer, 487)
+            call.reoffer = None
         if call.phase == "ringing" and call.invite is not None:
             self.respond(now, call.invite, 487)  # section 15.1.2
             self.calls.end(call, 487, "cancelled", causes)
@@ -258,6 +259,10 @@ class Server:
         call.referring = not final
         self.respond(now, transaction, 200)
         self.calls.out.append(TransferProgress(call.number, code, phrase, final))
+
+    def deserted(self, now: Instant, transaction: ServerTransaction) -> None:
+        """Answer a re-INVITE or UPDATE whose call has ended before it was decided."""
+        self.respond(now, transaction, 487)
 
     def cancel(self, now: Instant, transaction: ServerTransaction, target: ServerTransaction | None) -> None:
         """Take a CANCEL; `target` is the INVITE that it names (section 9.2)."""

@@ -11,8 +11,8 @@ from typing import Final, Protocol
 
 from offhook.core.instants import Instant
 
-_REBUILD: Final = 4096
-"""Dead entries are swept once they are this many and more than half of the heap."""
+_REBUILD: Final = 512
+"""Dead entries are swept once they are this many and more than half of the heap: each keeps its owner in memory."""
 
 
 class Alarmed(Protocol):

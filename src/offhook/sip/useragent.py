@@ -124,6 +124,8 @@ class UserAgent:
                 owner.fire(now, name)
             elif isinstance(owner, Binding) and self.registrar is not None:
                 self.registrar.expired(owner)
+            elif name == "deserted" and isinstance(owner, ServerTransaction):
+                self._server.deserted(now, owner)
             elif isinstance(owner, ServerTransaction | ClientTransaction):
                 self._calls.transactions.fire(now, owner, name)
         timers.sweep()
