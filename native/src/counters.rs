@@ -63,6 +63,9 @@ counters! {
     LateTicks => "late_ticks",
     /// Departures given up because the clock had stood still too long.
     SkippedTicks => "skipped_ticks",
+    /// Times that a bridge ran dry, and times that it was cut back because too much waited.
+    RelayDry => "relay_dry",
+    RelayCut => "relay_cut",
     /// Events that found no room.
     EventsLost => "events_lost",
 }

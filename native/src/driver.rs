@@ -50,6 +50,8 @@ struct Seat {
     port: Port,
     pair: Pair,
     shared: Arc<Shared>,
+    /// The port that hears what this one does, and is heard by it.
+    bridged: Option<u32>,
     /// The earliest entry for it in the heap.
     scheduled: i64,
 }
@@ -68,6 +70,8 @@ pub struct Driver {
     sink: Sink,
     ready: Ready,
     buffer: Box<[u8; LARGEST_DATAGRAM]>,
+    /// What one end of a bridge heard, on its way to the other.
+    heard: Vec<i16>,
     /// The slot in which the bell last rang.
     last_ring: i64,
     /// Audio waits to be told of.
@@ -91,6 +95,7 @@ impl Driver {
             sink: Sink::default(),
             ready: Ready::new(512),
             buffer: Box::new([0; LARGEST_DATAGRAM]),
+            heard: Vec::new(),
             last_ring: 0,
             unrung: false,
             looked: 0,
@@ -225,8 +230,19 @@ impl Driver {
         }
         self.sink.clear_packets();
         seat.shared.hold(seat.port.queued());
+        if let Some(other) = seat.bridged.filter(|_| seat.port.take_heard(&mut self.heard)) {
+            self.pass_audio(other);
+        }
         if !self.sink.events.is_empty() {
             self.pass_events();
+        }
+    }
+
+    /// Let the other end of a bridge have what the one heard. It leaves when the next packet there is due.
+    fn pass_audio(&mut self, other: u32) {
+        let Some(index) = self.find(other) else { return };
+        if let Some(seat) = &mut self.seats[index] {
+            seat.port.feed(now(), &self.heard);
         }
     }
 
@@ -283,11 +299,15 @@ impl Driver {
             | Command::Arm(port, _)
             | Command::Restore(port)
             | Command::Press { port, .. }
+            | Command::Bridge(port, _)
+            | Command::Unbridge(port)
             | Command::Close(port) => Some(*port),
         };
         match (command, number) {
             (Command::Open(opening), _) => self.open(*opening),
             (Command::Close(port), _) => self.close(port),
+            (Command::Bridge(port, other), _) => self.bridge(port, other),
+            (Command::Unbridge(port), _) => self.unbridge(port),
             (command, Some(number)) => {
                 let Some(index) = self.find(number) else { return };
                 // Audio only lies down; everything else may have something to tell, or something due.
@@ -320,11 +340,35 @@ impl Driver {
         drop(self.poll.add(pair.rtp.as_raw_fd(), token));
         drop(self.poll.add(pair.rtcp.as_raw_fd(), token | RTCP_TOKEN));
         let number = port.number();
-        self.seats[index] = Some(Seat { port, pair, shared, scheduled: i64::MAX });
+        self.seats[index] = Some(Seat { port, pair, shared, bridged: None, scheduled: i64::MAX });
         self.numbers.push((number, index));
     }
 
+    fn bridge(&mut self, one: u32, other: u32) {
+        self.unbridge(one);
+        self.unbridge(other);
+        let (Some(first), Some(second)) = (self.find(one), self.find(other)) else { return };
+        for (index, peer) in [(first, other), (second, one)] {
+            if let Some(seat) = &mut self.seats[index] {
+                seat.port.relay(true);
+                seat.bridged = Some(peer);
+            }
+        }
+    }
+
+    fn unbridge(&mut self, number: u32) {
+        let part = |driver: &mut Self, number| {
+            let seat = driver.find(number).and_then(|index| driver.seats[index].as_mut())?;
+            seat.port.relay(false);
+            seat.bridged.take()
+        };
+        if let Some(other) = part(self, number) {
+            part(self, other);
+        }
+    }
+
     fn close(&mut self, number: u32) {
+        self.unbridge(number);
         let Ok(at) = self.numbers.binary_search_by_key(&number, |&(number, _)| number) else { return };
         let (_, index) = self.numbers.remove(at);
         if let Some(seat) = &mut self.seats[index] {
@@ -367,7 +411,7 @@ impl Seat {
             Command::Arm(_, depth) => port.arm(depth),
             Command::Restore(_) => port.restore(now),
             Command::Press { keys, duration_ms, gap_ms, .. } => port.press(now, &keys, duration_ms, gap_ms),
-            Command::Open(_) | Command::Close(_) => {}
+            Command::Open(_) | Command::Close(_) | Command::Bridge(..) | Command::Unbridge(_) => {}
         }
     }
 }

@@ -40,6 +40,8 @@ pub enum Command {
     Arm(u32, Option<f32>),
     Restore(u32),
     Press { port: u32, keys: Box<[u8]>, duration_ms: u32, gap_ms: u32 },
+    Bridge(u32, u32),
+    Unbridge(u32),
     Close(u32),
 }
 

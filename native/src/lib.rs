@@ -18,6 +18,7 @@ pub mod pair;
 pub mod plan;
 pub mod port;
 pub mod queue;
+pub mod relay;
 pub mod reports;
 pub mod resample;
 pub mod rtcp;

@@ -1,4 +1,4 @@
-//! The sending side of one port: the queue, the duck and the keys, made into packets on the grid.
+//! The sending side of one port: the queue, a bridge, the duck and the keys, made into packets on the grid.
 //!
 //! Packets leave all the time, silence where there is nothing to say (RFC 6263: a stream that stops closes NAT
 //! bindings and looks dead). One packet time is one step of the grid; the RTP timestamp runs with it.
@@ -11,6 +11,7 @@ use crate::dtmf;
 use crate::event::Sink;
 use crate::plan::Plan;
 use crate::queue::{Key, Queue};
+use crate::relay::Relay;
 use crate::rtp::Packet;
 
 /// Gain moves from 1 to 0 in 10 ms down, 20 ms up, at most.
@@ -100,6 +101,7 @@ impl Mouth {
         &mut self,
         slot: Slot,
         plan: &Plan,
+        mut relay: Option<&mut Relay>,
         counters: &Counters,
         pcm: &mut Vec<i16>,
         sink: &mut Sink,
@@ -108,6 +110,9 @@ impl Mouth {
         pcm.clear();
         let frame = plan.frame();
         let mut sounding = false;
+        if let Some(relay) = &mut relay {
+            relay.pull(frame, counters);
+        }
         if self.pressing.is_none() {
             let pulled = self.queue.pull(slot.now, slot.lag, frame, pcm);
             if pulled.underrun {
@@ -122,6 +127,9 @@ impl Mouth {
             if pressing.ends < ENDS {
                 return self.send_key(pressing, number, frame, to, sink);
             }
+        }
+        if let Some(relay) = relay {
+            sounding |= relay.mix(pcm);
         }
         self.send_audio(sounding, plan.send, frame, to, pcm, sink)
     }

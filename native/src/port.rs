@@ -4,6 +4,7 @@
 //! datagram ─► rtp ─► latch ─► ear ─► conceal ─► listening ─► events
 //!        └─► rtcp ─► reports            └─► tape ◄─┐
 //! play ─► feed ─► mouth (queue, duck, keys) ───────┴─► packets, on the grid
+//! a bridge: what is heard ─► the other port's relay ─► its mouth
 //! ```
 //!
 //! Here are its state, its verbs and its deadlines; `port/inbound.rs` is the way in, `port/outbound.rs` the way out.
@@ -28,6 +29,7 @@ use crate::listening::{Listening, Mode};
 use crate::mouth::Mouth;
 use crate::plan::{Content, Plan, SAMPLES_PER_MS};
 use crate::queue::Key;
+use crate::relay::Relay;
 use crate::reports::Reports;
 use crate::tape::Tape;
 use crate::timeline::Timeline;
@@ -77,6 +79,7 @@ pub struct Port {
     duck_depth: Option<f32>,
     ducked: bool,
     tape: Option<Tape>,
+    relay: Option<Box<Relay>>,
     reports: Reports,
     counters: Arc<Counters>,
     scratch: Vec<i16>,
@@ -111,6 +114,7 @@ impl Port {
             duck_depth: None,
             ducked: false,
             tape: None,
+            relay: None,
             reports: Reports::new(ssrc, cname),
             counters: Arc::default(),
             scratch: Vec::new(),
@@ -275,6 +279,29 @@ impl Port {
         let duration = u16::try_from(duration_ms * SAMPLES_PER_MS).unwrap_or(u16::MAX);
         for &code in keys {
             self.mouth.queue.press(Key { code, duration, gap: gap_ms * SAMPLES_PER_MS });
+        }
+    }
+
+    /// Begin or end a bridge: what is heard is kept for another port, and what that one hears is sent.
+    pub fn relay(&mut self, on: bool) {
+        if on {
+            self.duck_depth = None;
+            self.ducked = false;
+            self.mouth.duck(1.0);
+        }
+        self.relay = on.then(Box::default);
+    }
+
+    /// Take what was heard since the last time into `pcm`, for the other port; whether there is any.
+    pub fn take_heard(&mut self, pcm: &mut Vec<i16>) -> bool {
+        self.relay.as_mut().is_some_and(|relay| relay.take(pcm))
+    }
+
+    /// The other port heard this.
+    pub fn feed(&mut self, now: i64, pcm: &[i16]) {
+        self.see(now);
+        if let Some(relay) = &mut self.relay {
+            relay.feed(pcm, &self.counters);
         }
     }
 

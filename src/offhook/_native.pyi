@@ -266,6 +266,15 @@ class Port:
         ValueError for any other key. Where `dtmf_send` was not agreed they are counted (`keys_refused`), not sent.
         """
 
+    def relay(self, on: bool) -> None:
+        """Begin or end a bridge: what is heard is kept for `take_heard`, and what is fed is mixed into what is sent."""
+
+    def take_heard(self) -> bytes:
+        """Give what was heard since the last time, 8 kHz 16-bit PCM; nothing where there is no bridge."""
+
+    def feed(self, now: int, pcm: bytes) -> None:
+        """Take what the other port of the bridge heard. It leaves with the next packets, 60 ms deep at first."""
+
     def deadline(self) -> int | None:
         """When `tick` must be called next; None while there is nothing to do."""
 
@@ -324,6 +333,12 @@ class Engine:
     def arm(self, port: int, depth_db: float | None) -> None: ...
     def restore(self, port: int) -> None: ...
     def press(self, port: int, keys: str, duration_ms: int = 100, gap_ms: int = 100) -> None: ...
+    def bridge(self, port: int, other: int) -> None:
+        """Let the far ends of two ports hear each other; what is played is mixed in. ValueError on two threads."""
+
+    def unbridge(self, port: int) -> None:
+        """Part a port from the other; closing one of them does so, too."""
+
     def close(self, port: int) -> dict[str, int]:
         """Stop a Port, free its sockets (kept draining for 2 s before the pair is given out again); its counters."""
 

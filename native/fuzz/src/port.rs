@@ -131,6 +131,13 @@ pub enum Step {
     Tape {
         on: bool,
     },
+    Relay {
+        on: bool,
+    },
+    Feed {
+        samples: u16,
+        level: u8,
+    },
 }
 
 /// A call from its first step to its last.
@@ -239,6 +246,14 @@ impl World {
                 self.port.listen([Mode::All, Mode::Speech, Mode::None][usize::from(mode % 3)]);
             }
             Step::Tape { on } => self.port.tape(on, &mut self.sink),
+            Step::Relay { on } => self.port.relay(on),
+            Step::Feed { samples, level } => {
+                let mut heard = Vec::new();
+                self.port.take_heard(&mut heard);
+                assert!(heard.len() <= usize::from(SAMPLES_MOST), "what nobody takes is bounded");
+                let pcm = vec![i16::from(level) * 200 - 25_000; usize::from(samples % SAMPLES_MOST)];
+                self.port.feed(self.now, &pcm);
+            }
         }
     }
 

@@ -247,6 +247,9 @@ impl Port {
         if let Some(tape) = &mut self.tape {
             tape.put_far(at, pcm);
         }
+        if let Some(relay) = &mut self.relay {
+            relay.hear(pcm);
+        }
         let before = self.listening.is_speech();
         let (number, seq) = (self.number, &mut self.seq);
         self.listening.hear(at, pcm, self.law, concealed, &mut |at, kind| tell(number, seq, at, kind, sink));
@@ -256,6 +259,9 @@ impl Port {
     }
 
     fn silence(&mut self, timestamp: u32, samples: usize, sink: &mut Sink) {
+        if let Some(relay) = &mut self.relay {
+            relay.hush(samples);
+        }
         let at = self.timeline.at(timestamp).unwrap_or(self.clock);
         let (number, seq) = (self.number, &mut self.seq);
         self.listening.hush(at, samples, &mut |at, kind| tell(number, seq, at, kind, sink));

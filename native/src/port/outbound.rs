@@ -43,7 +43,8 @@ impl Port {
             if self.clock - due >= ptime {
                 self.counters.add(Count::LateTicks);
             }
-            let left = self.mouth.depart(slot, plan, &self.counters, &mut self.scratch, sink);
+            let left =
+                self.mouth.depart(slot, plan, self.relay.as_deref_mut(), &self.counters, &mut self.scratch, sink);
             self.counters.add(Count::Sent);
             self.reports.sent(left);
             if let Some(tape) = self.tape.as_mut().filter(|_| !self.scratch.is_empty()) {

@@ -184,6 +184,19 @@ impl PyEngine {
         self.send(port, Command::Press { port, keys, duration_ms, gap_ms })
     }
 
+    fn bridge(&self, port: u32, other: u32) -> PyResult<()> {
+        let mut inside = self.inside();
+        let (Some(one), Some(two)) = (inside.ports.get(&port), inside.ports.get(&other)) else { return Ok(()) };
+        if port == other || one.lane != two.lane {
+            return Err(wrong(format!("ports {port} and {other} are not two of one thread")));
+        }
+        inside.send(port, Command::Bridge(port, other))
+    }
+
+    fn unbridge(&self, port: u32) -> PyResult<()> {
+        self.send(port, Command::Unbridge(port))
+    }
+
     fn close(&self, port: u32) -> PyResult<BTreeMap<&'static str, u64>> {
         let mut inside = self.inside();
         inside.send(port, Command::Close(port))?;

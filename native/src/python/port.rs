@@ -111,6 +111,22 @@ impl PyPort {
         Ok(())
     }
 
+    fn relay(&mut self, on: bool) {
+        self.port.relay(on);
+    }
+
+    fn take_heard<'py>(&mut self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let mut pcm = Vec::new();
+        self.port.take_heard(&mut pcm);
+        let bytes: Vec<u8> = pcm.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+        PyBytes::new(py, &bytes)
+    }
+
+    fn feed(&mut self, now: i64, pcm: &[u8]) -> PyResult<()> {
+        self.port.feed(now, &samples(pcm)?);
+        Ok(())
+    }
+
     fn deadline(&self) -> Option<i64> {
         self.port.deadline()
     }

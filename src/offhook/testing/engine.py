@@ -42,13 +42,14 @@ class Observer(Protocol):
 class _Line:
     """One open port: the machine, its addresses, and when it was last promised a tick."""
 
-    __slots__ = ("due", "local", "machine", "number")
+    __slots__ = ("bridged", "due", "local", "machine", "number")
 
     def __init__(self, number: int, machine: native.Port, local: Address) -> None:
         self.number = number
         self.machine = machine
         self.local = local
         self.due: Instant | None = None
+        self.bridged: _Line | None = None
 
 
 class VirtualEngine:
@@ -105,6 +106,7 @@ class VirtualEngine:
 
     def close(self, port: int) -> dict[str, int]:
         """Stop a Port; its counters. The sockets swallow what comes for 2 s more."""
+        self._part(port)
         line = self._lines.pop(port, None)
         if line is None:
             return {}
@@ -231,6 +233,32 @@ class VirtualEngine:
             line.machine.press(self._loop.now, keys, duration_ms, gap_ms)
             self._after(line, "press", (keys, duration_ms, gap_ms))
 
+    def bridge(self, port: int, other: int) -> None:
+        """Let the far ends of two ports hear each other."""
+        one, two = self._lines.get(port), self._lines.get(other)
+        if one is None or two is None:
+            return
+        if one is two:
+            raise ValueError(f"ports {port} and {other} are not two of one thread")
+        self._part(port)
+        self._part(other)
+        for line, peer in ((one, two), (two, one)):
+            line.machine.relay(True)
+            line.bridged = peer
+        self._told(port, "bridge", (other,))
+
+    def unbridge(self, port: int) -> None:
+        """Part a port from the other."""
+        self._part(port)
+        self._told(port, "unbridge", ())
+
+    def _part(self, port: int) -> None:
+        one = self._lines.get(port)
+        for line in (one, one.bridged if one is not None else None):
+            if line is not None:
+                line.machine.relay(False)
+                line.bridged = None
+
     # The threads' part
 
     def _datagram(self, line: _Line, data: bytes, source: Address, rtcp: bool) -> None:
@@ -260,6 +288,10 @@ class VirtualEngine:
             ip, rtp = line.local
             for data, destination, rtcp in packets:
                 self._network.send((ip, rtp + 1) if rtcp else line.local, destination, data)
+        if line.bridged is not None:
+            heard = machine.take_heard()
+            if heard:
+                line.bridged.machine.feed(self._loop.now, heard)
         events = machine.events()
         if events:
             self._tell(events)

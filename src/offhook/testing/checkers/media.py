@@ -224,6 +224,9 @@ class Hushed(Checker):
             self._hushed[engine.local(port)] = now
         elif name == "play" and arguments[1]:
             self._hushed.pop(engine.local(port), None)
+        elif name == "bridge":  # from here on it is another far end that sounds
+            for one in (port, arguments[0]):
+                self._hushed.pop(engine.local(one), None)
 
     def rtp_left(self, now: Instant, source: Address, destination: Address, packet: Rtp) -> None:
         """Listen for a voice in it."""
