@@ -288,7 +288,7 @@ def test_a_transfer_that_is_taken_ends_our_part(stage: Any) -> None:
             await moving
             peer.reply(await peer.asked("BYE"), 200, "OK")
             peer.close()
-        assert desk.end().reason == "hangup"
+        assert desk.end().reason == "transferred"
 
     stage.play(story())
 

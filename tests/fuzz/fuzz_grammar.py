@@ -22,6 +22,7 @@ with atheris.instrument_imports(include=["offhook.sip", "offhook.core"]):  # pyr
         parse_via,
     )
     from offhook.sip.passport import Passport, Signed, parse_identity, signing_input
+    from offhook.sip.replaces import parse_refer_to, parse_referred_by, parse_replaces, parse_target_dialog
     from offhook.sip.uri import parse_uri, unescape
 
 
@@ -56,6 +57,10 @@ READERS: dict[str, tuple[Callable[[str], Any], Callable[[Any], str]]] = {
     "source": attribute(Source),
     "auth": (parse_auth, lambda value: ", ".join(map(str, value))),
     "session_expires": (parse_session_expires, str),
+    "replaces": (parse_replaces, str),
+    "target_dialog": (parse_target_dialog, str),
+    "refer_to": (parse_refer_to, str),
+    "referred_by": (parse_referred_by, str),
 }
 SHAKEN = Passport("shaken", "12155551212", ("12125551213",), 1, "https://a.example/c", "A", "x")
 NAMES = tuple(READERS)
@@ -106,6 +111,10 @@ SEEDS = (
     b'\x10Digest realm="a, b", nonce = "c\\"d" ,qop="auth",algorithm=MD5, Basic realm="x"',
     b'\x10Digest username="u",response="00",qop=auth,nc=00000001',
     b"\x111800;refresher=uac",
+    b"\x12a@b;to-tag=1;from-tag=2;early-only",
+    b"\x13a@b;local-tag=1;remote-tag=2",
+    b"\x14<sip:a@b.c;method=INVITE?Replaces=a%40b%3Bto-tag%3D1%3Bfrom-tag%3D2>",
+    b'\x15"A" <sip:a@b>;cid="1@2"',
 )
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ PARSERS = [
     *(("grammar", parser) for parser in ("cseq", "max_forwards", "media_type", "identity")),
     *(("grammar", parser) for parser in ("group", "candidate", "fingerprint")),
     *(("grammar", parser) for parser in ("crypto", "feedback", "extension", "source", "auth", "session_expires")),
+    *(("grammar", parser) for parser in ("replaces", "target_dialog", "refer_to", "referred_by")),
 ]
 
 pytest.importorskip("atheris", reason="atheris has no wheel for this Python or machine", exc_type=ImportError)

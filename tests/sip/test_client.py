@@ -1,11 +1,11 @@
-"""Calls that go out, and transfers (RFC 3261 sections 8.1, 9.1, 13.2, 15.1.1; RFC 3515)."""
+"""Calls that go out (RFC 3261 sections 8.1, 9.1, 13.2, 15.1.1)."""
 
 from __future__ import annotations
 
 import pytest
 
 from offhook.sip.grammar import Malformed
-from offhook.sip.outcomes import Answered, Asked, Ended, Flow, Progress, SipCall, TransferProgress
+from offhook.sip.outcomes import Answered, Asked, Ended, Flow, Progress, SipCall
 from offhook.sip.sdp import parse_sdp
 from offhook.sip.uri import Uri, parse_uri
 from offhook.sip.useragent import Settings
@@ -329,82 +329,15 @@ def test_a_connection_that_fails_ends_what_waits_for_it(far_with, bodies):
     assert far.agent.counters()["transactions"] == 0
 
 
-# --- transfer
-
-
-def notify(far, seq, body, state="active;expires=60", event="refer"):
-    headers = (("Event", event), ("Subscription-State", state), ("Content-Type", "message/sipfrag;version=2.0"))
-    return far.asks("NOTIFY", seq, body=body, headers=headers)
-
-
-def test_a_transfer_is_followed_to_its_end(far):
-    far.up()
-    (refer,) = far.order(far.agent.refer, CALL, parse_uri("sip:desk@pbx.example"))
-    assert refer.index["Refer-To"] == "<sip:desk@pbx.example>"
-    assert refer.index["Referred-By"] == "<sip:service@192.0.2.1>"
-    far.responds(refer, 202)
-    assert [message.code for message in notify(far, 2, b"SIP/2.0 100 Trying\r\n")] == [200]
-    notify(far, 3, b"SIP/2.0 200 OK", state="terminated;reason=noresource")
-    assert [outcome for outcome in far.told if isinstance(outcome, TransferProgress)] == [
-        TransferProgress(CALL, 202, "", False),
-        TransferProgress(CALL, 100, "Trying", False),
-        TransferProgress(CALL, 200, "OK", True),
-    ]
-    assert [message.code for message in notify(far, 4, b"SIP/2.0 200 OK")] == [481]
-
-
-def test_a_transfer_that_fails_leaves_the_call(far):
-    far.up()
-    (refer,) = far.order(far.agent.refer, CALL, parse_uri("sip:desk@pbx.example"))
-    far.responds(refer, 202)
-    notify(far, 2, b"SIP/2.0 486 Busy Here\r\n")
-    assert far.told[-1] == TransferProgress(CALL, 486, "Busy Here", True)
-    assert far.ended() == []
-
-
-@pytest.mark.parametrize("code", [405, 603])
-def test_a_refused_transfer_is_told(far, code):
-    far.up()
-    (refer,) = far.order(far.agent.refer, CALL, parse_uri("sip:desk@pbx.example"))
-    far.responds(refer, code)
-    assert far.told[-1] == TransferProgress(CALL, code, "", True)
-
-
-def test_a_transfer_that_nobody_answers_is_told(far):
-    far.up()
-    far.order(far.agent.refer, CALL, parse_uri("sip:desk@pbx.example"))
-    far.wait(32_000)
-    assert far.told[-1] == TransferProgress(CALL, 408, "", True)
-
-
-def test_one_transfer_at_a_time_and_only_when_up(far):
-    far.answered()
-    assert far.order(far.agent.refer, CALL, parse_uri("sip:a@b.example")) == []
-    assert far.told[-1] == TransferProgress(CALL, 491, "Request Pending", True)
-    far.acks()
-    far.order(far.agent.refer, CALL, parse_uri("sip:a@b.example"))
-    assert far.order(far.agent.refer, CALL, parse_uri("sip:a@b.example")) == []
-    assert far.told[-1] == TransferProgress(CALL, 491, "Request Pending", True)
-
-
-def test_news_of_another_kind_is_refused(far):
-    far.up()
-    (refer,) = far.order(far.agent.refer, CALL, parse_uri("sip:desk@pbx.example"))
-    far.responds(refer, 202)
-    assert [message.code for message in notify(far, 2, b"x", event="message-summary")] == [489]
-    assert [message.code for message in notify(far, 3, b"not a status line")] == [400]
-    assert far.fates()["malformed_sipfrag"] == 1
-
-
 def test_a_target_with_a_line_break_is_refused(far, bodies):
     with pytest.raises(Malformed):
         parse_uri("sip:desk@pbx.example\r\nX: y")
     far.up()
     bad = Uri("sip", "desk", "pbx.example\r\nX: y")
     with pytest.raises(ValueError, match="break"):
-        far.agent.refer(far.now, CALL, bad)
+        far.agent.transfers.refer(far.now, CALL, bad)
     with pytest.raises(ValueError, match="break"):
         far.agent.invite(far.now, bad, (far.flow,), bodies("offer"))
     assert far.gather() == []
     assert far.agent.counters()["calls"] == 1
-    assert len(far.order(far.agent.refer, CALL, parse_uri("sip:desk@pbx.example"))) == 1
+    assert len(far.order(far.agent.transfers.refer, CALL, parse_uri("sip:desk@pbx.example"))) == 1

@@ -35,7 +35,7 @@ def told(far, kind: type = Progress) -> list[Any]:
 
 
 def test_we_say_that_we_take_reliable_responses_and_ended_early_dialogs(far, bodies):
-    assert dial(far, bodies("offer")).values("Supported") == ["100rel", "199", "timer"]
+    assert {"100rel", "199"} <= set(dial(far, bodies("offer")).values("Supported"))
 
 
 def test_a_reliable_response_is_acknowledged_in_its_early_dialog(far, bodies):

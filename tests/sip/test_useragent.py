@@ -102,7 +102,7 @@ def test_orders_for_a_call_that_is_over_do_nothing(far, bodies):
         (agent.refuse_reoffer, ()),
         (agent.acknowledge, (bodies("offer"),)),
         (agent.hangup, ()),
-        (agent.refer, (parse_uri("sip:a"),)),
+        (agent.transfers.refer, (parse_uri("sip:a"),)),
     ):
         assert far.order(order, CALL, *more) == []
     assert len(far.ended()) == 1

@@ -2,7 +2,7 @@
 
         native events (Heard, SpeechBegan, Played, Cut, Digit …) + Connected, Held, HungUp
     leg ─────────────────────────────────────────────────────────────────────────► call
-        ◄───────────────────────────────────────────────────────────────────────── play, hush, press, transfer, hangup
+        ◄───────────────────────────────────────────────────────────────────────── play, press, bridge, transfer, hangup
 
 A leg over SIP and a leg over a carrier's websocket are the same to a `Call`; what a carrier lacks is told by
 `Capabilities`, never by a special case. All methods belong to the loop's thread. Every wait is bounded by the leg.
@@ -46,11 +46,16 @@ LegEvent = (
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What this leg can do. `exact_play_out`: the far side tells what it played, so nothing is estimated."""
+    """What this leg can do.
+
+    `transfer`: its carrier hands the far end on when we ask. `bridge`: we may call someone ourselves and join the two.
+    `exact_play_out`: the far side tells what it played, so nothing is estimated.
+    """
 
     press: bool = True
     transfer: bool = True
     hold: bool = True
+    bridge: bool = True
     exact_play_out: bool = False
     tape: bool = True
 
@@ -117,8 +122,27 @@ class AudioLeg(Protocol):
         """End the call now (before an answer: refuse it with `code`); returns when the far end was told. Idempotent."""
         ...
 
-    async def transfer(self, target: str) -> None:
-        """Hand the far end to `target` (blind). TransferFailed if the target does not take it, CallEnded if over."""
+    async def connected(self) -> None:
+        """Wait until an outbound call is answered. DialFailed with the code if it is not; cancelled, it hangs up."""
+        ...
+
+    async def transfer(self, target: str, consultation: AudioLeg | None = None) -> None:
+        """Hand the far end to `target`, or into the place that we have in `consultation`.
+
+        TransferFailed if the target does not take it (`refused`: the far end does not transfer), CallEnded if over.
+        """
+        ...
+
+    async def consult(self, target: str) -> AudioLeg:
+        """Call `target` for the far end; the leg rings yet. NotAllowed, DialFailed, Unreachable, CallEnded if over."""
+        ...
+
+    def bridge(self, other: AudioLeg) -> None:
+        """Let the two far ends hear each other; what we play is mixed in, `unbridge` parts them."""
+        ...
+
+    def unbridge(self) -> None:
+        """Part them."""
         ...
 
     async def hold(self, on: bool) -> bool:

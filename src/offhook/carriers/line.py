@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from offhook.call.leg import CallInfo
 from offhook.carriers.negotiation import AudioRules
 from offhook.carriers.plane import MediaPlane
+from offhook.carriers.transfers import TransferRules
+from offhook.core.errors import ProtocolError
 from offhook.core.instants import Instant
 from offhook.sip.outcomes import (
     Answered,
@@ -19,12 +22,19 @@ from offhook.sip.outcomes import (
     Progress,
     Reanswered,
     Redirected,
+    Referred,
     Reoffered,
+    Replacing,
+    SipCall,
     Texted,
     TransferProgress,
 )
-from offhook.sip.uri import Uri
+from offhook.sip.requests import Account
+from offhook.sip.uri import Uri, parse_uri
 from offhook.sip.useragent import UserAgent
+
+if TYPE_CHECKING:
+    from offhook.carriers.sip import SipLeg
 
 Outcome = (
     Progress
@@ -34,9 +44,11 @@ Outcome = (
     | Confirmed
     | Reoffered
     | Reanswered
+    | Replacing
     | Keyed
     | Texted
     | TransferProgress
+    | Referred
     | Ended
 )
 """What a user agent tells of a call that is there."""
@@ -79,3 +91,51 @@ class Line(Protocol):
     def screen(self, target: str, peer: Uri) -> Uri:
         """Give where a transfer to `target` goes; `peer` is the far end. NotAllowed outside the rules."""
         ...
+
+    def follows(self, target: Uri, peer: Uri, flow: Flow) -> Uri:
+        """Give where a referral to `target` goes that came by `flow`. NotAllowed where who sent it may not refer us."""
+        ...
+
+    def lands(self, target: Uri, ways: Sequence[Flow]) -> None:
+        """Raise NotAllowed where a target that was allowed by its name has led to an address that is not."""
+        ...
+
+    def beside(self, one: Flow, other: Flow) -> bool:
+        """Say whether who is at the end of one flow may take the place of who is at the end of the other."""
+        ...
+
+    def rules(self, info: CallInfo) -> TransferRules:
+        """Give how the far end of a call is handed on."""
+        ...
+
+    async def ways_to(self, uri: Uri) -> tuple[Flow, ...]:
+        """Find where a request to `uri` goes, best first. NotAllowed, ConfigError or Unreachable where nowhere."""
+        ...
+
+    def account(self, info: CallInfo) -> Account | None:
+        """Give who answers challenges on the trunk of a call."""
+        ...
+
+    async def place(self, target: str, first: SipLeg) -> SipLeg:
+        """Call `target` for the far end of `first`. NotAllowed outside the rules, Unreachable, OSError (no port)."""
+        ...
+
+    def serve(self, leg: SipLeg, call: SipCall, ways: Sequence[Flow]) -> None:
+        """Tell the outcomes of another call to a leg, too, and take what comes from its far end."""
+        ...
+
+    def release(self, call: SipCall) -> None:
+        """Tell the outcomes of a call to nobody any more."""
+        ...
+
+    def forget(self, leg: SipLeg) -> None:
+        """Hear that a leg is over."""
+        ...
+
+
+def far_end(info: CallInfo, flow: Flow) -> Uri:
+    """Give the URI of the far end; where it is a bare number or broken, the host that it came from."""
+    try:
+        return parse_uri(info.caller if info.direction == "inbound" else info.called)
+    except ProtocolError:
+        return Uri("sip", None, flow.remote[0])

@@ -54,6 +54,17 @@ class Negotiation:
         self.plan: MediaPlan | None = None
         """What was agreed last."""
 
+    def beside(self, address: str, session_id: int) -> Negotiation:
+        """Begin to negotiate with someone else for the same port."""
+        rules, engine, number = self._rules, self._engine, self._number
+        return Negotiation(rules, engine, number, address=address, rtp_port=self._rtp_port, session_id=session_id)
+
+    def succeed(self, other: Negotiation) -> None:
+        """Take the port over from another: what it applied came before."""
+        self._generation = max(self._generation, other._generation)
+        self.plan = other.plan
+        self.holding = other.holding
+
     def offer(self) -> Session:
         """Make an offer, and wait for its answer."""
         self._offered = self.wished()

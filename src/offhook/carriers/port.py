@@ -1,14 +1,17 @@
-"""The half of a leg that is a port: verbs that go straight to the media plane.
+"""The half of a leg that is a port: verbs that go straight to the media plane, and what is told to the leg's reader.
 
-Call ─► play, hush, arm, press … ─► engine          events ─► Threshold: nothing of the far end before the answer
+Call ─► play, hush, arm, press … ─► engine      events ─► Threshold: nothing of the far end before the answer ─► inbox
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
 from typing import Literal
 
 from offhook import _native as native
+from offhook.call.leg import LegEvent
 from offhook.carriers.early import Threshold
+from offhook.carriers.inbox import Inbox
 from offhook.carriers.keys import Keys
 from offhook.carriers.plane import Engine
 from offhook.core.instants import Instant
@@ -23,17 +26,31 @@ class PortVerbs:
         self._threshold = Threshold()
         self._keys = Keys()
         self._mode: Literal["all", "speech", "none"] = "all"
+        self._inbox = Inbox()
+        self._final_counters: Mapping[str, int] = {}
+
+    def events(self) -> AsyncIterator[LegEvent]:
+        """Give every event once, in order; ends after `HungUp`. One reader only."""
+        return self._inbox
+
+    def counters(self) -> Mapping[str, int]:
+        """Give the media counters by reason, and `unread`: pieces of audio that no one took in time."""
+        counts = self._final_counters if self.over else self._engine.counters(self._number)
+        return {**counts, "unread": self._inbox.dropped}
 
     @property
     def over(self) -> bool:
         """Whether the call has ended."""
         return False
 
-    def _let_in(self, now: Instant) -> list[native.Event]:
-        """Listen from here on; give what has begun before and lasts."""
-        lasting = self._threshold.open(now)
+    def _let_in(self, now: Instant) -> None:
+        """Listen from here on; what has begun before and lasts is told now.
+
+        RTP may come before the ACK does (RFC 3264 section 5.1): what is said first after the answer must not be lost.
+        """
+        for event in self._threshold.open(now):
+            self._inbox.put(event)
         self._engine.listen(self._number, self._mode)
-        return lasting
 
     def _passes(self, event: native.Event) -> bool:
         """Say whether an event of the port may be told."""
@@ -41,10 +58,10 @@ class PortVerbs:
             return False
         return not isinstance(event, native.Digit) or self._keys.event(event.at, event.key)
 
-    def _pressed(self, now: Instant, key: str, duration_ms: int) -> list[native.Event]:
-        """Give what is to be told of a key that came by signalling."""
-        told = self._threshold.opened and self._keys.info(now, key)
-        return [native.Digit(self._number, 0, now, key, duration_ms)] if told else []
+    def _pressed(self, now: Instant, key: str, duration_ms: int) -> None:
+        """Tell a key that came by signalling, unless the port has told it."""
+        if self._threshold.opened and self._keys.info(now, key):
+            self._inbox.put(native.Digit(self._number, 0, now, key, duration_ms))
 
     def listen(self, mode: Literal["all", "speech", "none"]) -> None:
         """Say which audio comes as `Heard`, from the answer on."""
@@ -79,6 +96,15 @@ class PortVerbs:
     def press(self, keys: str) -> None:
         """Send keys as RFC 4733 events. ValueError for what is no key."""
         self._engine.press(self._number, keys)
+
+    def bridge(self, other: object) -> None:
+        """Let the two far ends hear each other, and nobody else."""
+        assert isinstance(other, PortVerbs), "a leg over a port is joined with another of its kind"
+        self._engine.bridge(self._number, other._number)
+
+    def unbridge(self) -> None:
+        """Part them."""
+        self._engine.unbridge(self._number)
 
     def tape(self, on: bool) -> None:
         """Begin or end `Taped` events."""

@@ -2,7 +2,8 @@
 
     outcomes (Confirmed, Reoffered, Ended …) ─► SipLeg ─┬─► inbox ─► Call
     engine events (Heard, Digit, Played …) ────────────►┘
-    Call ─► answer, hangup, transfer ─► user agent          play, hush, press … ─► engine
+    Call ─► answer, hangup, transfer ─► user agent          play, hush, press, bridge … ─► engine
+    Referred, Replacing ─► another far end, underneath the same port (carriers.succession)
 
 Laws: the port is open before the far end is told of it and closed when the call is; every agreed description raises the
 generation of `configure`, a refused one changes nothing; `HungUp` is told once, behind all that the media plane had to
@@ -12,19 +13,19 @@ tell; a far end that sends no media is hung up on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
 from offhook import _native as native
-from offhook.call.leg import CallInfo, Capabilities, LegEvent
+from offhook.call.leg import AudioLeg, CallInfo, Capabilities
 from offhook.carriers.early import EarlyMedia
 from offhook.carriers.holding import Holding
-from offhook.carriers.inbox import Inbox
-from offhook.carriers.line import Follow, Line, Outcome
+from offhook.carriers.line import Follow, Line, Outcome, far_end
 from offhook.carriers.negotiation import Negotiation
 from offhook.carriers.port import PortVerbs
 from offhook.carriers.silence import Silence
+from offhook.carriers.succession import Succession
 from offhook.carriers.transfers import Transfer
 from offhook.core import signals
 from offhook.core.errors import CallEnded, DialFailed, ProtocolError
@@ -46,14 +47,16 @@ from offhook.sip.outcomes import (
     Progress,
     Reanswered,
     Redirected,
+    Referred,
     Reoffered,
+    Replacing,
     SipCall,
     Texted,
     TransferProgress,
 )
 from offhook.sip.requests import Account
 from offhook.sip.sdp import Session
-from offhook.sip.uri import Uri, parse_uri
+from offhook.sip.uri import Uri
 
 
 class SipLeg(PortVerbs):
@@ -70,11 +73,10 @@ class SipLeg(PortVerbs):
         """How this leg's trunk wants keys."""
         self._line = line
         self._info = info
-        self._inbox = Inbox()
         number, rtp_port = line.media.open(self._heard)
         super().__init__(line.media.engine, number)
         rules = line.audio
-        self._negotiation = Negotiation(
+        self.negotiation = Negotiation(
             rules,
             self._engine,
             self._number,
@@ -82,23 +84,23 @@ class SipLeg(PortVerbs):
             rtp_port=rtp_port,
             session_id=line.rng.getrandbits(62),
         )
-        self._silence = Silence(rules.first_packet_s, rules.silence_s, self._stalled)
+        self._silence = Silence(rules.first_packet_s, rules.silence_s, lambda: self.expire("stalled"))
         self._transfer = Transfer()
+        self._succession = Succession(line, self)
+        self._first: tuple[SipCall, Sequence[Flow]] | None = None
         self._holding = Holding()
-        self._early = EarlyMedia(self._negotiation)
+        self._early = EarlyMedia(self.negotiation)
         self._redirection: Redirected | None = None
         self._follows = False
         self._rung = False
         self._body: Session | None = None  # what we answer with
         self._plan: MediaPlan | None = None  # what holds once we have
         self._state: Literal["new", "answering", "up", "over"] = "new"
-        self._hung_up: HungUp | None = None
         self._hanging = ""
         self._failure = DialFailed(0)
         self.answered = False
         """Whether the call was ever up."""
         self._decided = asyncio.Event()
-        self._final_counters: Mapping[str, int] = {}
 
     # Making one
 
@@ -109,11 +111,11 @@ class SipLeg(PortVerbs):
         leg.call = outcome.call
         try:
             if outcome.offer is None:
-                leg._body = leg._negotiation.offer()
+                leg._body = leg.negotiation.offer()
                 # Our offer will be out before their answer is here.
-                leg._plan = leg._negotiation.early()
+                leg._plan = leg.negotiation.early()
             else:
-                leg._body, leg._plan = leg._negotiation.answer(outcome.offer)
+                leg._body, leg._plan = leg.negotiation.answer(outcome.offer)
         except ProtocolError:
             line.media.close(leg._number)
             raise
@@ -136,7 +138,7 @@ class SipLeg(PortVerbs):
         OSError where no port is free.
         """
         leg = cls(line, info, ways)
-        offer = leg._negotiation.offer()
+        offer = leg.negotiation.offer()
         leg._state = "answering"
         leg.call = line.agent.invite(line.now(), target, ways, offer, sender=sender, headers=headers, account=account)
         return leg
@@ -150,14 +152,15 @@ class SipLeg(PortVerbs):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What can be done: keys only where telephone-event was agreed, or the far end takes INFO."""
-        plan = self._negotiation.plan
-        return Capabilities(press=plan is None or plan.dtmf_send is not None or self._by_info)
+        """What can be done: keys where telephone-event was agreed or INFO is taken, transfers as the trunk has it."""
+        plan, rules = self.negotiation.plan, self._line.rules(self._info)
+        press = plan is None or plan.dtmf_send is not None or self._by_info
+        return Capabilities(press=press, transfer=rules.refer, bridge=rules.bridge)
 
     @property
     def _by_info(self) -> bool:
         """Whether keys go by INFO: the trunk wants them so, or nothing else was agreed and INFO is taken."""
-        plan = self._negotiation.plan
+        plan = self.negotiation.plan
         agreed = plan is not None and plan.dtmf_send is not None
         return self.dtmf == "info" or (not agreed and self._line.agent.takes(self.call, "INFO"))
 
@@ -170,18 +173,19 @@ class SipLeg(PortVerbs):
             self._line.settle()
 
     @property
+    def first(self) -> tuple[SipCall, Sequence[Flow]]:
+        """The call that the leg began with, and where its requests came from or went."""
+        return self._first or (self.call, self.ways)
+
+    @property
+    def up(self) -> bool:
+        """Whether the call is up and nobody is hanging up."""
+        return self._state == "up" and not self._hanging
+
+    @property
     def over(self) -> bool:
         """Whether the call has ended."""
         return self._state == "over"
-
-    def events(self) -> AsyncIterator[LegEvent]:
-        """Give every event once, in order; ends after `HungUp`. One reader only."""
-        return self._inbox
-
-    def counters(self) -> Mapping[str, int]:
-        """Give the media counters by reason, and `unread`: pieces of audio that no one took in time."""
-        counts = self._final_counters if self.over else self._engine.counters(self._number)
-        return {**counts, "unread": self._inbox.dropped}
 
     # Verbs of signalling
 
@@ -194,7 +198,7 @@ class SipLeg(PortVerbs):
 
     async def early(self) -> None:
         """Let our sound out before the answer (183 with our description): an announcement, a ringing tone of ours."""
-        if self._state == "new" and not self._hanging and self._negotiation.plan is None:
+        if self._state == "new" and not self._hanging and self.negotiation.plan is None:
             assert self._plan is not None
             self._apply(self._plan)
             self._line.agent.ring(self._line.now(), self.call, 183, self._body)
@@ -212,15 +216,17 @@ class SipLeg(PortVerbs):
         """Take an inbound call; returns when the ACK came. CallEnded if it went away meanwhile."""
         if self._state == "new" and not self._hanging:
             self._state = "answering"
-            self._hear()
+            self._let_in(self._line.now())
             # Media may flow as soon as the 200 is out, before its ACK: RFC 3261 section 13.3.1.4, RFC 3264 section 5.1.
             assert self._body is not None
             assert self._plan is not None
-            if self._negotiation.plan is None:
+            if self.negotiation.plan is None:
                 self._apply(self._plan)
             self._line.agent.answer(self._line.now(), self.call, self._body)
             self._line.settle()
-        await self._settled()
+        await self._decided.wait()
+        if self._state == "over":
+            raise CallEnded("the call is over")
 
     async def connected(self, follow: Follow | None = None) -> None:
         """Wait until an outbound call is answered. DialFailed with the code if it is not; cancelled, it hangs up.
@@ -265,30 +271,39 @@ class SipLeg(PortVerbs):
         """End the call now because a rule of ours says so; `why` is what `HungUp` tells."""
         self._hang_up(200, why)
 
-    async def transfer(self, target: str) -> None:
-        """Hand the far end to `target` (blind, RFC 3515), then leave.
+    async def transfer(self, target: str, consultation: AudioLeg | None = None) -> None:
+        """Hand the far end to `target` (RFC 3515), then leave; to who is at the end of `consultation`, if it is given.
 
         NotAllowed outside the rules, TransferFailed if the target does not take it, CallEnded if the call is over.
         """
-        far = self._info.caller if self._info.direction == "inbound" else self._info.called
-        uri = self._line.screen(target, _readable(far, self.flow.remote[0]))
-        if self._state != "up" or self._hanging:
+        uri = self._line.screen(target, far_end(self._info, self.flow))
+        if not self.up:
             raise CallEnded("there is no call to transfer")
         self._transfer.begin()
-        self._line.agent.refer(self._line.now(), self.call, uri)
+        other = consultation.call if isinstance(consultation, SipLeg) else None
+        self._line.agent.transfers.refer(self._line.now(), self.call, uri, other)
         self._line.settle()
         await self._transfer.wait()
-        self._hang_up(200, "hangup")
+        self._hang_up(200, "transferred")
+
+    async def consult(self, target: str) -> SipLeg:
+        """Call `target` for the far end; give the leg, which is not answered yet (`connected` waits for that).
+
+        NotAllowed outside the rules, Unreachable, CallEnded if the call is over.
+        """
+        if not self.up:
+            raise CallEnded("there is no call to consult for")
+        return await self._line.place(target, self)
 
     async def hold(self, on: bool) -> bool:
         """Put the far end on hold, or take it back; give whether it went along. CallEnded if the call is over."""
-        if self._state != "up" or self._hanging:
+        if not self.up:
             raise CallEnded("there is no call to hold")
         return await self._holding.turn(on, self._hold)
 
     def _hold(self, on: bool) -> None:
-        self._negotiation.holding = on
-        self._line.agent.reoffer(self._line.now(), self.call, self._negotiation.wished())
+        self.negotiation.holding = on
+        self._line.agent.reoffer(self._line.now(), self.call, self.negotiation.wished())
         self._line.settle()
 
     # What the user agent tells
@@ -299,7 +314,10 @@ class SipLeg(PortVerbs):
         self._inbox.put(signals.Identified(self._line.now(), verdict))
 
     def tell(self, outcome: Outcome) -> None:
-        """Take an outcome of this call."""
+        """Take an outcome of this call, or of one that may take its place."""
+        if outcome.call != self.call:
+            self._succession.told(outcome)
+            return
         match outcome:
             case Confirmed():
                 self._confirmed(outcome)
@@ -322,27 +340,27 @@ class SipLeg(PortVerbs):
                 else:
                     self._line.agent.skip(self._line.now(), self.call)
             case EarlyAnswered():
-                self._early_answered(outcome)
+                self._agreed(outcome.answer)
             case Keyed():
-                for event in self._pressed(self._line.now(), outcome.key, outcome.duration_ms):
-                    self._inbox.put(event)
+                self._pressed(self._line.now(), outcome.key, outcome.duration_ms)
             case Texted():
                 self._inbox.put(signals.Texted(self._line.now(), outcome.text))
+            case Referred():
+                self._succession.referred(outcome)
+            case Replacing():
+                pass  # it has a number of its own: see above
 
     def _confirmed(self, outcome: Confirmed) -> None:
-        if outcome.answer is not None:
-            try:
-                self._apply(self._negotiation.agreed(outcome.answer))
-            except ProtocolError:
-                self._hang_up(488, "refused")
-                return
-        self._connect()
+        if outcome.answer is None or self._agreed(outcome.answer):
+            self._connect()
 
-    def _early_answered(self, outcome: EarlyAnswered) -> None:
+    def _agreed(self, answer: Session | None) -> bool:
         try:
-            self._apply(self._negotiation.agreed(outcome.answer))
+            self._apply(self.negotiation.agreed(answer))
         except ProtocolError:
             self._hang_up(488, "refused")
+            return False
+        return True
 
     def _progressed(self, news: Progress) -> None:
         plan = self._early.progressed(news)
@@ -353,12 +371,12 @@ class SipLeg(PortVerbs):
 
     def _answered(self, outcome: Answered) -> None:
         try:
-            plan = self._negotiation.agreed(outcome.answer)
+            plan = self.negotiation.agreed(outcome.answer)
         except ProtocolError as error:
             self._failure = DialFailed(error.code, str(error), self.meanings.of(error.code))
             self._hang_up(error.code, "refused")
             return
-        self._hear()
+        self._let_in(self._line.now())
         self._apply(plan)
         self._connect()
 
@@ -368,9 +386,9 @@ class SipLeg(PortVerbs):
             return
         try:
             if outcome.offer is None:
-                self._line.agent.accept_reoffer(now, self.call, self._negotiation.offer())
+                self._line.agent.accept_reoffer(now, self.call, self.negotiation.offer())
                 return
-            body, plan = self._negotiation.answer(outcome.offer)
+            body, plan = self.negotiation.answer(outcome.offer)
         except ProtocolError as error:
             self._line.agent.refuse_reoffer(now, self.call, error.code)
             return
@@ -385,9 +403,40 @@ class SipLeg(PortVerbs):
             except ProtocolError:
                 taken = False  # what they said makes no sense; media goes on as it did
         if outcome.asked:
-            self._negotiation.holding = self._holding.told(taken)
+            self.negotiation.holding = self._holding.told(taken)
+
+    # Another far end (carriers.succession)
+
+    def go_on(self, call: SipCall, ways: Sequence[Flow], negotiation: Negotiation, plan: MediaPlan) -> None:
+        """Go on with another far end underneath the same port."""
+        self._transfer.replaced(self.call)
+        self._holding.ended()
+        self._first = self.first
+        self.call, self.ways, self.flow, self.negotiation = call, tuple(ways), ways[0], negotiation
+        self._apply(plan)
+        self._expect_media()
+
+    def quiet(self) -> None:
+        """Neither send nor expect anything: the far end has gone, and another is to come."""
+        plan = self.negotiation.plan
+        if plan is not None:
+            self._apply(replace(plan, sending=False, receiving=False))
+
+    # The end
 
     def _ended(self, outcome: Ended) -> None:
+        if outcome.reason == "remote_hangup" and not self._hanging and self._succession.left():
+            return
+        reason = outcome.reason
+        if self._hanging not in ("", "hangup") and reason == "hangup":
+            reason = self._hanging
+        if self._transfer.ended(self.call, reason):
+            reason = "transferred"
+        self.finish(outcome, reason)
+
+    def finish(self, outcome: Ended, reason: str) -> None:
+        """Be over, and tell it last."""
+        self._succession.stop()
         self._line.media.drain()  # what was heard before the end is told before it
         self._state = "over"
         self._silence.stop()
@@ -397,14 +446,10 @@ class SipLeg(PortVerbs):
             meaning = "no_answer"  # it did ring
         if not self._failure.code:
             self._failure = DialFailed(outcome.code, outcome.reason, meaning)
-        reason = outcome.reason
-        if self._hanging not in ("", "hangup") and reason == "hangup":
-            reason = self._hanging
-        self._transfer.ended(outcome.reason)
         self._holding.ended()
-        self._hung_up = HungUp(self._line.now(), outcome.code, reason, meaning)
-        self._inbox.put(self._hung_up)
+        self._inbox.put(HungUp(self._line.now(), outcome.code, reason, meaning))
         self._decided.set()
+        self._line.forget(self)
 
     # What the media plane tells
 
@@ -416,28 +461,20 @@ class SipLeg(PortVerbs):
         if self._passes(event):
             self._inbox.put(event)
 
-    def _stalled(self) -> None:
-        self._hang_up(200, "stalled")
-
     # The rest
-
-    def _hear(self) -> None:
-        # RTP may come before the ACK does (RFC 3264 section 5.1): what is said first after the answer must not be lost.
-        for event in self._let_in(self._line.now()):
-            self._inbox.put(event)
 
     def _apply(self, plan: MediaPlan) -> None:
         """Put an agreed plan into the port."""
         if self._state == "over":
             return
-        was = self._negotiation.apply(plan)
+        was = self.negotiation.apply(plan)
         if plan.sending != (was is None or was.sending):
             self._inbox.put(Held(self._line.now(), not plan.sending))
         if was is not None and was.receiving != plan.receiving:
             self._expect_media()  # held: not at all; resumed: from here
 
     def _expect_media(self) -> None:
-        plan = self._negotiation.plan
+        plan = self.negotiation.plan
         self._silence.expect(plan is not None and plan.receiving and self._state == "up")
 
     def _connect(self) -> None:
@@ -456,20 +493,8 @@ class SipLeg(PortVerbs):
         line = self._line
         if self._state == "new":
             line.agent.reject(line.now(), self.call, code if 300 <= code < 700 else 480)
+        elif self._succession.alone:
+            self.finish(Ended(self.call, 200, why), why)
         else:
             line.agent.hangup(line.now(), self.call)
         line.settle()
-
-    async def _settled(self) -> None:
-        """Wait until the call is up. CallEnded if it ends instead."""
-        await self._decided.wait()
-        if self._state == "over":
-            raise CallEnded("the call is over")
-
-
-def _readable(text: str, fallback: str) -> Uri:
-    """Read the URI of the far end; where it is a bare number or broken, the host that it came from."""
-    try:
-        return parse_uri(text)
-    except ProtocolError:
-        return Uri("sip", None, fallback)

@@ -55,13 +55,17 @@ class ProtocolError(Theirs):
 
 
 class TransferFailed(Theirs):
-    """The target of a transfer did not take the call. `code` is its SIP status."""
+    """The target of a transfer did not take the call. `code` is its SIP status.
+
+    `refused`: nobody was called, since the far end does not transfer.
+    """
 
     spoken = "Sorry, I could not put you through."
 
-    def __init__(self, code: int, reason: str = "") -> None:
+    def __init__(self, code: int, reason: str = "", *, refused: bool = False) -> None:
         super().__init__(f"the transfer failed: {code} {reason}".rstrip())
         self.code = code
+        self.refused = refused
 
 
 class DialFailed(Theirs):

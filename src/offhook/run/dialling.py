@@ -11,8 +11,9 @@ an agent, and a false call has a victim. Caps are asked before each try, and cos
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from offhook.call.leg import CallInfo
 from offhook.carriers.numbers import canonical, is_emergency
 from offhook.carriers.trunks import Trunk, added_headers
 from offhook.core.errors import ConfigError, NotAllowed
@@ -22,7 +23,9 @@ from offhook.policy.toll import Meter
 from offhook.run.rules import HostRules
 from offhook.sip.grammar import Fields, Malformed
 from offhook.sip.header import NameAddr
+from offhook.sip.identity import user_of
 from offhook.sip.outcomes import Flow
+from offhook.sip.replaces import escape
 from offhook.sip.uri import Uri, parse_uri
 
 
@@ -105,6 +108,33 @@ def parse_target(target: str) -> Uri:
     if not uri.is_sip:
         raise NotAllowed(f"{target!r} is no number and no SIP address")
     return uri
+
+
+def for_another(rules: HostRules, to: str, first: CallInfo) -> Way:
+    """Give the way to `to` for the far end of another call: with its number or ours. Raises as `ways`.
+
+    Diversion (RFC 5806) says that the call was ours first. The numbers in it are the carrier's words for us and theirs,
+    the host is our own.
+    """
+    handing_on = rules.transfers(first.trunk)
+    caller, ours = (first.caller, first.called) if first.direction == "inbound" else (first.called, first.caller)
+    shown = "" if handing_on.show == "own" else user_of(caller)
+    way = ways(rules, to, Wish(caller=shown, withhold=bool(shown) and first.private))[0]
+    if shown and way.sender is None:
+        way = replace(way, sender=NameAddr("", str(Uri("sip", _user(shown), way.target.host))))
+    if not handing_on.diversion:
+        return way
+    by = Uri("sip", _user(user_of(ours)) or rules.settings.user, way.target.host)
+    diverting = NameAddr("", str(by), _DEFLECTED)
+    return replace(way, headers=(*way.headers, ("Diversion", str(diverting))))
+
+
+_DEFLECTED = (("reason", "deflection"), ("counter", "1"))
+
+
+def _user(text: str) -> str:
+    """Escape what another wrote for the user part of a URI of ours."""
+    return escape(text).replace("[", "%5B").replace("]", "%5D").replace(":", "%3A")
 
 
 class Tolls:

@@ -37,7 +37,7 @@ from offhook.policy.routes import Route, Wanted
 from offhook.policy.screening import allows_address
 from offhook.run.accounts import Accounts
 from offhook.run.arrivals import Arrival, Places, arrive
-from offhook.run.dialling import Tolls, Way, Wish, ways
+from offhook.run.dialling import Tolls, Way, Wish, for_another, ways
 from offhook.run.gate import HostGate
 from offhook.run.identification import Identification
 from offhook.run.line import SipLine
@@ -50,7 +50,7 @@ from offhook.sip.challenges import User as Password
 from offhook.sip.grammar import Fields
 from offhook.sip.header import NameAddr
 from offhook.sip.meanings import Meanings
-from offhook.sip.outcomes import Flow, IncomingCall
+from offhook.sip.outcomes import IncomingCall
 from offhook.sip.registration import Standing
 from offhook.sip.uri import Uri
 
@@ -146,6 +146,9 @@ class Host:
             names = [user.name for user in rules.users]
             self._users = Users(line, self.security, names, [*hosts, rules.external or "", rules.settings.realm])
             self.gate.sentry = line.agent.registrar
+        line.on_place = self._consult
+        line.on_rules = lambda info: rules.transfers(info.trunk)
+        line.on_credentials = lambda info: self._accounts.account(info.trunk) if self._accounts is not None else None
         self._media.start()
         try:
             for transport, address in rules.listen:
@@ -300,8 +303,8 @@ class Host:
                 log.info("the next trunk is tried", failed=way.trunk and way.trunk.name, error=redacted(str(failed)))
         return await self._dial(found[-1], to, agent, patience_s)
 
-    async def _dial(self, way: Way, to: str, agent: AgentLike, patience_s: float) -> Call:
-        """Call over one way. Raises as `dial`."""
+    async def _place(self, way: Way, to: str) -> SipLeg:
+        """Begin to call over one way; the order still has to settle. Raises as `dial`."""
         line = self.line
         name = way.trunk.name if way.trunk is not None else ""
         if (why := self._tolls.why_not(line.now(), name)) is not None:
@@ -325,6 +328,12 @@ class Host:
         self._tolls.begin(line.now(), name, leg.call)
         line.dialled(flows, +1)
         self._take(leg)
+        return leg
+
+    async def _dial(self, way: Way, to: str, agent: AgentLike, patience_s: float) -> Call:
+        """Call over one way. Raises as `dial`."""
+        line = self.line
+        leg = await self._place(way, to)
         try:
             call = self._start(leg, agent)
         except BaseException:
@@ -333,33 +342,24 @@ class Host:
         line.settle()
         try:
             async with asyncio.timeout(patience_s):
-                await leg.connected(partial(self._follow, way.next_hop))
+                await leg.connected(partial(line.redirected, way.next_hop))
         except TimeoutError:
             raise _Unanswered(408, f"nobody answered for {patience_s:.0f} s", "no_answer") from None
         except DialFailed as error:
-            if error.code == 503 and (fault := line.fault(flows)):
+            if error.code == 503 and (fault := line.fault(leg.ways)):
                 raise DialFailed(503, fault, error.meaning) from None
             raise
         self._watch_toll(leg)
         await call.up()
         return call
 
-    async def _follow(self, peer: Uri, target: Uri) -> tuple[Uri, Sequence[Flow]] | None:
-        """Give where a redirection by `peer` leads and the ways there; None where we may not call it by ourselves."""
-        line = self.line
-        try:
-            uri = line.screen(str(target), peer)
-            flows = await line.ways_to(uri)
-            for ip in [flow.remote[0] for flow in flows]:
-                if uri.host != peer.host and not allows_address(
-                    self.rules.dial, uri.user or "", uri.host, uri.port, ip=ip
-                ):
-                    raise NotAllowed(f"{target} leads to {ip}, which is inside")
-        except OffhookError as error:
-            log.warning("a redirection was not followed", target=redacted(str(target)), error=redacted(str(error)))
-            return None
-        line.dialled(flows, +1)
-        return uri, flows
+    async def _consult(self, to: str, first: SipLeg) -> SipLeg:
+        """Call `to` for the far end of a leg: with its number or ours, as the rules of its trunk say."""
+        if self._refusing:
+            raise NotAllowed("this phone takes no more calls")
+        leg = await self._place(for_another(self.rules, to, first.info), to)
+        self._watch_toll(leg)
+        return leg
 
     def _watch_toll(self, leg: SipLeg) -> None:
         """Hang up when the minutes of a day are used up; looked at again when that may be."""
@@ -408,12 +408,13 @@ class Host:
         """Take note that a leg is over; its conversation may still be finishing."""
         info = leg.info
         self._legs.pop(info.id, None)
-        self._tolls.end(self.line.now(), info.trunk, leg.call, answered=leg.answered)
+        call, flows = leg.first
+        self._tolls.end(self.line.now(), info.trunk, call, answered=leg.answered)
         if info.direction == "outbound":
-            self.line.dialled(leg.ways, -1)
+            self.line.dialled(flows, -1)
         else:
             self._places.leave(info.id)
-            self.admission.ended(leg.flow.remote[0])
+            self.admission.ended(flows[0].remote[0])
         self._admit()
         self._look_empty()
 

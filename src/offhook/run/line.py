@@ -15,14 +15,17 @@ import asyncio
 import contextlib
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import structlog
 
+from offhook.call.leg import CallInfo
 from offhook.carriers.negotiation import AudioRules
 from offhook.carriers.sip import SipLeg
+from offhook.carriers.transfers import TransferRules
 from offhook.core.errors import ConfigError, NotAllowed, OffhookError
+from offhook.core.ids import redacted
 from offhook.core.instants import SECOND, Instant
 from offhook.core.media import Address
 from offhook.policy.admission import Admission, Kind, Source
@@ -34,7 +37,19 @@ from offhook.run.security import SecurityLog
 from offhook.run.transports import Rate, TlsRules, Transports
 from offhook.sip.grammar import is_address
 from offhook.sip.locate import locate
-from offhook.sip.outcomes import AccountOutcome, Asked, Flow, IncomingCall, Outcome, Send, SipCall, UserOutcome
+from offhook.sip.outcomes import (
+    AccountOutcome,
+    Asked,
+    Flow,
+    IncomingCall,
+    Outcome,
+    Reoffered,
+    Replacing,
+    Send,
+    SipCall,
+    UserOutcome,
+)
+from offhook.sip.requests import Account
 from offhook.sip.transaction import same_flow
 from offhook.sip.uri import Uri
 from offhook.sip.useragent import Settings, UserAgent
@@ -89,6 +104,9 @@ class SipLine:
         self.transports = Transports(self, external=external, tls=tls, origins=origins)
         self.legs: dict[SipCall, SipLeg] = {}
         self.on_ended: Callable[[SipLeg], None] = lambda leg: None
+        self.on_place: Callable[[str, SipLeg], Awaitable[SipLeg]] = _nobody
+        self.on_rules: Callable[[CallInfo], TransferRules] = lambda info: TransferRules()
+        self.on_credentials: Callable[[CallInfo], Account | None] = lambda info: None
         self.on_account: Callable[[AccountOutcome], None] = lambda outcome: None
         self.on_user: Callable[[UserOutcome], None] = lambda outcome: None
         self._incoming = incoming
@@ -97,6 +115,7 @@ class SipLine:
         self._security = security or SecurityLog(self.admission)
         self._dial = tuple(dial)
         self._dialled: dict[str, int] = {}
+        self._reached: dict[SipCall, Sequence[Flow]] = {}
         self._resolver = resolver or Resolver()
         self._names: dict[Uri, tuple[float, Flow | None]] = {}
         self._finding: set[asyncio.Task[None]] = set()
@@ -144,11 +163,12 @@ class SipLine:
                     elif isinstance(outcome, UserOutcome):
                         self.on_user(outcome)
                     else:
-                        leg = self.legs.get(outcome.call)
+                        number = outcome.replaced if isinstance(outcome, Replacing) else outcome.call
+                        leg = self.legs.get(number)
                         if leg is not None:
                             leg.tell(outcome)
-                            if leg.over:
-                                self._forget(leg)
+                        else:
+                            self._stray(outcome)
                 except Exception:
                     self.guarded += 1
                     log.exception("a bug: an outcome was not served", outcome=type(outcome).__name__)
@@ -158,7 +178,7 @@ class SipLine:
 
     def _give_up(self, outcome: Outcome) -> None:
         """End the call that a bug of ours has hit: nobody else would, and the others go on."""
-        if isinstance(outcome, IncomingCall):
+        if isinstance(outcome, IncomingCall | Replacing):
             self.agent.reject(self.now(), outcome.call, 500)
         elif not isinstance(outcome, Send | AccountOutcome | UserOutcome):
             self.agent.hangup(self.now(), outcome.call)
@@ -185,6 +205,79 @@ class SipLine:
         if uri.headers or not allows_address(self._dial, uri.user or "", uri.host, uri.port):
             raise NotAllowed(f"{target} is not among the addresses that dial.allow lists")
         return uri
+
+    def follows(self, target: Uri, peer: Uri, flow: Flow) -> Uri:
+        """Give where a referral to `target` goes that came by `flow`.
+
+        NotAllowed where who sent it is no trunk, user or network of ours, or the target is outside the rules.
+        """
+        if self.admission.source(flow.remote[0]).kind is Kind.UNKNOWN:
+            raise NotAllowed("who refers us is none of ours")
+        return self.screen(str(target), peer)
+
+    def lands(self, target: Uri, ways: Sequence[Flow]) -> None:
+        """Raise NotAllowed where a target that was allowed by its name has led to an address that is not."""
+        user = target.user or ""
+        if number_of(user) is not None and allows_number(self._dial, user):
+            return  # it stayed at the far end's own host
+        for ip in [flow.remote[0] for flow in ways]:
+            if not allows_address(self._dial, user, target.host, target.port, ip=ip):
+                raise NotAllowed(f"{target.host} leads to {ip}, which is inside: a rule of dial.allow must name it")
+
+    async def redirected(self, peer: Uri, target: Uri) -> tuple[Uri, Sequence[Flow]] | None:
+        """Give where a redirection by `peer` leads and the ways there; None where we may not call it by ourselves."""
+        try:
+            uri = self.screen(str(target), peer)
+            ways = await self.ways_to(uri)
+            if uri.host != peer.host:
+                self.lands(uri, ways)
+        except OffhookError as error:
+            log.warning("a redirection was not followed", target=redacted(str(target)), error=redacted(str(error)))
+            return None
+        self.dialled(ways, +1)
+        return uri, ways
+
+    def beside(self, one: Flow, other: Flow) -> bool:
+        """Say whether who is at the end of one flow may take the place of who is at the end of the other.
+
+        They may where both are the same host, or belong to the same trunk, user or network of ours.
+        """
+        if one.remote[0] == other.remote[0]:
+            return True
+        source = self.admission.source(one.remote[0])
+        return source.kind is not Kind.UNKNOWN and source == self.admission.source(other.remote[0])
+
+    def rules(self, info: CallInfo) -> TransferRules:
+        """Give how the far end of a call is handed on."""
+        return self.on_rules(info)
+
+    def account(self, info: CallInfo) -> Account | None:
+        """Give who answers challenges on the trunk of a call."""
+        return self.on_credentials(info)
+
+    async def place(self, target: str, first: SipLeg) -> SipLeg:
+        """Call `target` for the far end of `first`. Raises as the host's `dial`."""
+        leg = await self.on_place(target, first)
+        self.settle()
+        return leg
+
+    def serve(self, leg: SipLeg, call: SipCall, ways: Sequence[Flow]) -> None:
+        """Tell the outcomes of another call to a leg, too, and take what comes from its far end."""
+        self.legs[call] = leg
+        self._reached[call] = ways
+        self.dialled(ways, +1)
+
+    def release(self, call: SipCall) -> None:
+        """Tell the outcomes of a call to nobody any more."""
+        self.legs.pop(call, None)
+        self.dialled(self._reached.pop(call, ()), -1)
+
+    def forget(self, leg: SipLeg) -> None:
+        """Hear that a leg is over."""
+        known = self.legs.get(leg.call) is leg
+        self.release(leg.call)
+        if known:
+            self.on_ended(leg)
 
     parse_target = staticmethod(parse_target)
 
@@ -343,9 +436,12 @@ class SipLine:
         if answer is not None and not answer.done():
             answer.set_result(outcome.code)
 
-    def _forget(self, leg: SipLeg) -> None:
-        if self.legs.pop(leg.call, None) is not None:
-            self.on_ended(leg)
+    def _stray(self, outcome: Outcome) -> None:
+        """Refuse what is asked of a call that no leg has any more."""
+        if isinstance(outcome, Replacing):
+            self.agent.reject(self.now(), outcome.call, 481)
+        elif isinstance(outcome, Reoffered):
+            self.agent.refuse_reoffer(self.now(), outcome.call)
 
     def _arm(self) -> None:
         due = self.agent.deadline()
@@ -387,3 +483,7 @@ class SipLine:
             self.guarded += 1
             log.exception("a bug: a deadline was not served")
         self.settle()
+
+
+async def _nobody(target: str, first: SipLeg) -> SipLeg:
+    raise NotAllowed("this line places no calls")

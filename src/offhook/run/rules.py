@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
 
 from offhook.carriers.negotiation import AudioRules
+from offhook.carriers.transfers import TransferRules
 from offhook.carriers.trunks import Trunk
 from offhook.core.instants import SECOND, Duration
 from offhook.core.media import Address
@@ -73,6 +74,7 @@ class HostRules:
     ring_s: float = 60.0
     ban_s: float = 600.0
     audio: AudioRules = field(default_factory=AudioRules)
+    handing_on: TransferRules = field(default_factory=TransferRules)
     settings: Settings = field(default_factory=Settings)
 
     def admission(self) -> Admission:
@@ -90,6 +92,11 @@ class HostRules:
     def trunk(self, name: str) -> Trunk | None:
         """Give a trunk by its name."""
         return next((trunk for trunk in self.trunks if trunk.name == name), None)
+
+    def transfers(self, trunk: str) -> TransferRules:
+        """Give how the callers of a trunk are handed on ("": who comes by none)."""
+        found = self.trunk(trunk)
+        return self.handing_on if found is None else replace(self.handing_on, refer=found.refer)
 
     @property
     def outward(self) -> tuple[Trunk, ...]:

@@ -32,9 +32,13 @@ if TYPE_CHECKING:
     from offhook.sip.renegotiation import Change
     from offhook.sip.ringing import Ring
     from offhook.sip.sdp import Session
+    from offhook.sip.transfer import Referral, Subscription
 
-METHODS: Final = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "NOTIFY", "PRACK", "UPDATE", "INFO", "MESSAGE")
+METHODS: Final = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "NOTIFY", "PRACK", "UPDATE", "INFO", "MESSAGE", "REFER")
 """What Allow says. NOTIFY is taken only as news of a REFER of ours."""
+
+EXTENSIONS: Final = ("100rel", "199", "timer", "norefersub", "replaces", "tdialog")
+"""What Supported says: RFC 3262, RFC 6228, RFC 4028, RFC 4488, RFC 3891, RFC 4538."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class Settings:
     display: str = ""
     host: str | None = None
     server: str | None = None
-    extensions: tuple[str, ...] = ("100rel", "199", "timer")
+    extensions: tuple[str, ...] = EXTENSIONS
     ring_at_once: bool = True
     reliable: bool = False
     times: Times = field(default_factory=Times)
@@ -119,7 +123,9 @@ class Call:
     ACK (section 15: the callee may not send BYE before it). `verdict` is how a call of ours that was cancelled ends.
     `account` is who answers challenges in it. `forks` are the ACKs that we sent, by the tag of who answered; `invited`
     is the number of the INVITE that made the call. `early` are the dialogs of a call of ours that is not answered, by
-    their tag; `trail` is where it was redirected to, `refused` how it was refused last.
+    their tag; `trail` is where it was redirected to, `refused` how it was refused last. `referral` is a REFER of ours
+    in it, `referred` one of theirs, `refers` how many of theirs there were; `relieving`: another has taken over and
+    this one only has to end.
     """
 
     number: SipCall
@@ -141,8 +147,11 @@ class Call:
     leaving: Fields | None = None
     natted: bool = False
     verdict: tuple[int, str] | None = None
-    referring: bool = False
     account: Account | None = None
+    referral: Referral | None = None
+    referred: Subscription | None = None
+    refers: int = 0
+    relieving: bool = False
     forks: dict[str, tuple[Flow, bytes]] = field(default_factory=_no_forks)
     invited: int = 0
     early: dict[str, Early] = field(default_factory=_no_early)

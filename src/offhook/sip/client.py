@@ -1,7 +1,7 @@
-"""The client side of the user agent (RFC 3261 sections 8.1, 9.1, 11.1, 13.2, 15.1.1; RFC 3515): what we ask of others.
+"""The client side of the user agent (RFC 3261 sections 8.1, 9.1, 11.1, 13.2, 15.1.1): what we ask of others.
 
-    invite ─► `early`            refer ─► TransferProgress …
-    options ─► Asked             hangup ─► CANCEL, BYE or a refusal
+    invite ─► `early`            hangup ─► CANCEL, BYE or a refusal
+    options ─► Asked
 
 Each request has an owner here that says what becomes of its responses; where it goes next and who we say we are is
 `requests`' business.
@@ -13,12 +13,11 @@ from collections.abc import Sequence
 
 from offhook.core.instants import Instant
 from offhook.sip.calls import Call, Calls, refuse_breaks
-from offhook.sip.dialog import Dialog
 from offhook.sip.early import Invitations
 from offhook.sip.grammar import Fields
-from offhook.sip.header import NameAddr, parse_name_addr
+from offhook.sip.header import NameAddr
 from offhook.sip.message import Request, Response
-from offhook.sip.outcomes import Asked, Flow, SipCall, TransferProgress
+from offhook.sip.outcomes import Asked, Flow, SipCall
 from offhook.sip.requests import Account, Purpose, failed
 from offhook.sip.sdp import Session
 from offhook.sip.transaction import ClientTransaction
@@ -43,31 +42,6 @@ class Question(Purpose):
     def failed(self, now: Instant, sent: ClientTransaction, why: str) -> None:
         """Tell that nobody answered."""
         self._calls.out.append(Asked(self.number, failed(why)[0], None))
-
-
-class Referral(Purpose):
-    """A REFER of ours."""
-
-    __slots__ = ("_call", "_calls")
-
-    def __init__(self, calls: Calls, call: Call) -> None:
-        self._calls = calls
-        self._call = call
-
-    def came(self, now: Instant, sent: ClientTransaction, response: Response) -> bool:
-        """Tell whether it was taken; NOTIFYs follow if it was."""
-        call = self._call
-        if response.code >= 200 and call.phase != "over":
-            refused = response.code >= 300
-            call.referring = not refused
-            self._calls.out.append(TransferProgress(call.number, response.code, response.reason, refused))
-        return True
-
-    def failed(self, now: Instant, sent: ClientTransaction, why: str) -> None:
-        """Tell that nobody answered."""
-        if self._call.phase != "over":
-            self._call.referring = False
-            self._calls.out.append(TransferProgress(self._call.number, failed(why)[0], "", True))
 
 
 class Client:
@@ -153,27 +127,6 @@ class Client:
         else:
             self.calls.bye(now, call, headers)
             self.calls.end(call, 200, "hangup")
-
-    def refer(self, now: Instant, call: Call, target: Uri) -> None:
-        """Ask the far end to call someone else (blind transfer, RFC 3515).
-
-        Where the call is not up, or a transfer is under way, `TransferProgress` says 491 at once.
-        """
-        refuse_breaks("Refer-To", str(target))
-        if call.phase != "up" or call.dialog is None or call.referring:
-            self.calls.out.append(TransferProgress(call.number, 491, "Request Pending", True))
-            return
-        call.referring = True
-        extra = (
-            ("Contact", self.calls.contact(call.flow, call.account)),
-            ("Refer-To", str(NameAddr("", str(target)))),
-            ("Referred-By", f"<{self._own_uri(call.dialog)}>"),
-        )
-        self.calls.within(now, call, "REFER", Referral(self.calls, call), extra=extra)
-
-    @staticmethod
-    def _own_uri(dialog: Dialog) -> str:
-        return parse_name_addr(dialog.local).uri
 
     def acknowledge(self, now: Instant, call: Call, body: Session) -> None:
         """Answer in the ACK the offer that a 2xx brought to an INVITE without one."""

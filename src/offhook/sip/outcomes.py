@@ -14,6 +14,7 @@ from offhook.core.media import Address
 if TYPE_CHECKING:
     from offhook.sip.meanings import Cause
     from offhook.sip.message import Request, Response
+    from offhook.sip.replaces import Replaces
     from offhook.sip.sdp import Session
     from offhook.sip.uri import Uri
 
@@ -148,12 +149,42 @@ class Texted:
 
 @dataclass(frozen=True, slots=True)
 class TransferProgress:
-    """What became of our REFER: its own final response, then each NOTIFY's sipfrag. `final` when it is over."""
+    """What became of our REFER: its own final response, then each NOTIFY's sipfrag. `final` when it is over.
+
+    `refused`: the REFER itself was not taken, so that nobody was called.
+    """
 
     call: SipCall
     code: int
     reason: str
     final: bool
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Referred:
+    """A REFER of theirs. Answer it with `transfers.accept` or `transfers.refuse`, and tell with `transfers.progress`.
+
+    `target` is whom to call and `replaces` the dialog there to take over; `referred_by` is for the INVITE ("": they
+    said nothing). `flow` is where it came by, which is not the call's own where it came outside its dialog.
+    """
+
+    call: SipCall
+    target: Uri
+    replaces: Replaces | None
+    referred_by: str
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True)
+class Replacing:
+    """A new INVITE that is to take the place of a call of ours (RFC 3891). Answer or reject `call` as any other."""
+
+    call: SipCall
+    invite: Request
+    flow: Flow
+    offer: Session | None
+    replaced: SipCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +285,7 @@ AccountOutcome = Seeking | Registered | Unregistered
 Outcome = (
     Send
     | IncomingCall
+    | Replacing
     | Progress
     | Redirected
     | EarlyAnswered
@@ -264,6 +296,7 @@ Outcome = (
     | Keyed
     | Texted
     | TransferProgress
+    | Referred
     | Asked
     | Ended
     | AccountOutcome

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from offhook.core.instants import Instant
-from offhook.sip.body import description, fragment
+from offhook.sip.body import description
 from offhook.sip.calls import Call, Calls, Unacknowledged, refuse_breaks
 from offhook.sip.dialog import served_dialog
 from offhook.sip.gate import Refusal
@@ -20,10 +20,11 @@ from offhook.sip.grammar import Fields, Malformed
 from offhook.sip.header import NameAddr
 from offhook.sip.meanings import because, causes_of
 from offhook.sip.message import Request
-from offhook.sip.outcomes import Confirmed, IncomingCall, TransferProgress
+from offhook.sip.outcomes import Confirmed, IncomingCall, Replacing
 from offhook.sip.ringing import Ringing
 from offhook.sip.sdp import Session, parse_sdp
 from offhook.sip.transaction import ServerTransaction
+from offhook.sip.transfer import abandon, replaced_by
 from offhook.sip.uri import parse_uri
 
 KNOWN: Final = frozenset(
@@ -49,7 +50,7 @@ class Server:
         self.calls = calls
         self.refusing = False
         self.retry_after: tuple[int, int] = (1, 10)
-        self.within: dict[str, Within] = {"BYE": self._bye, "NOTIFY": self._notify, "OPTIONS": self._asked}
+        self.within: dict[str, Within] = {"BYE": self._bye, "OPTIONS": self._asked}
         self.outside: dict[str, Outside] = {"OPTIONS": self._options}
         calls.alarms |= {
             "ringing": self._unanswered,
@@ -157,6 +158,7 @@ class Server:
         request = transaction.request
         if self.refusing or len(self.calls.alive) >= self.calls.settings.max_calls:
             raise Refusal(503, self.come_again())
+        replaced = replaced_by(self.calls, request)
         offer = self.offer(request)
         self.calls.refresh.check(request)
         dialog = served_dialog(request, sender, transaction.to, transaction.tag, seq)
@@ -172,10 +174,13 @@ class Server:
         self.calls.join(call, dialog)
         stamp = request.first("Timestamp")
         self.respond(now, transaction, 100, (("Timestamp", stamp),) if stamp is not None else ())
-        if self.calls.settings.ring_at_once:
+        if self.calls.settings.ring_at_once and replaced is None:
             self.ringing.ring(now, call, 180, None, ())
         self.calls.timers.start(call, "ringing", now + self.calls.settings.ring_limit)
-        self.calls.out.append(IncomingCall(call.number, request, flow, offer))
+        if replaced is None:
+            self.calls.out.append(IncomingCall(call.number, request, flow, offer))
+        else:
+            self.calls.out.append(Replacing(call.number, request, flow, offer, replaced.number))
 
     def offer(self, request: Request) -> Session | None:
         """Give the description in a request, None where there is no body. 415 where it is of another type."""
@@ -222,6 +227,7 @@ class Server:
         if call.reoffer is not None:
             self.respond(now, call.reoffer, 487)
             call.reoffer = None
+        abandon(self.calls, now, call, 487)
         if call.phase == "ringing" and call.invite is not None:
             self.respond(now, call.invite, 487)  # section 15.1.2
             self.calls.end(call, 487, "cancelled", causes)
@@ -245,20 +251,6 @@ class Server:
         self.calls.bye(now, call, call.leaving)
         self.calls.end(call, 200, "hangup")
         return True
-
-    def _notify(self, now: Instant, transaction: ServerTransaction, call: Call) -> None:
-        request = transaction.request
-        event = (request.first("Event") or "").partition(";")[0].strip().lower()
-        if event != "refer":
-            raise Refusal(489, (("Allow-Events", "refer"),))
-        if not call.referring:
-            raise Refusal(481)
-        code, phrase = fragment(request)
-        state = (request.first("Subscription-State") or "").partition(";")[0].strip().lower()
-        final = code >= 200 or state == "terminated"
-        call.referring = not final
-        self.respond(now, transaction, 200)
-        self.calls.out.append(TransferProgress(call.number, code, phrase, final))
 
     def deserted(self, now: Instant, transaction: ServerTransaction) -> None:
         """Answer a re-INVITE or UPDATE whose call has ended before it was decided."""

@@ -36,6 +36,7 @@ from offhook.sip.sdp import Session
 from offhook.sip.server import KNOWN, Server
 from offhook.sip.tables import Row
 from offhook.sip.transaction import ClientTransaction, ServerTransaction, echo, echoed_vias, response_flow, server_key
+from offhook.sip.transfer import Transfers, abandon
 from offhook.sip.uri import Uri, parse_uri
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ class UserAgent:
         """The accounts of ours at their registrars."""
         self.registrar = self._registrar(rng) if settings.users else None
         """Where the users of ours are, if there are any."""
+        self.transfers = Transfers(self._calls, self._server)
+        """Orders for transfers, ours and theirs."""
         self._seed = rng.getrandbits(32)
         self._counts: dict[str, int] = {"received": 0}
 
@@ -230,12 +233,8 @@ class UserAgent:
         if found.phase == "ringing":
             self._server.reject(now, found, 480, "", headers, why="hangup")
         else:
+            abandon(self._calls, now, found, 487)
             self._client.hangup(now, found, headers)
-
-    def refer(self, now: Instant, call: SipCall, target: Uri) -> None:
-        """Ask the far end to call `target` instead of us; `TransferProgress` follows."""
-        if (found := self._calls.alive.get(call)) is not None:
-            self._client.refer(now, found, target)
 
     def refuse_new(self, on: bool, retry_after: tuple[int, int] = (1, 10)) -> None:
         """Answer new INVITEs and OPTIONS with 503 and a random Retry-After (drain, overload), or take them again."""

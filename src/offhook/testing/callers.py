@@ -70,7 +70,7 @@ class CallerPhone:
             rng=rng,
             incoming=self._ring,
             allow=("10.0.0.0/8",),
-            dial=("sip:*@*", "+"),
+            dial=("sip:*@10.*", "+"),
             audio=self.audio,
             settings=Settings(user=self.name),
         )
