@@ -383,7 +383,7 @@ class Conversation(Floor):
         idle = free and quiet and not busy and self._open and self._ear.flowing and not self._held
         # The caller hears silence from their pause on, whoever of us is late: the ear, the brain or the voice.
         paused = self._hearing is not None and self._hearing.paused_at is not None and self._ear.flowing
-        owing = free and (paused or (quiet and busy)) and not self._mouth.sounding
+        owing = free and not self._held and (paused or (quiet and busy)) and not self._mouth.sounding
         self._patience.watch(now, self.manners, busy=busy, owing=owing, idle=idle)
 
     def _consider(self, now: Instant, hearing: Hearing) -> None:

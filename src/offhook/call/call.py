@@ -25,7 +25,8 @@ from offhook.call.models import Models
 from offhook.call.session import Session
 from offhook.call.sounding import Sounding
 from offhook.call.timeline import TurnTimes
-from offhook.core.errors import CallEnded, ConfigError, NotAllowed, TransferFailed
+from offhook.call.transferring import Transferring
+from offhook.core.errors import CallEnded, ConfigError, NotAllowed
 from offhook.core.ids import CallId
 from offhook.policy.screening import allows
 
@@ -212,24 +213,20 @@ class Call:
         ticket = self._session.ticket()
         await self._session.verb(ticket, inputs.Await(ticket))
 
-    async def transfer(self, target: str) -> None:
+    async def transfer(self, target: str, *, attended: bool = False, announce: str = "") -> None:
         """Hand the caller to `target` (a SIP URI or a number), once what was said is heard; the call then ends.
 
+        `attended` calls the target first, while the caller waits, and says `announce` to it; only who answers gets the
+        caller. A carrier that does not transfer is no hindrance: the target is called then and the two are joined.
         NotAllowed if the target is not in the allow-list; TransferFailed(code) if it does not take the call, and then
         the caller is still here.
         """
         self._session.alive()
-        if not self.leg.capabilities.transfer or not allows(self._allow, target):
+        able = self.leg.capabilities
+        if not (able.transfer or able.bridge) or not allows(self._allow, target):
             raise NotAllowed(f"transferring to {target} is not allowed: add it to [dial] allow")
         await self.heard()
-        try:
-            await self.leg.transfer(target)
-        except TransferFailed as failed:
-            self._session.reports.transfer(target, failed.code)
-            raise
-        self._session.reports.transfer(target, 200)
-        self._session.tell(inputs.Leave("", "transferred"))
-        await self._session.over.wait()
+        await Transferring(self._session, target, announce).run(attended=attended or bool(announce))
 
     async def hold(self) -> None:
         """Put the call on hold: nobody listens or asks whether anyone is there, and the far end is told to be silent.

@@ -141,13 +141,17 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """The far end is handed to `to`; `code` is the SIP status of what came of it (200: taken)."""
+    """The far end is handed to `to`; `code` is the SIP status of what came of it (200: taken).
+
+    `kind` is blind, attended, or bridged: the call goes on through us then, until one of them hangs up.
+    """
 
     event: ClassVar[str] = "transfer"
     t: float
     call: CallId
     to: str
     code: int = 200
+    kind: str = "blind"
 
 
 @dataclass(frozen=True, slots=True)

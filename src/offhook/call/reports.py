@@ -45,9 +45,9 @@ class Reports:
             case _:
                 assert_never(entry)
 
-    def transfer(self, to: str, code: int) -> None:
+    def transfer(self, to: str, code: int, kind: str) -> None:
         """Tell what came of a transfer."""
-        self.tell(events.Transfer(self._loop.time(), self._call, to, code))
+        self.tell(events.Transfer(self._loop.time(), self._call, to, code, kind))
 
     def identity(self, verdict: Verdict) -> None:
         """Tell what was found of the caller's signature."""

@@ -33,6 +33,7 @@ from offhook.call.listening import Listening
 from offhook.call.models import Models
 from offhook.call.mouthpiece import Mouthpiece
 from offhook.call.outcome import as_text, failure
+from offhook.call.readers import Readers
 from offhook.call.reports import Reports
 from offhook.call.speaking import RUN, Speaking
 from offhook.core.errors import CallEnded, ConfigError, NotAllowed
@@ -41,13 +42,11 @@ from offhook.core.instants import SECOND, Instant
 from offhook.core.signals import Connected, HungUp, Identified, Redirected, Ringing, Texted
 
 if TYPE_CHECKING:
+    from offhook.call.bridge import Bridge
     from offhook.call.call import Call
 
 _T = TypeVar("_T")
 _log = logging.getLogger("offhook.call")
-
-AUDIO_PIECES = 100
-"""Pieces (2 s) that a reader of `audio()` may lag behind; then the oldest go."""
 
 
 TEXTS = 100
@@ -90,9 +89,10 @@ class Session:
         self._verbs: dict[int, asyncio.Future[tuple[str, bool]]] = {}
         self._sounds: dict[int, asyncio.Future[Speaking]] = {}
         self._ticket = 0
-        self._audio: list[Feed[bytes]] = []
-        self._first: deque[bytes] | None = None if isinstance(agent, Agent) else deque(maxlen=AUDIO_PIECES)
+        self._readers = Readers(early=not isinstance(agent, Agent))
         self._reason: str | None = None
+        self.bridged: Bridge | None = None
+        """Who the caller speaks with instead of us."""
         self._cast(agent)
         persona = agent if isinstance(agent, Agent) else None
         self.conversation = Conversation(
@@ -151,8 +151,7 @@ class Session:
             if not waiter.done():
                 waiter.set_exception(CallEnded("the call is over"))
                 waiter.exception()  # nobody may wait for it any more: not an error of ours
-        for feed in self._audio:
-            feed.close()
+        self._readers.close()
         lasting = list(self._lasting)
         if lasting:
             _, late = await asyncio.wait(lasting, timeout=self.manners.tool_grace_ms / 1000)
@@ -179,10 +178,7 @@ class Session:
         match event:
             case native.Heard():
                 self._listening.hear(event)
-                for feed in self._audio:
-                    feed.put(event.pcm)
-                if self._first is not None:
-                    self._first.append(event.pcm)
+                self._readers.put(event.pcm)
             case native.Room():
                 self.mouthpiece.room()
             case native.Played() if not self.before.answered:
@@ -194,6 +190,8 @@ class Session:
                     self._tape(event)
             case native.Quality():
                 self.quality.append(event)
+            case native.Digit() if self.bridged is not None:
+                self.bridged.pressed(event.key)
             case native.Digit():
                 self.digits += event.key
                 self.reports.tell(events.Digit(self.time, self.leg.info.id, event.key))
@@ -276,7 +274,8 @@ class Session:
         for order in self.conversation.feed(self.now, given):
             self._carry_out(order)
         if isinstance(given, HungUp):
-            reason = self._reason if self._reason and given.reason == "hangup" else given.reason
+            ours = self._reason if given.reason == "hangup" else None
+            reason = "transferred" if self.bridged is not None else ours or given.reason
             self.ended = events.Ended(self.time, self.leg.info.id, reason, given.code, given.meaning)
             self.reports.tell(self.ended)
             self.over.set()
@@ -424,25 +423,22 @@ class Session:
 
     def audio(self) -> Feed[bytes]:
         """Open a reader of the caller's audio."""
-        feed: Feed[bytes] = Feed(AUDIO_PIECES, newest=True)
-        # A script that wants to hear hears from the first packet on, though it began a little after it.
-        for pcm in self._first or ():
-            feed.put(pcm)
-        self._first = None
+        feed = self._readers.open()
         if self.ended is not None:
-            feed.close()
+            self._readers.close(feed)
         else:
-            self._audio.append(feed)
             self.leg.listen("all")
         return feed
 
     def no_audio(self, feed: Feed[bytes]) -> None:
         """Close a reader of the caller's audio."""
-        feed.close()
-        if feed in self._audio:  # a call that ended first has let go of it
-            self._audio.remove(feed)
-        if not self._audio and self.ended is None:
-            self.leg.listen("speech" if self.models.stt is not None else "none")
+        self._readers.close(feed)
+        if not self._readers and self.ended is None:
+            self.listen()
+
+    def listen(self) -> None:
+        """Hear the caller as far as somebody listens."""
+        self.leg.listen("all" if self._readers else "speech" if self.models.stt is not None else "none")
 
     async def committed(self) -> None:
         """Wait until the turn that this task answers is committed."""

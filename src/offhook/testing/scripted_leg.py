@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from offhook import _native as native
 from offhook.call.feed import Feed
-from offhook.call.leg import CallInfo, Capabilities, LegEvent
-from offhook.core.errors import CallEnded, TransferFailed
+from offhook.call.leg import AudioLeg, CallInfo, Capabilities, LegEvent
+from offhook.core.errors import CallEnded, DialFailed, TransferFailed
 from offhook.core.ids import CallId
 from offhook.core.instants import MILLISECOND, SECOND
 from offhook.core.signals import Connected, HungUp
@@ -47,12 +47,18 @@ class ScriptedLeg:
         direction: Literal["inbound", "outbound"] = "inbound",
         capabilities: Capabilities | None = None,
         transfer_code: int = 200,
+        refer_code: int = 200,
         flows: bool = True,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.info = CallInfo(CallId("call-1"), direction, caller, called)
         self.capabilities = capabilities or Capabilities()
         self.transfer_code = transfer_code
+        self.refer_code = refer_code
+        """What a REFER itself is answered: other than 200, nobody is transferred by it."""
+        self.consulted: ScriptedLeg | None = None
+        self.consulting = asyncio.Event()
+        self.joined: AudioLeg | None = None
         self.flows = flows
         self.mode = "none"
         self.armed: float | None = None
@@ -169,11 +175,21 @@ class ScriptedLeg:
         """End the call from our side."""
         self._finish(code, "hangup")
 
-    async def transfer(self, target: str) -> None:
+    async def connected(self) -> None:
+        """Answer after 300 ms, or not at all."""
+        await asyncio.sleep(0.3)
+        if self.transfer_code != 200:
+            self._finish(self.transfer_code, "refused")
+            raise DialFailed(self.transfer_code, "as the script says")
+        await self.answer()
+
+    async def transfer(self, target: str, consultation: AudioLeg | None = None) -> None:
         """Take the far end elsewhere after 300 ms, or refuse."""
         await asyncio.sleep(0.3)
         if self.over:
             raise CallEnded("the caller went away")
+        if self.refer_code != 200:
+            raise TransferFailed(self.refer_code, "it does not transfer", refused=True)
         if self.transfer_code != 200:
             raise TransferFailed(self.transfer_code, "as the script says")
         self.transferred.append(target)
@@ -185,6 +201,22 @@ class ScriptedLeg:
         self.held = on
         self.turns += 1
         return True
+
+    async def consult(self, target: str) -> ScriptedLeg:
+        """Call another leg, which answers as a transfer to it would end."""
+        if self.over:
+            raise CallEnded("the caller went away")
+        second = self.consulted = ScriptedLeg(called=target, direction="outbound", transfer_code=self.transfer_code)
+        self.consulting.set()
+        return second
+
+    def bridge(self, other: AudioLeg) -> None:
+        """Be joined with another."""
+        self.joined = other
+
+    def unbridge(self) -> None:
+        """Be parted."""
+        self.joined = None
 
     def listen(self, mode: Literal["all", "speech", "none"]) -> None:
         """Say which audio is wanted."""

@@ -24,9 +24,10 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 from offhook import _native as native
 from offhook.agent.history import History
 from offhook.call import Agent, Call, Models
-from offhook.call.leg import CallInfo, Capabilities, LegEvent
+from offhook.call.leg import AudioLeg, CallInfo, Capabilities, LegEvent
 from offhook.call.protocols import Brain, Pause, Speech, Thought, Transcript
 from offhook.carriers.inbox import Inbox
+from offhook.core.errors import NotAllowed
 from offhook.core.ids import CallId
 from offhook.core.instants import SECOND
 from offhook.core.signals import Connected, HungUp
@@ -103,12 +104,25 @@ class StraightLeg:
         """End."""
         self.inbox.put(HungUp(self.now(), code, "hangup"))
 
-    async def transfer(self, target: str) -> None:
+    async def connected(self) -> None:
+        """Be up at once."""
+
+    async def transfer(self, target: str, consultation: AudioLeg | None = None) -> None:
         """Nobody is transferred here."""
 
     async def hold(self, on: bool) -> bool:
         """Nobody is held here."""
         return False
+
+    async def consult(self, target: str) -> AudioLeg:
+        """Nobody is called here."""
+        raise NotAllowed(target)
+
+    def bridge(self, other: AudioLeg) -> None:
+        """Nobody is joined here."""
+
+    def unbridge(self) -> None:
+        """Nobody is joined here."""
 
     def listen(self, mode: Literal["all", "speech", "none"]) -> None:
         """All is heard."""
