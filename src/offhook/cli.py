@@ -159,13 +159,16 @@ def demo(
 def doctor(
     config: ConfigFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    call: Annotated[
+        str, typer.Option("--call", metavar="TO", help="Place a test call there, too: who picks up hears a tone.")
+    ] = "",
 ) -> None:
-    """Check ports, models, codecs and disk; each finding says the fix."""
+    """Check ports, certificates, trunks, registrations, a call, models and disk; each finding says the fix."""
 
     def work() -> int:
         from offhook.run.doctor import main
 
-        return main(config, as_json=as_json)
+        return main(config, as_json=as_json, call=call)
 
     raise typer.Exit(done(work))
 
