@@ -21,8 +21,11 @@ with atheris.instrument_imports(include=["offhook.sip", "offhook.core"]):  # pyr
         parse_session_expires,
         parse_via,
     )
+    from offhook.sip.info import parse_relay
+    from offhook.sip.meanings import parse_cause
     from offhook.sip.passport import Passport, Signed, parse_identity, signing_input
     from offhook.sip.replaces import parse_refer_to, parse_referred_by, parse_replaces, parse_target_dialog
+    from offhook.sip.ringing import parse_rack
     from offhook.sip.uri import parse_uri, unescape
 
 
@@ -61,6 +64,9 @@ READERS: dict[str, tuple[Callable[[str], Any], Callable[[Any], str]]] = {
     "target_dialog": (parse_target_dialog, str),
     "refer_to": (parse_refer_to, str),
     "referred_by": (parse_referred_by, str),
+    "reason": (parse_cause, str),
+    "rack": (parse_rack, lambda value: f"{value[0]} {value[1]} {value[2]}"),
+    "dtmf_relay": (parse_relay, lambda value: str(value).strip()),
 }
 SHAKEN = Passport("shaken", "12155551212", ("12125551213",), 1, "https://a.example/c", "A", "x")
 NAMES = tuple(READERS)
@@ -115,6 +121,9 @@ SEEDS = (
     b"\x13a@b;local-tag=1;remote-tag=2",
     b"\x14<sip:a@b.c;method=INVITE?Replaces=a%40b%3Bto-tag%3D1%3Bfrom-tag%3D2>",
     b'\x15"A" <sip:a@b>;cid="1@2"',
+    b'\x16Q.850;cause=16;text="a \\"b\\""',
+    b"\x17776656 1 INVITE",
+    b"\x18Signal=8",
 )
 
 if __name__ == "__main__":

@@ -126,6 +126,18 @@ class _TapesUnasked(FaultyPort):
         self._port.tape(True)
 
 
+class _HearsEarly(FaultyPort):
+    """Hears something as soon as it is asked to listen, which is before the answer has left."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._early = [native.Heard(arguments["number"], 0, 0, bytes(320))]
+
+    def events(self) -> list[native.Event]:
+        early, self._early = self._early, []
+        return [*early, *self._port.events()]
+
+
 class _LosesEvents(FaultyPort):
     _count = 0
 
@@ -343,6 +355,7 @@ FAULTS: Final[dict[str, tuple[Plant, str]]] = {
     "queue without a bound": (_agents_port(_OverfillsQueue), "PlayedOut"),
     "goodbye lost": (_loses_goodbye, "PlayedOut"),
     "taped unasked": (_agents_port(_TapesUnasked), "NothingTaped"),
+    "heard before the answer": (_agents_port(_HearsEarly), "NobodyHeardEarly"),
     "event lost": (_agents_port(_LosesEvents), "Bounded"),
     "history rewritten": (_rewrites_history, "HistoryIsHeard"),
     "ended twice": (_ends_twice, "EndsOnce"),

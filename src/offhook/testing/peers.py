@@ -148,6 +148,10 @@ class Peer:
         """Take an INVITE that came for the call, so that requests can be sent in its dialog."""
         self._call = _Call(invite.sip.call, tag, "agent", to=f";tag={invite.sip.from_tag}")
 
+    def numbered(self, number: int) -> None:
+        """Go on from a CSeq number: an ACK has that of its INVITE, whatever was asked meanwhile."""
+        self._call.number = number
+
     def confirm(self, got: Got) -> None:
         """Take the far end's tag from a response."""
         if got.sip.to_tag:

@@ -26,7 +26,7 @@ from offhook.core.codecs import PCMA, PCMU
 from offhook.core.errors import CallEnded, DialFailed, NotAllowed, OffhookError
 from offhook.core.instants import SECOND
 from offhook.run.host import Host, HostRules
-from offhook.testing import callees, changers, peers, stream_peers
+from offhook.testing import callees, changers, early_peers, peers, stream_peers
 from offhook.testing.callers import Caller, CallerPhone
 from offhook.testing.moods import Mood, MoodyBrain, MoodyStt, MoodyTts
 from offhook.testing.network import PROFILES, Profile
@@ -236,6 +236,7 @@ class _Plot:
             (
                 *(peers.CALLS_US if target == AGENT else peers.RINGS_A_PHONE),
                 *changers.CALLS_US,
+                *early_peers.CALLS_US,
                 *stream_peers.CALLS_US_BY_TCP * 2,
             )
         )
@@ -251,7 +252,9 @@ class _Plot:
 
     async def _rude_callee(self, host: Host, agent: Agent) -> None:
         rng = self.world.rng("rude callee")
-        manner = rng.choice((*callees.IS_CALLED, *changers.IS_HELD, *stream_peers.IS_CALLED_BY_TCP * 2))
+        manner = rng.choice(
+            (*callees.IS_CALLED, *changers.IS_HELD, *early_peers.IS_CALLED, *stream_peers.IS_CALLED_BY_TCP * 2)
+        )
         await asyncio.sleep(rng.uniform(0, 8))
         by_tcp = manner in stream_peers.IS_CALLED_BY_TCP
         kind = stream_peers.StreamPeer if by_tcp else peers.Peer

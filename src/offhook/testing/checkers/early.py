@@ -1,0 +1,52 @@
+"""What must hold before a call is answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from offhook import _native as native
+from offhook.core.instants import Instant
+from offhook.core.media import Address
+from offhook.testing.checkers.base import Checker, is_phone
+from offhook.testing.wire import Sip
+
+if TYPE_CHECKING:
+    from offhook.testing.engine import VirtualEngine
+
+
+class NobodyHeardEarly(Checker):
+    """No sample of a far end is heard or taped before its call was answered: before a 2xx left, or came."""
+
+    law = "nobody is heard before the answer"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ports: dict[str, dict[Address, None]] = {}
+        self._answered: dict[Address, None] = {}
+
+    def sip_left(self, now: Instant, source: Address, destination: Address, message: Sip, data: bytes) -> None:
+        """Note which port a call has, and our answer."""
+        port = data.partition(b"m=audio ")[2].split(b" ", 1)[0]
+        if is_phone(source[0]) and port.isdigit():
+            self._ports.setdefault(message.call, {})[source[0], int(port)] = None
+        self._answers(source, message)
+
+    def sip_arrived(self, now: Instant, source: Address, destination: Address, message: Sip, data: bytes) -> None:
+        """Note their answer."""
+        self._answers(destination, message)
+
+    def _answers(self, ours: Address, message: Sip) -> None:
+        if message.method == "INVITE" and 200 <= message.code < 300:
+            for port in self._ports.get(message.call, ()):
+                if port[0] == ours[0]:
+                    self._answered[port] = None
+
+    def verb(self, now: Instant, engine: VirtualEngine, port: int, name: str, arguments: tuple[Any, ...]) -> None:
+        """Begin anew where a port is given out again."""
+        if name == "open":
+            self._answered.pop(engine.local(port), None)
+
+    def event(self, now: Instant, engine: VirtualEngine, event: native.Event) -> None:
+        """Look whose audio it is."""
+        if isinstance(event, native.Heard | native.Taped) and engine.local(event.port) not in self._answered:
+            self.broken(now, f"{engine.ip} port {event.port}: {type(event).__name__} before the answer")
