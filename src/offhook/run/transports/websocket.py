@@ -58,7 +58,8 @@ class WebFraming:
     @property
     def broken(self) -> bool:
         """Whether the websocket is refused, closed or broken."""
-        return self._protocol.state in (State.CLOSING, State.CLOSED)
+        inner = self._protocol
+        return inner.state in (State.CLOSING, State.CLOSED) or inner.handshake_exc is not None
 
     def push(self, data: bytes) -> list[bytes]:
         """Take bytes; give the messages that are whole now."""
