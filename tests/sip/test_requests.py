@@ -151,3 +151,52 @@ def test_an_endless_challenger_is_left_after_a_dozen_tries(far):
     assert isinstance(told, Asked)
     assert told.code == 401
     assert len([message for message in far.sent if message.method == "OPTIONS"]) == 13
+
+
+LARGE = (("X-Large", "x" * 1300),)
+
+
+def by_stream(flow: Flow) -> Flow:
+    return Flow("tcp", flow.local, flow.remote)
+
+
+def test_a_request_too_large_for_a_datagram_goes_by_tcp(far, bodies):
+    first = dial(far, bodies, headers=LARGE)
+    assert far.flows[-1] == by_stream(FIRST)
+    assert first.index["Via"].startswith("SIP/2.0/TCP ")
+    far.flow = far.flows[-1]
+    far.answers(first)
+    assert isinstance(far.told[-1], Answered)
+
+
+def test_a_large_request_falls_back_to_udp_where_tcp_is_refused(far, bodies):
+    first = dial(far, bodies, headers=LARGE)
+    far.order(far.agent.flow_closed, by_stream(FIRST))
+    second = far.sent[-1]
+    assert far.flows[-1] == FIRST
+    assert second.index["Via"].startswith("SIP/2.0/UDP ")
+    assert kept(second) == kept(first)
+    # What was learned holds for the next call, for a while.
+    assert dial(far, bodies, headers=LARGE).index["Via"].startswith("SIP/2.0/UDP ")
+    far.wait(601_000)
+    assert dial(far, bodies, headers=LARGE).index["Via"].startswith("SIP/2.0/TCP ")
+
+
+def test_udp_that_was_asked_for_is_udp(far, bodies):
+    target = parse_uri("sip:far@trunk.example;transport=udp")
+    far.order(far.agent.invite, target, (FIRST,), bodies("offer"), headers=LARGE)
+    assert far.flows[-1] == FIRST
+    proxied = (("Route", "<sip:p;transport=UDP;lr>"), *LARGE)
+    far.order(far.agent.invite, TARGET, (FIRST,), bodies("offer"), headers=proxied)
+    assert far.flows[-1] == FIRST
+
+
+def test_credentials_may_make_a_request_too_large(far, bodies):
+    class Wordy(Password):
+        def answer(self, request, response, flow):
+            return (("Authorization", "Word " * 200),)
+
+    first = dial(far, bodies, account=Wordy(), headers=(("X-Pad", "x" * 400),))
+    assert far.flows[-1] == FIRST
+    far.responds(first, 401)
+    assert far.flows[-1] == by_stream(FIRST)

@@ -2,6 +2,7 @@
 
     send ─► transaction ─┬─► 401, 407: again, with what the account answers ───► owner.moved
                          ├─► 503, no answer, no connection: again, the next way ─► owner.moved
+                         │   (a request too large for a datagram: by TCP, then by UDP)
                          ├─► any other response ─────────────────────────────────► owner.came
                          └─► no way left ────────────────────────────────────────► owner.failed
 
@@ -14,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
-from offhook.core.instants import Instant
+from offhook.core.instants import SECOND, Instant
+from offhook.core.media import Address
 from offhook.sip.grammar import Fields
 from offhook.sip.message import Request, Response
 from offhook.sip.outcomes import Flow
@@ -27,6 +29,18 @@ if TYPE_CHECKING:
 TRIES_LIMIT: Final = 12
 """How often one request goes out anew: eight addresses of a trunk, and a challenge or two of each that answers."""
 
+
+DATAGRAM_LIMIT: Final = 1300
+"""Bytes of a request that may go as a datagram where nobody knows the path's MTU (section 18.1.1)."""
+
+VIA_SIZE: Final = 160
+"""Bytes of the Via that we put on, the start line and Content-Length beside what is counted."""
+
+STREAMLESS: Final = 600 * SECOND
+"""How long a host that refused TCP is not asked for it again: where it is dropped unseen, that costs ten seconds."""
+
+STREAMLESS_LIMIT: Final = 1024
+"""Hosts of which that is remembered."""
 
 CREDENTIALS: Final = frozenset({"Authorization", "Proxy-Authorization"})
 """Headers that are for one host alone."""
@@ -122,6 +136,7 @@ class Requests:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
+        self._streamless: dict[Address, Instant] = {}
 
     def send(
         self,
@@ -138,7 +153,7 @@ class Requests:
         `account` answers challenges. `dialog` is the one that the request is inside of: it counts the numbers.
         """
         request = _opened(request, request.headers, account, ways[0]) if account is not None else request
-        return self._send(now, request, tuple(ways), owner, account, dialog, 0)
+        return self._send(now, request, self._fitting(now, request, tuple(ways)), owner, account, dialog, 0)
 
     def _send(
         self,
@@ -186,9 +201,30 @@ class Requests:
     def request_failed(self, now: Instant, transaction: ClientTransaction, why: str) -> None:
         """Take the end of a request that nobody answered."""
         if transaction.ways and transaction.tries < TRIES_LIMIT and transaction.owner.insists():
+            if _falls_back(transaction):
+                if len(self._streamless) >= STREAMLESS_LIMIT:
+                    self._streamless.clear()
+                self._streamless[transaction.flow.remote] = now + STREAMLESS
             self._onward(now, transaction)
         else:
             transaction.owner.failed(now, transaction, why)
+
+    def _fitting(self, now: Instant, request: Request, ways: tuple[Flow, ...]) -> tuple[Flow, ...]:
+        """Have a request that is too large for a datagram go by TCP first, where UDP is only our own choice.
+
+        Section 18.1.1; by UDP all the same where TCP is refused. Only its Via changes.
+        """
+        if ways[0].transport != "udp" or _size(request) <= DATAGRAM_LIMIT:
+            return ways
+        hop = request.first("Route") or request.uri
+        if "transport=udp" in hop.lower() or self._streamless.get(ways[0].remote, 0) > now:
+            return ways
+        both: list[Flow] = []
+        for flow in ways:
+            if flow.transport == "udp":
+                both.append(Flow("tcp", flow.local, flow.remote, 0, flow.name))
+            both.append(flow)
+        return tuple(both)
 
     def _onward(self, now: Instant, sent: ClientTransaction) -> None:
         """Send the same over the next way."""
@@ -220,10 +256,21 @@ class Requests:
             request = Request((*fields, *said), was.body, was.method, was.uri)
         else:
             request = _opened(was, (*fields, *said), sent.account, sent.flow)
-        self._anew(now, sent, request, (sent.flow, *sent.ways))
+        self._anew(now, sent, request, self._fitting(now, request, (sent.flow, *sent.ways)))
 
     def _anew(self, now: Instant, sent: ClientTransaction, request: Request, ways: tuple[Flow, ...]) -> None:
         self._send(now, request, ways, sent.owner, sent.account, sent.dialog, sent.tries + 1)
+
+
+def _size(request: Request) -> int:
+    """Give how many bytes a request will have on the wire, or a few more."""
+    return VIA_SIZE + len(request.uri) + len(request.body) + sum([len(n) + len(v) + 4 for n, v in request.headers])
+
+
+def _falls_back(sent: ClientTransaction) -> bool:
+    """Say whether a request that failed went by TCP for its size alone."""
+    then = sent.ways[0]
+    return (sent.flow.transport, then.transport) == ("tcp", "udp") and sent.flow.remote == then.remote
 
 
 def _opened(request: Request, fields: Fields, account: Account | None, flow: Flow) -> Request:
