@@ -10,6 +10,8 @@ import signal
 import socket
 from pathlib import Path
 
+import pytest
+
 from offhook.call import Call
 from offhook.call.events import Incoming
 from offhook.core.ids import CallId
@@ -17,7 +19,7 @@ from offhook.policy.routes import Route
 from offhook.run import serve
 from offhook.run.config import Config, Sip
 from offhook.run.events import EventLines
-from offhook.run.serve import serve_routes
+from offhook.run.serve import media_address, serve_routes
 from offhook.sip.useragent import FATES
 
 OPTIONS = (
@@ -87,3 +89,18 @@ def test_what_was_counted_is_said_when_asked_and_at_the_end() -> None:
         "request_options": 1,
     }
     assert (asked["received"], asked["guard"], asked["failures"]) == (3, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("listen", "media"),
+    [
+        ((("udp", ("127.0.0.1", 5060)), ("tcp", ("127.0.0.1", 5060))), "127.0.0.1"),
+        ((("udp", ("0.0.0.0", 5060)),), "0.0.0.0"),
+        ((("udp", ("::1", 5060)),), "::1"),
+        ((("udp", ("192.0.2.1", 5060)), ("udp", ("127.0.0.1", 5060))), "0.0.0.0"),
+        ((("udp", ("0.0.0.0", 5060)), ("udp", ("::", 5060))), "::"),
+        ((), "127.0.0.1"),
+    ],
+)
+def test_media_is_bound_where_signalling_is(listen, media):
+    assert media_address(listen) == media

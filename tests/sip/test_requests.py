@@ -194,7 +194,7 @@ def test_udp_that_was_asked_for_is_udp(far, bodies):
 def test_credentials_may_make_a_request_too_large(far, bodies):
     class Wordy(Password):
         def answer(self, request, response, flow):
-            return (("Authorization", "Word " * 200),)
+            return (("Authorization", "Word " * 200 + "end"),)
 
     first = dial(far, bodies, account=Wordy(), headers=(("X-Pad", "x" * 400),))
     assert far.flows[-1] == FIRST

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Literal
@@ -104,6 +104,15 @@ class Trunk:
         """Give where requests go first: the outbound proxy, else the trunk itself."""
         assert self.uri is not None
         return self.outbound_proxy or self.uri
+
+    @property
+    def through(self) -> Fields:
+        """The Route that leads through the outbound proxy (RFC 3261 section 8.1.2); () where there is none."""
+        proxy = self.outbound_proxy
+        if proxy is None:
+            return ()
+        loose = proxy if proxy.param("lr") is not None else replace(proxy, params=(*proxy.params, ("lr", None)))
+        return (("Route", f"<{loose}>"),)
 
     def sender(self, *, caller: str = "", withhold: bool = False) -> tuple[NameAddr, Fields]:
         """Give From and the headers that say who calls; `caller` shows another number of ours.

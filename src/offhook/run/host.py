@@ -319,7 +319,8 @@ class Host:
                     raise NotAllowed(f"{to} leads to {ip}, which is inside: a rule of dial.allow must name its host")
         sender = way.sender or NameAddr("", str(Uri("sip", self.rules.settings.user, flows[0].local[0])))
         info = CallInfo(CallId(self._name()), "outbound", sender.uri, to, trunk=name)
-        headers = way.headers
+        routed = account is not None and bool(account.routes)
+        headers = way.headers if way.trunk is None or routed else (*way.trunk.through, *way.headers)
         if way.numbers is not None:
             headers = (*headers, *self._identification.signed(*way.numbers, info.id))
         leg = SipLeg.outgoing(line, info, flows, way.target, sender, headers=headers, account=account)

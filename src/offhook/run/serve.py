@@ -27,6 +27,7 @@ from offhook import _native as native
 from offhook.call import Agent, Call, Models
 from offhook.call.events import CallEvent
 from offhook.core.errors import ConfigError
+from offhook.core.media import Address
 from offhook.policy.routes import Route, Routes
 from offhook.run.agents import RECEPTIONIST, load_agent, needs_models
 from offhook.run.config import Config, address_note, host_rules, routes_of
@@ -113,7 +114,7 @@ class Station:
             if config.max_calls is None and carried is not None:
                 made = replace(made, max_calls=carried)
         engine = native.Engine(
-            ip=made.listen[0][1][0] if made.listen else "127.0.0.1",
+            ip=media_address(made.listen),
             first_port=config.sip.rtp_ports[0],
             last_port=config.sip.rtp_ports[1],
             threads=config.media_threads,
@@ -239,6 +240,14 @@ async def dial(
         await host.finished(call)
         await host.drain(2.0)
         return call
+
+
+def media_address(listen: Sequence[tuple[str, Address]]) -> str:
+    """Give the address that media is bound to: what signalling is, or every one of this machine for several."""
+    ips = list(dict.fromkeys(ip for _, (ip, _) in listen))
+    if len(ips) == 1:
+        return ips[0]
+    return "::" if any(":" in ip for ip in ips) else "0.0.0.0" if ips else "127.0.0.1"  # noqa: S104 (media only)
 
 
 def outward(config: Config) -> dict[str, Any]:

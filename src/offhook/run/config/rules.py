@@ -12,7 +12,7 @@ from offhook.policy.routes import Route
 from offhook.policy.toll import Caps
 from offhook.run.config.tables import Config, Sip
 from offhook.run.config.tables import Trunk as TrunkTable
-from offhook.run.config.words import CODECS, LOOPBACK, is_loopback, parse_listen, parse_sip
+from offhook.run.config.words import CODECS, LOOPBACK, is_loopback, parse_listen, parse_nameserver, parse_sip
 from offhook.run.rules import HostRules, StirRules, TlsRules, User
 from offhook.sip.identity import Believed
 from offhook.sip.uri import Uri
@@ -49,10 +49,12 @@ def host_rules(config: Config, *, max_calls: int, dial_also: tuple[str, ...] = (
         listen=listen,
         external=None if sip.external_address == "auto" else _external(sip.external_address),
         local_networks=tuple([str(network) for network in sip.local_networks]),
-        tls=TlsRules(sip.tls.certificate, sip.tls.key, sip.tls.client_ca, sip.tls.ca),
+        tls=TlsRules(sip.tls.certificate, sip.tls.key, sip.tls.client_ca, sip.tls.ca, sip.tls.minimum),
         stir=StirRules(
             config.stir.roots, config.stir.require, config.stir.key, config.stir.certificate_url, config.stir.attest
         ),
+        origins=None if sip.web_origins is None else tuple(sip.web_origins),
+        nameservers=tuple([parse_nameserver(text) for text in sip.nameservers]),
         allow=tuple([str(network) for network in (sip.allow if sip.allow is not None else LOOPBACK)]),
         users=tuple(
             [

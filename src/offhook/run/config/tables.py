@@ -19,6 +19,7 @@ from offhook.run.config.words import (
     HeaderName,
     HeaderValue,
     Listen,
+    Nameserver,
     Network,
     PortRange,
     ProfileName,
@@ -56,6 +57,7 @@ class Tls(Table):
     key: Path | None = None
     client_ca: Path | None = None
     ca: Path | None = None
+    minimum: Literal["1.2", "1.3"] = "1.2"
 
     @model_validator(mode="after")
     def _whole(self) -> Tls:
@@ -71,6 +73,8 @@ class Sip(Table):
     external_address: str = "auto"
     local_networks: list[Network] = []
     tls: Tls = Tls()
+    web_origins: list[str] | None = None
+    nameservers: list[Nameserver] = []
     rtp_ports: PortRange = (10000, 19999)
     allow: list[Network] | None = None
     user: str = "offhook"

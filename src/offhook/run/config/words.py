@@ -75,6 +75,19 @@ def _listens(text: str) -> str:
     return text
 
 
+def parse_nameserver(text: str) -> Address:
+    """Read `192.0.2.53` or `127.0.0.1:5353`. ValueError where it is neither."""
+    try:
+        return str(ip_address(text)), 53
+    except ValueError:
+        return parse_address(text)
+
+
+def _nameserver(text: str) -> str:
+    parse_nameserver(text)
+    return text
+
+
 def _codec(text: str) -> str:
     if text.upper() not in CODECS:
         raise ValueError(f"{text!r} is none of {', '.join(CODECS)}")
@@ -118,6 +131,7 @@ def _value(text: str) -> str:
     return text
 
 
+Nameserver = Annotated[str, AfterValidator(_nameserver)]
 Listen = Annotated[str, AfterValidator(_listens)]
 CodecName = Annotated[str, AfterValidator(_codec)]
 PortRange = Annotated[tuple[int, int], AfterValidator(_port_range)]
