@@ -389,6 +389,18 @@ def test_a_long_outage_is_asked_about_less_and_less_often():
     assert len(story.refused()) == 1
 
 
+def test_a_binding_that_runs_out_while_it_is_asked_for_is_told():
+    story = Story()
+    story.registrar.expires_s = 60
+    story.wait(600)
+    story.registrar.down = True
+    story.wait(62)
+    (told,) = story.refused()
+    assert (told.code, told.reason) == (408, "no answer")
+    story.wait(120)
+    assert len(story.refused()) == 1
+
+
 # --- several registrars
 
 

@@ -85,6 +85,7 @@ class Registering:
 
 
 NOTHING: Final = Granted(0)
+NO_ANSWER: Final = "no answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,9 @@ class Registration(Purpose):
             else:
                 self.begin(now)  # the first registrar may be back
         elif alarm == "next":
-            self._onward(now, 408, "no answer")
+            self._onward(now, 408, NO_ANSWER)
+        elif alarm == "lapse":
+            self._lapsed(now)
         elif alarm == "keepalive":
             self._ping(now)
         elif alarm == "pong":
@@ -284,7 +287,7 @@ class Registration(Purpose):
         if self.standing.state == "leaving":
             self._over(now)
         else:
-            code, reason = (408, "no answer") if why == "timeout" else (503, "no connection")
+            code, reason = (408, NO_ANSWER) if why == "timeout" else (503, "no connection")
             self._onward(now, code, reason)
 
     # --- failing
@@ -321,6 +324,12 @@ class Registration(Purpose):
         if news:
             self._calls.out.append(Unregistered(self.rules.name, code, reason, now + wait))
 
+    def _lapsed(self, now: Instant) -> None:
+        """Tell that the binding has run out while the registrar is still being asked: nobody can call us any more."""
+        if self.standing.code == 200:
+            self.standing = replace(self.standing, code=408, reason=NO_ANSWER)
+            self._calls.out.append(Unregistered(self.rules.name, 408, NO_ANSWER, now))
+
     def _lost(self, now: Instant) -> None:
         """Register anew: the path to us has changed."""
         self._stop("keepalive", "pong", "refresh")
@@ -353,6 +362,7 @@ class Registration(Purpose):
         self._published()
         timers = self._calls.timers
         timers.start(self, "refresh", now + self._refresh(granted.expires_s))
+        timers.start(self, "lapse", until)
         if self.rules.keepalive or granted.outbound:
             self._pings.reset(granted.flow_timer_s)
             timers.start(self, "keepalive", now + self._pings.interval())
