@@ -254,7 +254,7 @@ def test_a_user_calls_as_nobody_else(guarded):
 @pytest.mark.survives(33)
 @pytest.mark.parametrize(
     ("method", "code"),
-    [("REFER", 405), ("NOTIFY", 403), ("SUBSCRIBE", 405), ("INFO", 403), ("OPTIONS", 401), ("INVITE", 401)],
+    [("REFER", 403), ("NOTIFY", 403), ("SUBSCRIBE", 405), ("INFO", 403), ("OPTIONS", 401), ("INVITE", 401)],
 )
 def test_what_strangers_ask_is_refused(guarded, method, code):
     answers = guarded.say(bytes(guarded.request(method)))

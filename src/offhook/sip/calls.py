@@ -53,7 +53,7 @@ class Settings:
     (section 16.6).
     `max_calls` bounds the calls alive and `max_transactions` what was asked of us in the last 32 s: at 1500 calls a
     second each leaves two transactions behind for that long, which is 96 000. `gate` says who is let in (None: all);
-    `users` are those who may register at us, in `realm`.
+    `users` are those who may register at us, in `realm`; `digests` how they may prove who they are (`sip.challenges`).
     `session_expires_s` is how long a call goes on without news of the far end (RFC 4028; 0: we ask for none),
     `min_se_s` the shortest such time that we take.
     """
@@ -72,6 +72,7 @@ class Settings:
     gate: Gate | None = None
     users: Mapping[str, User] = field(default_factory=dict[str, "User"], repr=False)
     realm: str = "offhook"
+    digests: tuple[str, ...] = ("MD5",)
     session_expires_s: int = 1800
     min_se_s: int = 90
 

@@ -27,9 +27,12 @@ from offhook.sip.message import Request
 NONCES_LIMIT: Final = 4096
 """Nonces in use whose counts are kept. Only who knows a password gets a place; a softphone needs one or two."""
 
-OFFERED: Final = ("SHA-256", "MD5")
-"""What we ask for, the strongest first (RFC 8760 section 2.3). Most softphones know only MD5, and several choke on a
-third challenge."""
+OFFERED: Final = ("MD5",)
+"""What we ask for unless told, the strongest first (RFC 8760 section 2.3).
+
+Softphones that are still shipped (baresip 1.0 among them) give up at a challenge with an algorithm that they don't
+know, even where another is offered beside it.
+"""
 
 _STAMP: Final = 16
 """Characters of a nonce that say when it was made (12: milliseconds in hex) and which of that millisecond it is."""

@@ -83,7 +83,8 @@ class UserAgent:
     def _registrar(self, rng: random.Random) -> Registrar:
         settings = self._calls.settings
         secret = rng.getrandbits(256).to_bytes(32, "big")
-        registrar = Registrar(self._calls, Challenges(settings.users, realm=settings.realm, secret=secret))
+        challenges = Challenges(settings.users, realm=settings.realm, secret=secret, algorithms=settings.digests)
+        registrar = Registrar(self._calls, challenges)
 
         def serve(now: Instant, transaction: ServerTransaction) -> None:
             fields = registrar.register(now, transaction.request, transaction.flow)
