@@ -142,9 +142,8 @@ class Host:
         )
         line.on_ended = self._ended
         if rules.users:
-            hosts = [ip for _, (ip, _) in rules.listen]
-            names = [user.name for user in rules.users]
-            self._users = Users(line, self.security, names, [*hosts, rules.external or "", rules.settings.realm])
+            hosts = [*[ip for _, (ip, _) in rules.listen], rules.external or "", rules.settings.realm]
+            self._users = Users(line, self.security, [user.name for user in rules.users], hosts)
             self.gate.sentry = line.agent.registrar
         line.on_place = self._consult
         line.on_rules = lambda info: rules.transfers(info.trunk)
