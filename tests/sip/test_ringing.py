@@ -188,3 +188,51 @@ def test_a_stream_repeats_a_reliable_response_too(far_with, quick):
     far.rings(headers=INSISTS)
     ring(far)
     assert codes(far.wait(1_500)) == [180, 180]
+
+
+# --- What must survive 11, from the side that is called: CANCEL and BYE against our answer; one outcome, nothing left.
+
+RACES = {
+    "cancel while it rings": (("cancel", "ack 487"), (487, "cancelled")),
+    "cancel twice": (("cancel", "cancel", "ack 487"), (487, "cancelled")),
+    "cancel and no ack of the 487": (("cancel",), (487, "cancelled")),
+    "cancel behind our 200": (("answer", "cancel", "ack", "bye"), (200, "remote_hangup")),
+    "our answer behind the cancel": (("cancel", "answer", "ack 487"), (487, "cancelled")),
+    "our refusal behind the cancel": (("cancel", "reject", "ack 487"), (487, "cancelled")),
+    "cancel behind our refusal": (("reject", "cancel", "ack 487"), (486, "refused")),
+    "bye while it rings": (("bye", "ack 487"), (487, "cancelled")),
+    "bye before the ack": (("answer", "bye"), (200, "remote_hangup")),
+    "our hang-up behind the cancel": (("cancel", "hangup", "ack 487"), (487, "cancelled")),
+    "cancel with no ack of the 200 either": (("answer", "cancel"), (408, "no_ack")),
+}
+
+
+@pytest.mark.survives(11)
+@pytest.mark.parametrize("name", RACES)
+def test_a_call_that_is_cancelled_has_one_outcome_whatever_it_crosses(far, bodies, name):
+    steps, outcome = RACES[name]
+    far.rings()
+    orders = {
+        "answer": lambda: far.order(far.agent.answer, CALL, bodies("answer")),
+        "reject": lambda: far.order(far.agent.reject, CALL, 486),
+        "hangup": lambda: far.order(far.agent.hangup, CALL),
+        "cancel": lambda: far.say(bytes(far.request("CANCEL", branch="z9hG4bK-far-1"))),
+        "ack 487": lambda: far.acks(branch="z9hG4bK-far-1"),
+        "ack": lambda: far.acks(),
+        "bye": lambda: far.asks("BYE", 2),
+    }
+    for step in steps:
+        orders[step]()
+    far.wait(33_000)
+    for message in list(far.sent):
+        if not isinstance(message, Response) and message.method == "BYE":
+            far.responds(message, 200)
+    far.wait(70_000)
+    (ended,) = far.ended()
+    assert (ended.code, ended.reason) == outcome
+    invites = {
+        message.code for message in far.sent if isinstance(message, Response) and "INVITE" in message.index["CSeq"]
+    }
+    assert len({code for code in invites if code >= 200}) == 1
+    assert far.agent.counters()["calls"] == far.agent.counters()["transactions"] == 0
+    assert far.agent.deadline() is None
