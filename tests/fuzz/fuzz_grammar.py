@@ -21,6 +21,7 @@ with atheris.instrument_imports(include=["offhook.sip", "offhook.core"]):  # pyr
         parse_session_expires,
         parse_via,
     )
+    from offhook.sip.identity import parse_diversion, parse_history
     from offhook.sip.info import parse_relay
     from offhook.sip.meanings import parse_cause
     from offhook.sip.passport import Passport, Signed, parse_identity, signing_input
@@ -67,6 +68,8 @@ READERS: dict[str, tuple[Callable[[str], Any], Callable[[Any], str]]] = {
     "reason": (parse_cause, str),
     "rack": (parse_rack, lambda value: f"{value[0]} {value[1]} {value[2]}"),
     "dtmf_relay": (parse_relay, lambda value: str(value).strip()),
+    "diversion": (parse_diversion, str),
+    "history": (parse_history, str),
 }
 SHAKEN = Passport("shaken", "12155551212", ("12125551213",), 1, "https://a.example/c", "A", "x")
 NAMES = tuple(READERS)
@@ -105,6 +108,8 @@ SEEDS = (
     b'\x04<sip:a,b>, "x,y" <sip:c>,d',
     b"\x051 INVITE",
     b"\x0670",
+    b'\x19"A" <sip:+1555@x>;reason=no-answer;counter=1',
+    b"\x1a<sip:us@y?Reason=SIP%3Bcause%3D302>;index=1.2;mp=1.1",
     b"\x07text/plain;charset=utf-8",
     b"\x08" + Signed(SHAKEN, signing_input(SHAKEN), bytes(64)).header().encode(),
     b"\x09BUNDLE 0 1",

@@ -11,6 +11,7 @@ from oracle import fuzz, planted
 with atheris.instrument_imports(include=["offhook.sip", "offhook.core"]):  # pyright: ignore[reportAttributeAccessIssue]
     from offhook.core.errors import ProtocolError
     from offhook.sip.body import description, fragment
+    from offhook.sip.identity import Believed, called, identity
     from offhook.sip.message import Request, Response, parse_message
     from offhook.sip.outcomes import Flow
     from offhook.sip.useragent import FATES, Settings, UserAgent
@@ -47,6 +48,15 @@ def bodies(message: Request | Response) -> None:
         assert reason.isprintable()
 
 
+def who_calls(message: Request) -> None:
+    """Whoever calls, whatever is written: nothing raises, what is shown is printable, and nobody raises itself."""
+    for believed in (Believed(), Believed(identity=True, diversion=True, verstat=True)):
+        who = identity(message, believed, verstat_header="Subject")
+        users = called(message, ("diversion", "p-called-party-id", "request", "to"), diversion=believed.diversion)
+        assert "".join((who.name, who.verstat, *users)).isprintable()
+        assert not who.trusted or believed.identity
+
+
 def target(data: bytes) -> None:
     try:
         message = read(data)
@@ -58,6 +68,8 @@ def target(data: bytes) -> None:
         assert again == message
         assert bytes(again) == written
         bodies(message)
+        if isinstance(message, Request):
+            who_calls(message)
     agent = UserAgent(rng=random.Random(1), settings=Settings())
     for now in (0, 1):
         agent.receive(now, data, FLOW)

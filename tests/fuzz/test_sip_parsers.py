@@ -20,6 +20,7 @@ PARSERS = [
     *(("grammar", parser) for parser in ("crypto", "feedback", "extension", "source", "auth", "session_expires")),
     *(("grammar", parser) for parser in ("replaces", "target_dialog", "refer_to", "referred_by")),
     *(("grammar", parser) for parser in ("reason", "rack", "dtmf_relay")),
+    *(("grammar", parser) for parser in ("diversion", "history")),
 ]
 
 pytest.importorskip("atheris", reason="atheris has no wheel for this Python or machine", exc_type=ImportError)
