@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 from offhook.policy.admission import Admission
-from offhook.run.config import Config, host_rules, load
+from offhook.run.config import Config, host_rules, load, routes_of
 from offhook.run.security import SecurityLog
 
 ROOT = Path(__file__).parents[1]
@@ -54,7 +54,9 @@ def test_a_configuration_on_a_page_is_one_that_is_taken(tmp_path: Path) -> None:
     for number, block in enumerate(shown):
         file = tmp_path / f"{number}.toml"
         file.write_text(block, encoding="utf-8")
-        assert host_rules(load(file), max_calls=1).listen
+        config = load(file)
+        assert host_rules(config, max_calls=1).listen
+        assert all(route.agent for route in routes_of(config))
 
 
 def keys_of(table: type[BaseModel], where: str = "") -> Iterator[str]:
