@@ -55,5 +55,7 @@ def test_a_name_that_leads_inside_is_refused_unless_a_rule_names_it():
 def test_networks_inside_are_allowed_by_a_rule_that_begins_like_them():
     assert allows(("sip:*@10.3.0.*",), "sip:desk@10.3.0.9")
     assert not allows(("sip:*@10.3.0.*",), "sip:desk@10.4.0.9")
+    for name in ("10.3.0.1.evil.example", "10.3.0.evil.example", "10.3.0.1a"):
+        assert not allows(("sip:*@10.3.0.*",), f"sip:desk@{name}"), "a name may lead anywhere"
     assert allows(("sip:*@[::1]:5070",), "sip:desk@[::1]:5070")
     assert not allows(("sip:*@[::1]:5070",), "sip:desk@[::1]:5080")

@@ -11,6 +11,7 @@ it: a host that is `*` means the world outside, and a name that was allowed by a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import ip_address
 
 from offhook.core.addresses import Reach, reach
 
@@ -47,9 +48,19 @@ def allows_address(rules: Sequence[str], user: str, host: str, port: int | None,
             continue
         if (inside and not rule_host.strip("*")) or (turned_in and "*" in rule_host):
             continue
+        if rule_host.endswith("*") and rule_host.strip("*") and not _is_address(host):
+            continue  # 10.3.0.* is a network; 10.3.0.1.evil.example is not in it
         if not rule_port or matches(rule_port, str(port or 5060)):
             return True
     return False
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _host_port(text: str) -> tuple[str, str]:

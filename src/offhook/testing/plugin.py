@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, cast
 
@@ -51,11 +51,13 @@ class SimulatedPhone:
         *,
         brain: Brain | Model | str | None = None,
         models: Models | None = None,
+        dial: Sequence[str] = ("sip:*@*", "sip:*@10.*"),
     ) -> Caller:
         """Let a new caller call an agent (or an async function); give the caller, once the agent has answered.
 
         `brain` thinks for an agent that names no mind of its own: a `Brain` (such as `testing.scripted.ScriptedBrain`),
-        or a model as Pydantic AI knows it. `models` replaces ear, voice and mind altogether.
+        or a model as Pydantic AI knows it. `models` replaces ear, voice and mind altogether. `dial` is where the
+        agent may dial and transfer to, as `dial.allow` says it.
         """
         from offhook.run.host import Host, HostRules
         from offhook.testing.callers import CallerPhone
@@ -73,7 +75,7 @@ class SimulatedPhone:
                 rules=HostRules(
                     listen=(("udp", (ip, SIP_PORT)), ("tcp", (ip, SIP_PORT))),
                     allow=("10.0.0.0/8",),
-                    dial=("sip:*@*", "sip:*@10.*"),
+                    dial=tuple(dial),
                 ),
                 route=lambda called: taker,
                 models=given,
