@@ -106,7 +106,8 @@ def serve(
     def work() -> None:
         flags = {} if max_calls is None else {"max_calls": max_calls}
         loaded = settings(config, sip, **flags)
-        from offhook.run.serve import log_to_stderr, run_live, serve
+        from offhook.run.logs import log_to_stderr
+        from offhook.run.serve import run_live, serve
 
         log_to_stderr()
         run_live(lambda: serve(loaded, agent, events=events, say=say))
@@ -129,7 +130,8 @@ def call(
     def work() -> None:
         loaded = settings(config, sip)
         from offhook.run.agents import load_agent
-        from offhook.run.serve import dial, log_to_stderr, run_live
+        from offhook.run.logs import log_to_stderr
+        from offhook.run.serve import dial, run_live
 
         log_to_stderr()
         speaker = load_agent(agent)

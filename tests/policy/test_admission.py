@@ -112,10 +112,12 @@ def test_whoever_has_a_call_up_is_heard_for_it_whatever_else_came_from_there():
     at.began(0, OFFICE)
     for number in range(10):
         at.offend(number, OFFICE, "brute_force")
+    assert not at.hears(1, OFFICE), "a call that rings is anybody's"
+    at.answered(OFFICE)
     assert at.banned(1, OFFICE)
     assert at.hears(1, OFFICE)
     assert at.admits(1, OFFICE, call=True) == "drop", "for that call, and nothing new"
-    at.ended(OFFICE)
+    at.ended(OFFICE, answered=True)
     assert not at.hears(1, OFFICE)
 
 
@@ -136,5 +138,5 @@ def test_a_million_made_up_sources_leave_a_bounded_memory_and_the_calls_that_are
         at.offend(number, ip, "brute_force")
     assert len(at._accounts) <= SOURCES_LIMIT + 1
     assert len(at._known) <= SOURCES_LIMIT + 1
-    at.ended(OFFICE)
+    at.ended(OFFICE, answered=False)
     assert at._accounts[OFFICE].calls == 0

@@ -425,5 +425,9 @@ def test_a_wildcard_is_advertised_as_the_address_on_the_way() -> None:
     transports = Transports(Ear())
     assert transports.advertised(("0.0.0.0", 5060), "127.0.0.1") == ("127.0.0.1", 5060)
     assert transports.advertised(("10.0.0.5", 5060), "127.0.0.1") == ("10.0.0.5", 5060)
-    outside = Transports(Ear(), external="203.0.113.9")
-    assert outside.advertised(("0.0.0.0", 5060), "127.0.0.1") == ("203.0.113.9", 5060)
+    outside = Transports(Ear(), external="203.0.113.9", near=("10.0.0.0/8",))
+    assert outside.advertised(("0.0.0.0", 5060), "198.51.100.7") == ("203.0.113.9", 5060)
+    assert outside.advertised(("10.0.0.5", 5060), "198.51.100.7") == ("203.0.113.9", 5060)
+    # What is on our side of the NAT is told where we are there.
+    assert outside.advertised(("10.0.0.5", 5060), "10.0.0.9") == ("10.0.0.5", 5060)
+    assert outside.advertised(("0.0.0.0", 5060), "127.0.0.1") == ("127.0.0.1", 5060)

@@ -76,6 +76,20 @@ def test_ways_out(target, routes, remote, transport):
     joining.join(Call(joining.number(), UDP, "up", "t"), dialog(target, *routes))
 
 
+@pytest.mark.survives(36)
+@pytest.mark.parametrize("host", ["127.0.0.1", "169.254.169.254", "10.0.0.7", "192.168.1.1", "inside.example"])
+def test_a_contact_that_leads_inside_is_not_gone_to_from_outside(host):
+    def way(uri: Uri) -> Flow | None:
+        return Flow("udp", UDP.local, ("169.254.169.254", 80))
+
+    room = Calls(rng=random.Random(1), settings=Settings(), way=way)
+    assert room.route(dialog(f"sip:far@{host}"), UDP) is UDP
+    assert room.route(dialog("sip:far@192.0.2.1", f"<sip:{host};lr>"), UDP) is UDP
+    office = Flow("udp", ("10.0.0.1", 5060), ("10.0.0.9", 5060))
+    assert room.route(dialog("sip:far@10.0.0.7"), office).remote == ("10.0.0.7", 5060), "among ourselves it is"
+    assert room.route(dialog("sip:far@127.0.0.1"), office) is office
+
+
 def test_a_stream_that_we_opened_is_kept_for_whoever_is_behind_it():
     tls = Flow("tls", ("192.0.2.1", 5061), ("192.0.2.9", 5061), 0, "trunk.example")
     assert calls().route(dialog("sip:far@192.0.2.9:5061;transport=tls"), tls) is tls

@@ -117,11 +117,16 @@ class _Tally:
 
 @dataclass(slots=True)
 class _Account:
-    """What is known of one source. `knocked` is when it last came while it was shut out."""
+    """What is known of one source.
+
+    `up` of its `calls` are answered and acknowledged, so that it is where it says. `knocked` is when it last came while
+    it was shut out.
+    """
 
     filled: Instant
     tokens: float
     calls: int = 0
+    up: int = 0
     banned_until: Instant | None = None
     knocked: Instant | None = None
     tallies: dict[str, _Tally] = field(default_factory=dict[str, "_Tally"])
@@ -197,9 +202,11 @@ class Admission:
         if source.kind in (Kind.LOCAL, Kind.TRUNK):
             return True
         account = self._accounts.get(_key(source, ip))
-        if account is not None and (account.calls or not self._shut(now, account)):
-            return account.calls > 0 or self.strangers or source.kind is not Kind.UNKNOWN
-        return account is None and (self.strangers or source.kind is not Kind.UNKNOWN)
+        if account is not None and account.up:
+            return True
+        if account is not None and self._shut(now, account):
+            return False
+        return self.strangers or source.kind is not Kind.UNKNOWN
 
     def admits(self, now: Instant, ip: str, *, call: bool) -> Verdict:
         """Say whether a source may ask for something new; `call` for a call, which takes one of its places too."""
@@ -223,11 +230,18 @@ class Admission:
         source = self.source(ip)
         self._account(now, source, ip, self._paces.get(source) or self._paces[source.kind]).calls += 1
 
-    def ended(self, ip: str) -> None:
+    def answered(self, ip: str) -> None:
+        """Take note that one of them is up: its far end has acknowledged it, which takes one that hears us."""
+        account = self._accounts.get(_key(self.source(ip), ip))
+        if account is not None:
+            account.up += 1
+
+    def ended(self, ip: str, *, answered: bool) -> None:
         """Stop counting one."""
         account = self._accounts.get(_key(self.source(ip), ip))
-        if account is not None and account.calls:
-            account.calls -= 1
+        if account is not None:
+            account.calls = max(0, account.calls - 1)
+            account.up = max(0, account.up - answered)
 
     def banned(self, now: Instant, ip: str) -> bool:
         """Say whether a source is shut out."""

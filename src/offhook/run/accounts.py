@@ -22,6 +22,7 @@ import structlog
 from offhook.carriers.trunks import Trunk
 from offhook.core.errors import OffhookError
 from offhook.core.instants import SECOND
+from offhook.policy.admission import Kind, Source
 from offhook.sip.auth import Account, Login
 from offhook.sip.outcomes import AccountOutcome, Flow, Registered, Seeking
 from offhook.sip.registration import Registering, Standing
@@ -151,5 +152,10 @@ class Accounts:
         before = self._heard.pop(name, ())
         self._line.dialled(ways, +1)
         self._line.dialled(before, -1)
+        for flow in before:
+            self._line.admission.forget(flow.remote[0])
+        for flow in ways:
+            # Its calls come from where we registered, whatever networks the configuration names.
+            self._line.admission.learn(flow.remote[0], Source(Kind.TRUNK, name))
         if ways:
             self._heard[name] = ways

@@ -16,10 +16,8 @@ from dataclasses import dataclass, replace
 from offhook.call.leg import CallInfo
 from offhook.carriers.numbers import canonical, is_emergency
 from offhook.carriers.trunks import Trunk, added_headers
-from offhook.core.errors import ConfigError, NotAllowed
-from offhook.core.instants import Instant
+from offhook.core.errors import ConfigError, DialFailed, NotAllowed, OffhookError
 from offhook.policy.screening import allows_address, allows_number, number_of
-from offhook.policy.toll import Meter
 from offhook.run.rules import HostRules
 from offhook.sip.grammar import Fields, Malformed
 from offhook.sip.header import NameAddr
@@ -27,6 +25,10 @@ from offhook.sip.identity import user_of
 from offhook.sip.outcomes import Flow
 from offhook.sip.replaces import escape
 from offhook.sip.uri import Uri, parse_uri
+
+
+class Unanswered(DialFailed):
+    """It rang, and nobody came: no other trunk would change that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,14 @@ class Way:
     trunk: Trunk | None = None
     numbers: tuple[str, str] | None = None
     flows: tuple[Flow, ...] = ()
+
+    def tries_on(self, failed: OffhookError) -> bool:
+        """Say whether what this way could not do is worth a try over the next."""
+        if not isinstance(failed, DialFailed):
+            return True
+        if self.flows:
+            return failed.code < 600  # one place of a user among several: the others may still ring
+        return not isinstance(failed, Unanswered) and self.trunk is not None and self.trunk.tries_on(failed.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,42 +145,3 @@ _DEFLECTED = (("reason", "deflection"), ("counter", "1"))
 def _user(text: str) -> str:
     """Escape what another wrote for the user part of a URI of ours."""
     return escape(text).replace("[", "%5B").replace("]", "%5D").replace(":", "%3A")
-
-
-class Tolls:
-    """What is being spent: a meter a trunk, and one for all."""
-
-    def __init__(self, rules: HostRules) -> None:
-        self._all = Meter("dial", rules.toll)
-        self._trunks = {trunk.name: Meter(f"the trunk {trunk.name}", trunk.caps) for trunk in rules.trunks}
-
-    def full(self, trunk: str) -> bool:
-        """Say whether a trunk carries all the calls that it may."""
-        meter = self._trunks.get(trunk)
-        return meter is not None and meter.full
-
-    def why_not(self, now: Instant, trunk: str) -> str | None:
-        """Say which cap stands against one more call of ours through a trunk ("": none); None where none does."""
-        return next((why for meter in self._meters(trunk) if (why := meter.why_not(now)) is not None), None)
-
-    def begin(self, now: Instant, trunk: str, call: int) -> None:
-        """Count a call of ours."""
-        for meter in self._meters(trunk):
-            meter.begin(now, call)
-
-    def came(self, trunk: str, call: int) -> None:
-        """Count a call that came through a trunk."""
-        if trunk in self._trunks:
-            self._trunks[trunk].came(call)
-
-    def end(self, now: Instant, trunk: str, call: int, *, answered: bool) -> None:
-        """Stop counting a call."""
-        for meter in self._meters(trunk):
-            meter.end(now, call, answered=answered)
-
-    def left_s(self, now: Instant, trunk: str) -> float:
-        """Give how long the calls of ours through a trunk may go on, all together."""
-        return min([meter.left_s(now) for meter in self._meters(trunk)])
-
-    def _meters(self, trunk: str) -> list[Meter]:
-        return [self._all, *([self._trunks[trunk]] if trunk in self._trunks else [])]

@@ -15,7 +15,6 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from math import inf
 from types import TracebackType
 from typing import Final, TextIO, cast
 
@@ -23,7 +22,7 @@ import structlog
 
 from offhook.call import Agent, Call, Models
 from offhook.call.agents import answers_itself
-from offhook.call.events import CallEvent
+from offhook.call.events import Answered, CallEvent
 from offhook.call.leg import CallInfo
 from offhook.carriers.plane import Engine
 from offhook.carriers.sip import SipLeg
@@ -37,7 +36,7 @@ from offhook.policy.routes import Route, Wanted
 from offhook.policy.screening import allows_address
 from offhook.run.accounts import Accounts
 from offhook.run.arrivals import Arrival, Places, arrive
-from offhook.run.dialling import Tolls, Way, Wish, for_another, ways
+from offhook.run.dialling import Unanswered, Way, Wish, for_another, ways
 from offhook.run.gate import HostGate
 from offhook.run.identification import Identification
 from offhook.run.line import SipLine
@@ -45,6 +44,8 @@ from offhook.run.media import EngineMedia
 from offhook.run.resolver import Resolver
 from offhook.run.rules import HostRules
 from offhook.run.security import SecurityLog
+from offhook.run.strangers import Strangers
+from offhook.run.tolls import Tolls
 from offhook.run.users import Users
 from offhook.sip.challenges import User as Password
 from offhook.sip.grammar import Fields
@@ -64,10 +65,6 @@ Taken = Callable[[Wanted], "AgentLike | Route[AgentLike] | None"]
 
 LAST_WORDS_S: Final = 2.0
 """How long a drain that has run out of time waits for the far ends to be told."""
-
-
-class _Unanswered(DialFailed):
-    """It rang, and nobody came: no other trunk would change that."""
 
 
 class Host:
@@ -109,6 +106,9 @@ class Host:
         self._places = Places()
         self._tolls = Tolls(rules)
         self._media = EngineMedia(engine, rng)
+        self._strangers = Strangers(
+            lambda: self._media.engine.totals()["dropped_source"], self.security, lambda: self.line.now()
+        )
         self._line: SipLine | None = None
         self._accounts: Accounts | None = None
         self._users: Users | None = None
@@ -136,6 +136,7 @@ class Host:
                 ring_at_once=False,
             ),
             external=rules.external,
+            local_networks=rules.local_networks,
             tls=rules.tls,
             origins=rules.origins,
             resolver=self._resolver,
@@ -297,7 +298,7 @@ class Host:
             try:
                 return await self._dial(way, to, agent, patience_s)
             except (DialFailed, NotAllowed, Unreachable) as failed:
-                if not _tries_on(way, failed):
+                if not way.tries_on(failed):
                     raise
                 log.info("the next trunk is tried", failed=way.trunk and way.trunk.name, error=redacted(str(failed)))
         return await self._dial(found[-1], to, agent, patience_s)
@@ -344,12 +345,12 @@ class Host:
             async with asyncio.timeout(patience_s):
                 await leg.connected(partial(line.redirected, way.next_hop))
         except TimeoutError:
-            raise _Unanswered(408, f"nobody answered for {patience_s:.0f} s", "no_answer") from None
+            raise Unanswered(408, f"nobody answered for {patience_s:.0f} s", "no_answer") from None
         except DialFailed as error:
             if error.code == 503 and (fault := line.fault(leg.ways)):
                 raise DialFailed(503, fault, error.meaning) from None
             raise
-        self._watch_toll(leg)
+        self._tolls.watch(leg, line.now)
         await call.up()
         return call
 
@@ -361,28 +362,17 @@ class Host:
         self._watch_toll(leg)
         return leg
 
-    def _watch_toll(self, leg: SipLeg) -> None:
-        """Hang up when the minutes of a day are used up; looked at again when that may be."""
-        left_s = self._tolls.left_s(self.line.now(), leg.info.trunk)
-        if leg.over or left_s == inf:
-            return
-        if left_s <= 0:
-            log.warning("a call was ended: its minutes of the day are used up", call=leg.info.id, trunk=leg.info.trunk)
-            leg.expire("toll")
-            return
-        outward = sum(one.info.direction == "outbound" for one in self._legs.values())
-        asyncio.get_running_loop().call_later(max(1.0, left_s / max(1, outward)), self._watch_toll, leg)
-
     # A call's life
 
     def _take(self, leg: SipLeg) -> None:
+        self._strangers.begin(lambda: self.live)
         self.line.add(leg)
         self._legs[leg.info.id] = leg
         self._admit()
 
     def _start(self, leg: SipLeg, agent: AgentLike) -> Call:
         name = leg.info.id
-        call = Call(leg, agent, models=self.models, events=self._events, allow=self.rules.dial)
+        call = Call(leg, agent, models=self.models, events=self._heard, allow=self.rules.dial)
         task = asyncio.get_running_loop().create_task(self._converse(call, leg), name=f"call {name}")
         self._tasks[name] = task
         task.add_done_callback(partial(self._done, name))
@@ -404,6 +394,14 @@ class Host:
         self.served += 1
         self._look_empty()
 
+    def _heard(self, event: CallEvent) -> None:
+        """Pass on what happens in a call."""
+        leg = self._legs.get(event.call) if isinstance(event, Answered) else None
+        if leg is not None and leg.info.direction == "inbound":
+            self.admission.answered(leg.first[1][0].remote[0])
+        if self._events is not None:
+            self._events(event)
+
     def _ended(self, leg: SipLeg) -> None:
         """Take note that a leg is over; its conversation may still be finishing."""
         info = leg.info
@@ -414,7 +412,7 @@ class Host:
             self.line.dialled(flows, -1)
         else:
             self._places.leave(info.id)
-            self.admission.ended(flows[0].remote[0])
+            self.admission.ended(flows[0].remote[0], answered=leg.answered)
         self._admit()
         self._look_empty()
 
@@ -486,15 +484,7 @@ class Host:
         if self._accounts is not None:
             await self._accounts.close()
         await self._identification.close()
+        self._strangers.close()
         line, self._line = self._line, None
         await line.close()
         self._media.stop()
-
-
-def _tries_on(way: Way, failed: OffhookError) -> bool:
-    """Say whether what one trunk could not do is worth a try through the next."""
-    if not isinstance(failed, DialFailed):
-        return True
-    if way.flows:
-        return failed.code < 600  # one place of a user among several: the others may still ring
-    return not isinstance(failed, _Unanswered) and way.trunk is not None and way.trunk.tries_on(failed.code)

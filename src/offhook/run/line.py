@@ -47,6 +47,7 @@ from offhook.sip.outcomes import (
     Replacing,
     Send,
     SipCall,
+    Unproven,
     UserOutcome,
 )
 from offhook.sip.requests import Account
@@ -93,6 +94,7 @@ class SipLine:
         audio: AudioRules | None = None,
         settings: Settings | None = None,
         external: str | None = None,
+        local_networks: Sequence[str] = (),
         tls: TlsRules | None = None,
         origins: Sequence[str] | None = None,
         resolver: Resolver | None = None,
@@ -101,7 +103,7 @@ class SipLine:
         self.rng = rng
         self.audio = audio or AudioRules()
         self.agent = UserAgent(rng=rng, settings=settings or Settings(), way=self._way)
-        self.transports = Transports(self, external=external, tls=tls, origins=origins)
+        self.transports = Transports(self, external=external, near=local_networks, tls=tls, origins=origins)
         self.legs: dict[SipCall, SipLeg] = {}
         self.on_ended: Callable[[SipLeg], None] = lambda leg: None
         self.on_place: Callable[[str, SipLeg], Awaitable[SipLeg]] = _nobody
@@ -162,6 +164,8 @@ class SipLine:
                         self.on_account(outcome)
                     elif isinstance(outcome, UserOutcome):
                         self.on_user(outcome)
+                    elif isinstance(outcome, Unproven):
+                        self._unproven(outcome)
                     else:
                         number = outcome.replaced if isinstance(outcome, Replacing) else outcome.call
                         leg = self.legs.get(number)
@@ -176,11 +180,17 @@ class SipLine:
         self._settling = False
         self._arm()
 
+    def _unproven(self, outcome: Unproven) -> None:
+        # A trunk of ours that refuses a password is no attack: the account says so.
+        ip = outcome.flow.remote[0]
+        if self.admission.source(ip).kind is not Kind.TRUNK:
+            self._security.note(self.now(), ip, "digest_leak", f"our {outcome.method} was asked for a password")
+
     def _give_up(self, outcome: Outcome) -> None:
         """End the call that a bug of ours has hit: nobody else would, and the others go on."""
         if isinstance(outcome, IncomingCall | Replacing):
             self.agent.reject(self.now(), outcome.call, 500)
-        elif not isinstance(outcome, Send | AccountOutcome | UserOutcome):
+        elif not isinstance(outcome, Send | AccountOutcome | UserOutcome | Unproven):
             self.agent.hangup(self.now(), outcome.call)
 
     def screen(self, target: str, peer: Uri) -> Uri:
@@ -399,12 +409,11 @@ class SipLine:
 
     def permits(self, ip: str) -> bool:
         """Say whether a source may speak to us: it is listed and not shut out, or we have called it."""
-        if ip in self._dialled or self.admission.hears(self.now(), ip):
+        now = self.now()
+        if ip in self._dialled or self.admission.hears(now, ip):
             return True
-        if not self.admission.banned(self.now(), ip):  # what it is shut out for was told
-            self._security.note(
-                self.now(), ip, "scan", "not listed: if it is yours, add its network to sip.allow or a trunk"
-            )
+        if not self.admission.banned(now, ip):
+            self._security.note(now, ip, "scan", "not listed: if it is yours, add it to sip.allow or a trunk")
         return False
 
     def rate(self, ip: str) -> Rate | None:

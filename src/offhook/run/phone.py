@@ -20,7 +20,8 @@ from offhook.policy.routes import Route
 from offhook.run.agents import needs_models
 from offhook.run.config import Config, load
 from offhook.run.host import AgentLike, Host
-from offhook.run.serve import Station, load_routes, log_to_stderr, outward, run_live, serve_routes
+from offhook.run.logs import log_to_stderr
+from offhook.run.serve import Station, load_routes, outward, run_live, serve_routes
 
 Settings = Config | Path | str | Mapping[str, Any] | None
 """A configuration, the path of one, the keys of one, or None for `offhook.toml` and the environment."""

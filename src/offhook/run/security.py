@@ -97,7 +97,11 @@ def _fields(attack: Attack, detail: str) -> dict[str, str | int]:
 
 def _value(value: str | int) -> str:
     text = str(value)
-    return text if text and " " not in text and '"' not in text and "=" not in text else json.dumps(text)
+    return (
+        text
+        if text and " " not in text and '"' not in text and "=" not in text
+        else json.dumps(text, ensure_ascii=False)
+    )
 
 
 def escaped(text: str) -> str:

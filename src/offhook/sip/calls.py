@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from offhook.core.addresses import reach
 from offhook.core.instants import SECOND, Duration, Instant
 from offhook.sip.dialog import Dialog, DialogKey
 from offhook.sip.grammar import Fields, Malformed, is_address, is_token, write_host_port
@@ -237,6 +238,15 @@ class Calls:
 
     def route(self, dialog: Dialog, flow: Flow, *, natted: bool = False) -> Flow:
         """Give the flow that a request inside a dialog takes; `flow` is the one that the dialog was made on.
+
+        A far end that is outside names no place inside of ours, be it by its address or by a name that leads there:
+        what it is sent goes to itself then.
+        """
+        found = self._routed(dialog, flow, natted=natted)
+        return flow if reach(found.remote[0]) < reach(flow.remote[0]) else found
+
+    def _routed(self, dialog: Dialog, flow: Flow, *, natted: bool) -> Flow:
+        """Give the flow that the dialog's route set and target ask for.
 
         What came over a connection stays on it. Else a request goes to the first route or the target; to where the
         dialog's own come from where the way there is not known, or where NAT made the Contact useless.

@@ -279,6 +279,15 @@ class Suspicion:
 UserOutcome = Bound | Unbound | Suspicion
 """What happens to users of ours, and in their name."""
 
+
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """Somebody who is no host of our account, or a far end inside a call, asked for our password and got nothing."""
+
+    flow: Flow
+    method: str
+
+
 AccountOutcome = Seeking | Registered | Unregistered
 """What happens to an account of ours at its registrar."""
 
@@ -301,4 +310,5 @@ Outcome = (
     | Ended
     | AccountOutcome
     | UserOutcome
+    | Unproven
 )

@@ -19,7 +19,7 @@ from offhook.core.instants import SECOND, Instant
 from offhook.core.media import Address
 from offhook.sip.grammar import Fields
 from offhook.sip.message import Request, Response
-from offhook.sip.outcomes import Flow
+from offhook.sip.outcomes import Flow, Unproven
 from offhook.sip.transaction import ClientTransaction
 
 if TYPE_CHECKING:
@@ -188,11 +188,16 @@ class Requests:
     def response_came(self, now: Instant, transaction: ClientTransaction, message: Response) -> bool:
         """Take a response from its transaction; give whether it was news."""
         if message.code >= 300 and transaction.tries < TRIES_LIMIT and transaction.owner.insists():
-            if message.code in (401, 407) and transaction.account is not None:
-                answer = transaction.account.answer(transaction.request, message, transaction.flow)
+            if message.code in (401, 407):
+                account = transaction.account
+                answer = None
+                if account is not None:
+                    answer = account.answer(transaction.request, message, transaction.flow)
                 if answer is not None:
                     self.again(now, transaction, answer)
                     return True
+                if account is not None or transaction.dialog is not None:
+                    self._calls.out.append(Unproven(transaction.flow, transaction.request.method))
             if message.code == 503 and transaction.ways:
                 self._onward(now, transaction)
                 return True
