@@ -359,7 +359,7 @@ class Host:
         if self._refusing:
             raise NotAllowed("this phone takes no more calls")
         leg = await self._place(for_another(self.rules, to, first.info), to)
-        self._watch_toll(leg)
+        self._tolls.watch(leg, self.line.now)
         return leg
 
     # A call's life
