@@ -395,11 +395,10 @@ class Registration(Purpose):
         if self.standing.state not in ("registered", "asking") or flow is None:
             return
         calls = self._calls
-        asked = self.standing.granted.outbound
-        data = self._pings.request() if asked and flow.transport not in RELIABLE else CRLFS
-        calls.transactions.send(flow, data)
+        # Only who speaks RFC 5626 owes an answer (section 4.4); that of a stream is awaited by its connection.
+        asked = self.standing.granted.outbound and flow.transport not in RELIABLE
+        calls.transactions.send(flow, self._pings.request() if asked else CRLFS)
         if asked:
-            # Only who has said that it speaks RFC 5626 owes an answer (section 4.4).
             calls.timers.start(self, "pong", now + self._pings.patience)
         calls.timers.start(self, "keepalive", now + self._pings.interval())
 
