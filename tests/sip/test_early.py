@@ -70,6 +70,14 @@ def test_each_fork_has_numbers_of_its_own(far, bodies):
     assert again.index["CSeq"] == "3 PRACK"
 
 
+def test_a_fork_that_answers_too_late_is_hung_up_under_a_number_of_its_own(far, bodies):
+    invite = dial(far, bodies("offer"))
+    rings(far, invite, 1, tag="late")
+    far.answers(invite, tag="first")
+    ack, bye = far.answers(invite, tag="late")
+    assert (ack.index["CSeq"], bye.index["CSeq"]) == ("1 ACK", "3 BYE")
+
+
 def test_the_ack_has_the_number_of_the_invite_and_the_dialog_goes_on_from_the_prack(far, bodies):
     invite = dial(far, bodies("offer"))
     rings(far, invite, 1)

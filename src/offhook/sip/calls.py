@@ -110,6 +110,10 @@ class Early:
     described: Session | None = None
 
 
+def _no_numbers() -> dict[str, int]:
+    return {}
+
+
 def _no_early() -> dict[str, Early]:
     return {}
 
@@ -157,6 +161,7 @@ class Call:
     forks: dict[str, tuple[Flow, bytes]] = field(default_factory=_no_forks)
     invited: int = 0
     early: dict[str, Early] = field(default_factory=_no_early)
+    spent: dict[str, int] = field(default_factory=_no_numbers)
     trail: Trail | None = None
     refused: tuple[int, str, tuple[Cause, ...]] = (487, "hangup", ())
     alarms: dict[str, Instant] = field(default_factory=_no_alarms)
@@ -329,8 +334,10 @@ class Calls:
 
     def forget_early(self, call: Call) -> None:
         """Forget the early dialogs of a call: it was answered, or its INVITE is over (RFC 3261 section 12.3)."""
-        for early in call.early.values():
+        for tag, early in call.early.items():
             self.dialogs.pop(early.dialog.key, None)
+            if early.rseq is not None:
+                call.spent[tag] = early.dialog.local_seq  # a fork that answers late goes on from its PRACKs
         call.early.clear()
 
     def end(self, call: Call, code: int, reason: str, causes: tuple[Cause, ...] = ()) -> None:

@@ -215,6 +215,7 @@ class Invitations:
         if early is not None:
             # Section 13.2.2.4: the route set is that of the 2xx; the numbers go on.
             dialog.local_seq, dialog.remote_seq = early.dialog.local_seq, early.dialog.remote_seq
+        dialog.local_seq = max(dialog.local_seq, call.spent.get(tag, 0))
         if call.forks or call.phase != "inviting" or call.verdict is not None:
             self._decline(now, call, dialog, transaction, call.verdict or (487, "hangup"))
         else:
