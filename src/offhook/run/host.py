@@ -197,6 +197,9 @@ class Host:
             "guard": self.line.guarded,
             "failures": self.failures,
             "served": self.served,
+            "live": self.live,
+            "ports": self._media.ports,
+            "tasks": len(asyncio.all_tasks()),
             **{f"attacks_{kind}": count for kind, count in self.security.counts.items()},
             **{f"media_{name}": count for name, count in self._media.engine.totals().items()},
         }
