@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from offhook.call import Call
 from offhook.core.errors import OffhookError
 from offhook.run import config as configuration
 from offhook.run.doctor import machine, media
@@ -100,8 +101,11 @@ async def _calls(config: configuration.Config, rules: HostRules, call: str) -> A
     import random
 
     from offhook import _native as native
-    from offhook.examples.echo import echo
     from offhook.run.host import Host
+
+    async def echo(call: Call) -> None:
+        async for pcm in call.audio():
+            await call.play(pcm)
 
     anywhere = ("0.0.0.0", 0)  # noqa: S104 (nobody is heard there but whom we call)
     spare = replace(rules, listen=(("udp", anywhere), ("tcp", anywhere)), allow=(), users=())

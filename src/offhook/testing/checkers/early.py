@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 
 
 class NobodyHeardEarly(Checker):
-    """No sample of a far end is heard or taped before its call was answered: before a 2xx left, or came."""
+    """No sample of a far end is heard or taped before its call was answered: before a 2xx left, or came.
+
+    It knows the calls whose signalling goes in datagrams; what streams carry, checkers do not see.
+    """
 
     law = "nobody is heard before the answer"
 
     def __init__(self) -> None:
         super().__init__()
         self._ports: dict[str, dict[Address, None]] = {}
+        self._seen: set[Address] = set()
         self._answered: dict[Address, None] = {}
 
     def sip_left(self, now: Instant, source: Address, destination: Address, message: Sip, data: bytes) -> None:
@@ -29,6 +33,7 @@ class NobodyHeardEarly(Checker):
         port = data.partition(b"m=audio ")[2].split(b" ", 1)[0]
         if is_phone(source[0]) and port.isdigit():
             self._ports.setdefault(message.call, {})[source[0], int(port)] = None
+            self._seen.add((source[0], int(port)))
         self._answers(source, message)
 
     def sip_arrived(self, now: Instant, source: Address, destination: Address, message: Sip, data: bytes) -> None:
@@ -45,8 +50,12 @@ class NobodyHeardEarly(Checker):
         """Begin anew where a port is given out again."""
         if name == "open":
             self._answered.pop(engine.local(port), None)
+            self._seen.discard(engine.local(port))
 
     def event(self, now: Instant, engine: VirtualEngine, event: native.Event) -> None:
         """Look whose audio it is."""
-        if isinstance(event, native.Heard | native.Taped) and engine.local(event.port) not in self._answered:
+        if not isinstance(event, native.Heard | native.Taped):
+            return
+        local = engine.local(event.port)
+        if local in self._seen and local not in self._answered:
             self.broken(now, f"{engine.ip} port {event.port}: {type(event).__name__} before the answer")
