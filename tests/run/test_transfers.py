@@ -10,15 +10,19 @@ import pytest
 from offhook.call import Call, events
 from offhook.carriers.negotiation import AudioRules
 from offhook.carriers.transfers import TransferRules
+from offhook.carriers.trunks import Trunk
 from offhook.core.codecs import PCMA, PCMU
 from offhook.core.errors import TransferFailed
+from offhook.run.rules import HostRules
 from offhook.testing.callers import CallerPhone
 from offhook.testing.spelled import spell
 from tests.run.conftest import HOST, PEER, PHONE
 
 HERE = f"sip:agent@{HOST}"
-DESK = f"sip:desk@{PEER}"
+CLERK = "10.2.0.9"
+DESK = f"sip:desk@{CLERK}"
 DIVERTED = f"<sip:agent@{PEER}>;reason=deflection;counter=1"
+DIAL = ("sip:*@10.2.0.*",)
 OWN = TransferRules(refer=False)
 
 
@@ -36,6 +40,11 @@ async def attends(call: Call) -> None:
     await call.transfer(DESK, attended=True)
 
 
+async def to_the_peer(call: Call) -> None:
+    """Hand every caller on to where a bare socket listens."""
+    await call.transfer(f"sip:desk@{PEER}")
+
+
 async def talk(caller: Any, clerk: Any) -> None:
     """Let the two say something to each other and hear it."""
     await caller.says("good evening")
@@ -48,7 +57,11 @@ async def talk(caller: Any, clerk: Any) -> None:
 @pytest.mark.parametrize(("agent", "kind"), [(transfers, "blind"), (attends, "attended")])
 def test_a_phone_that_takes_refer_speaks_with_the_desk_itself(stage: Any, agent: Any, kind: str) -> None:
     async def story() -> None:
-        async with stage.host(agent) as host, stage.phone() as phone, CallerPhone(stage.world, PEER) as desk:
+        async with (
+            stage.host(agent, dial=DIAL) as host,
+            stage.phone() as phone,
+            CallerPhone(stage.world, CLERK) as desk,
+        ):
             calling = asyncio.create_task(phone.calls(HERE))
             clerk = await desk.answers(rings_s=1.0)
             caller = await calling
@@ -78,8 +91,8 @@ def test_a_desk_that_declines_gives_the_caller_back(stage: Any, attended: bool, 
             pass
 
     async def story() -> None:
-        host = stage.host(agent, handing_on=rules)
-        async with host, stage.phone() as phone, CallerPhone(stage.world, PEER) as desk:
+        host = stage.host(agent, dial=DIAL, handing_on=rules)
+        async with host, stage.phone() as phone, CallerPhone(stage.world, CLERK) as desk:
             desk.declines()
             caller = await phone.calls(HERE)
             await caller.hears("nobody is there")
@@ -99,9 +112,9 @@ def test_a_desk_that_declines_gives_the_caller_back(stage: Any, attended: bool, 
 @pytest.mark.parametrize("ends", ["the caller", "the clerk"])
 def test_a_bridge_carries_voices_and_keys_and_ends_with_either(stage: Any, ends: str) -> None:
     async def story() -> None:
-        host = stage.host(transfers, handing_on=OWN)
+        host = stage.host(transfers, dial=DIAL, handing_on=OWN)
         # One speaks A-law, the other mu-law: what passes between them is decoded and coded again.
-        clerks = CallerPhone(stage.world, PEER, audio=AudioRules(codecs=(PCMA,)))
+        clerks = CallerPhone(stage.world, CLERK, audio=AudioRules(codecs=(PCMA,)))
         callers = CallerPhone(stage.world, PHONE, audio=AudioRules(codecs=(PCMU,)))
         async with host, callers as phone, clerks as desk:
             calling = asyncio.create_task(phone.calls(HERE))
@@ -133,8 +146,8 @@ def test_a_bridge_carries_voices_and_keys_and_ends_with_either(stage: Any, ends:
 
 def test_both_can_speak_at_once_over_a_bridge(stage: Any) -> None:
     async def story() -> None:
-        host = stage.host(transfers, handing_on=OWN)
-        async with host, stage.phone() as phone, CallerPhone(stage.world, PEER) as desk:
+        host = stage.host(transfers, dial=DIAL, handing_on=OWN)
+        async with host, stage.phone() as phone, CallerPhone(stage.world, CLERK) as desk:
             calling = asyncio.create_task(phone.calls(HERE))
             clerk = await desk.answers()
             caller = await calling
@@ -158,14 +171,20 @@ def test_a_bridge_has_its_place_among_the_calls(stage: Any) -> None:
             await call.transfer(DESK)
 
     async def story() -> None:
-        host = stage.host(agent, handing_on=OWN, max_calls=1)
-        async with host, stage.phone() as phone, CallerPhone(stage.world, PEER) as desk:
+        host = stage.host(agent, dial=DIAL, handing_on=OWN, max_calls=1)
+        async with host, stage.phone() as phone, CallerPhone(stage.world, CLERK) as desk:
             caller = await phone.calls(HERE)
             await caller.gone()
             assert desk._rung.empty()
         assert host.failures == 0
 
     stage.play(story())
+
+
+def test_a_trunk_says_how_its_callers_are_handed_on() -> None:
+    rules = HostRules(trunks=(Trunk("line", refer=False, shows="caller", diversion=False),))
+    assert rules.transfers("line") == TransferRules(refer=False, show="caller", diversion=False)
+    assert rules.transfers("") == TransferRules()
 
 
 @pytest.mark.parametrize(
@@ -183,7 +202,7 @@ def test_a_bridge_has_its_place_among_the_calls(stage: Any) -> None:
 def test_whose_number_the_desk_sees(stage: Any, rules: TransferRules, sender: str, diversion: str | None) -> None:
     async def story() -> None:
         peer = stage.peer()
-        async with stage.host(transfers, handing_on=rules) as host:
+        async with stage.host(to_the_peer, handing_on=rules) as host:
             peer.request("INVITE", peer.sdp())
             ok = await peer.response("INVITE")
             peer.confirm(ok)

@@ -269,6 +269,7 @@ class SipLeg(PortVerbs):
 
     def expire(self, why: str) -> None:
         """End the call now because a rule of ours says so; `why` is what `HungUp` tells."""
+        self.hush()  # nobody is to hear it out: what waits is told as cut
         self._hang_up(200, why)
 
     async def transfer(self, target: str, consultation: AudioLeg | None = None) -> None:
@@ -284,7 +285,7 @@ class SipLeg(PortVerbs):
         self._line.agent.transfers.refer(self._line.now(), self.call, uri, other)
         self._line.settle()
         await self._transfer.wait()
-        self._hang_up(200, "transferred")
+        self.expire("transferred")
 
     async def consult(self, target: str) -> SipLeg:
         """Call `target` for the far end; give the leg, which is not answered yet (`connected` waits for that).
@@ -418,8 +419,7 @@ class SipLeg(PortVerbs):
 
     def quiet(self) -> None:
         """Neither send nor expect anything: the far end has gone, and another is to come."""
-        plan = self.negotiation.plan
-        if plan is not None:
+        if (plan := self.negotiation.plan) is not None:
             self._apply(replace(plan, sending=False, receiving=False))
 
     # The end

@@ -52,8 +52,9 @@ class Trunk:
     """One trunk, with all that its profile and its keys say. `uri` None: it is only called from.
 
     `called_from` is where the called number is looked for; `believed` what it is trusted about; `identity` how
-    it wants our number besides From; `retry` the codes after which the next trunk is tried; `refuse` what new calls are
-    told in overload; `codes` what a code of this carrier means where it is not what the RFC says.
+    it wants our number besides From; `shows` and `diversion` whose numbers a bridged transfer through it shows; `retry`
+    the codes after which the next trunk is tried; `refuse` what new calls are told in overload; `codes` what a
+    code of this carrier means where it is not what the RFC says.
     """
 
     name: str
@@ -80,6 +81,8 @@ class Trunk:
     believed: Believed = field(default_factory=Believed)
     verstat_header: str = ""
     refer: bool = True
+    shows: Literal["own", "caller"] = "own"
+    diversion: bool = True
     dtmf: Literal["rtp", "info"] = "rtp"
     contact: Literal["keep", "rewrite"] = "keep"
     min_se_s: int = 90

@@ -126,10 +126,12 @@ def for_another(rules: HostRules, to: str, first: CallInfo) -> Way:
     Diversion (RFC 5806) says that the call was ours first. The numbers in it are the carrier's words for us and theirs,
     the host is our own.
     """
-    handing_on = rules.transfers(first.trunk)
+    way = ways(rules, to)[0]
+    handing_on = rules.transfers(way.trunk.name if way.trunk is not None else "")
     caller, ours = (first.caller, first.called) if first.direction == "inbound" else (first.called, first.caller)
     shown = "" if handing_on.show == "own" else user_of(caller)
-    way = ways(rules, to, Wish(caller=shown, withhold=bool(shown) and first.private))[0]
+    if shown:
+        way = ways(rules, to, Wish(caller=shown, withhold=first.private))[0]
     if shown and way.sender is None:
         way = replace(way, sender=NameAddr("", str(Uri("sip", _user(shown), way.target.host))))
     if not handing_on.diversion:

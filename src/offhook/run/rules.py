@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -96,7 +96,11 @@ class HostRules:
     def transfers(self, trunk: str) -> TransferRules:
         """Give how the callers of a trunk are handed on ("": who comes by none)."""
         found = self.trunk(trunk)
-        return self.handing_on if found is None else replace(self.handing_on, refer=found.refer)
+        return (
+            self.handing_on
+            if found is None
+            else TransferRules(found.refer, show=found.shows, diversion=found.diversion)
+        )
 
     @property
     def outward(self) -> tuple[Trunk, ...]:

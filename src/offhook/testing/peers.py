@@ -116,6 +116,16 @@ class Peer:
             f"m=audio {RTP_PORT} RTP/AVP {codecs}\r\na=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"
         )
 
+    def next_number(self) -> int:
+        """Give the next CSeq of a request that is built elsewhere."""
+        self._call.number += 1
+        return self._call.number
+
+    def replaces(self) -> str:
+        """Give the header that names the call to the agent, for another INVITE to take its place (RFC 3891)."""
+        call = self._call
+        return f"Replaces: {call.name};to-tag={call.to.removeprefix(';tag=')};from-tag={call.tag}"
+
     def is_unreachable(self) -> None:
         """Have the other side's operating system report that this address can't be reached (ICMP)."""
         self.world.unreachable(self.agent, self.address)

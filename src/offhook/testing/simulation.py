@@ -26,7 +26,7 @@ from offhook.core.codecs import PCMA, PCMU
 from offhook.core.errors import CallEnded, DialFailed, NotAllowed, OffhookError
 from offhook.core.instants import SECOND
 from offhook.run.host import Host, HostRules
-from offhook.testing import callees, changers, early_peers, peers, stream_peers
+from offhook.testing import callees, changers, early_peers, peers, referrers, stream_peers
 from offhook.testing.callers import Caller, CallerPhone
 from offhook.testing.moods import Mood, MoodyBrain, MoodyStt, MoodyTts
 from offhook.testing.network import PROFILES, Profile
@@ -237,6 +237,7 @@ class _Plot:
                 *(peers.CALLS_US if target == AGENT else peers.RINGS_A_PHONE),
                 *changers.CALLS_US,
                 *early_peers.CALLS_US,
+                *(referrers.CALLS_US if target == AGENT else ()),
                 *stream_peers.CALLS_US_BY_TCP * 2,
             )
         )
@@ -252,9 +253,8 @@ class _Plot:
 
     async def _rude_callee(self, host: Host, agent: Agent) -> None:
         rng = self.world.rng("rude callee")
-        manner = rng.choice(
-            (*callees.IS_CALLED, *changers.IS_HELD, *early_peers.IS_CALLED, *stream_peers.IS_CALLED_BY_TCP * 2)
-        )
+        odd = (*changers.IS_HELD, *early_peers.IS_CALLED, *referrers.IS_HANDED_ON)
+        manner = rng.choice((*callees.IS_CALLED, *odd, *stream_peers.IS_CALLED_BY_TCP * 2))
         await asyncio.sleep(rng.uniform(0, 8))
         by_tcp = manner in stream_peers.IS_CALLED_BY_TCP
         kind = stream_peers.StreamPeer if by_tcp else peers.Peer
@@ -269,6 +269,8 @@ class _Plot:
                 await call.hold()
                 await asyncio.sleep(rng.uniform(0.0, 4))
                 await call.resume()
+            if manner in referrers.IS_HANDED_ON:
+                await call.transfer("sip:x@10.3.0.77", attended=rng.random() < 0.3)
             await call.hangup()
         except OffhookError as error:
             self.world.journal.event(self.world.loop.now, f"rude callee: {error}")

@@ -146,6 +146,8 @@ def trunk(name: str, table: TrunkTable) -> Trunk:
         believed=Believed(*[word in table.trusts for word in ("identity", "diversion", "verstat")]),
         verstat_header=table.verstat_header or "",
         refer=table.refer,
+        shows=table.shows,
+        diversion=table.diversion,
         dtmf=table.dtmf,
         contact=table.contact,
         min_se_s=table.min_se_s,

@@ -123,6 +123,8 @@ class Trunk(Table):
     trusts: list[Literal["identity", "diversion", "verstat"]] = []
     verstat_header: HeaderName | None = None
     refer: bool = True
+    shows: Literal["own", "caller"] = "own"
+    diversion: bool = True
     contact: Literal["keep", "rewrite"] = "keep"
     min_se_s: int = Field(default=90, ge=90, le=7200)
     refuse: Refusal = 503
