@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class NobodyHeardEarly(Checker):
     """No sample of a far end is heard or taped before its call was answered: before a 2xx left, or came.
 
-    It knows the calls whose signalling goes in datagrams; what streams carry, checkers do not see.
+    Only a call whose signalling goes in datagrams is judged; what streams carry, checkers do not see.
     """
 
     law = "nobody is heard before the answer"
@@ -25,15 +25,17 @@ class NobodyHeardEarly(Checker):
     def __init__(self) -> None:
         super().__init__()
         self._ports: dict[str, dict[Address, None]] = {}
-        self._seen: set[Address] = set()
         self._answered: dict[Address, None] = {}
+        self._early: dict[Address, str] = {}  # heard before an answer, and before a description named the port
 
     def sip_left(self, now: Instant, source: Address, destination: Address, message: Sip, data: bytes) -> None:
         """Note which port a call has, and our answer."""
-        port = data.partition(b"m=audio ")[2].split(b" ", 1)[0]
-        if is_phone(source[0]) and port.isdigit():
-            self._ports.setdefault(message.call, {})[source[0], int(port)] = None
-            self._seen.add((source[0], int(port)))
+        number = data.partition(b"m=audio ")[2].split(b" ", 1)[0]
+        if is_phone(source[0]) and number.isdigit():
+            port = source[0], int(number)
+            self._ports.setdefault(message.call, {})[port] = None
+            if (early := self._early.pop(port, None)) is not None:
+                self.broken(now, early)
         self._answers(source, message)
 
     def sip_arrived(self, now: Instant, source: Address, destination: Address, message: Sip, data: bytes) -> None:
@@ -50,12 +52,16 @@ class NobodyHeardEarly(Checker):
         """Begin anew where a port is given out again."""
         if name == "open":
             self._answered.pop(engine.local(port), None)
-            self._seen.discard(engine.local(port))
+            self._early.pop(engine.local(port), None)
 
     def event(self, now: Instant, engine: VirtualEngine, event: native.Event) -> None:
         """Look whose audio it is."""
         if not isinstance(event, native.Heard | native.Taped):
             return
         local = engine.local(event.port)
-        if local in self._seen and local not in self._answered:
-            self.broken(now, f"{engine.ip} port {event.port}: {type(event).__name__} before the answer")
+        if local in self._answered or local in self._early:
+            return
+        text = f"{engine.ip} port {event.port}: {type(event).__name__} before the answer"
+        if any(local in ports for ports in self._ports.values()):
+            self.broken(now, text)
+        self._early[local] = text
