@@ -146,6 +146,7 @@ class PlayedOut(_PlayClock):
     def __init__(self) -> None:
         super().__init__()
         self._media: dict[tuple[str, str], Address] = {}
+        self._owners: dict[Address, str] = {}
         self._said_bye: dict[tuple[str, str], None] = {}
         self._dialog: dict[tuple[str, str], str] = {}
         self._patience: dict[str, Instant] = {}
@@ -186,7 +187,9 @@ class PlayedOut(_PlayClock):
         """Learn from our SDP which port a call has; at its first BYE the queue of an agent must be empty."""
         port = AUDIO_PORT.search(data)
         if port is not None:
-            self._media[source[0], message.call] = (source[0], int(port[1]))
+            local = (source[0], int(port[1]))
+            self._media[source[0], message.call] = local
+            self._owners[local] = message.call
         key = (source[0], message.call)
         if message.code or not is_agent(source[0]):
             return
@@ -197,6 +200,8 @@ class PlayedOut(_PlayClock):
         if message.method != "BYE" or key in self._said_bye or fork:
             return
         self._said_bye[key] = None
+        if self._owners.get(self._media.get(key, ("", 0)), message.call) != message.call:
+            return  # another call has taken its place, and the port with it (RFC 3891)
         if now >= self._patience.get(source[0], now + 1):
             return
         queue = self._by_address.get(self._media.get(key, ("", 0)))
