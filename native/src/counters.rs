@@ -19,6 +19,8 @@ counters! {
     ReceivedDtmf => "received_dtmf",
     ReceivedNoise => "received_noise",
     ReceivedRtcp => "received_rtcp",
+    /// The answer of a STUN server.
+    ReceivedStun => "received_stun",
     /// Not RTP.
     DroppedMalformed => "dropped_malformed",
     /// Not RTCP.
@@ -34,6 +36,8 @@ counters! {
     /// Behind what the ear has already delivered.
     DroppedLate => "dropped_late",
     DroppedDuplicate => "dropped_duplicate",
+    /// STUN that nobody asked for.
+    DroppedStun => "dropped_stun",
     /// While we do not receive (hold).
     DroppedHeld => "dropped_held",
     /// Before the first `configure`.
@@ -43,6 +47,9 @@ counters! {
     /// RTP and RTCP sent.
     Sent => "sent",
     SentRtcp => "sent_rtcp",
+    SentStun => "sent_stun",
+    /// RTP that only keeps the way open while we are held.
+    SentKeepalive => "sent_keepalive",
     /// Holes in the sequence that were closed, in packets.
     Lost => "lost",
     /// Packets that were made up for lost ones.

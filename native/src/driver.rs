@@ -301,6 +301,7 @@ impl Driver {
             | Command::Press { port, .. }
             | Command::Bridge(port, _)
             | Command::Unbridge(port)
+            | Command::Discover { port, .. }
             | Command::Close(port) => Some(*port),
         };
         match (command, number) {
@@ -411,6 +412,7 @@ impl Seat {
             Command::Arm(_, depth) => port.arm(depth),
             Command::Restore(_) => port.restore(now),
             Command::Press { keys, duration_ms, gap_ms, .. } => port.press(now, &keys, duration_ms, gap_ms),
+            Command::Discover { server, id, .. } => port.discover(now, server, id, sink),
             Command::Open(_) | Command::Close(_) | Command::Bridge(..) | Command::Unbridge(_) => {}
         }
     }

@@ -112,6 +112,17 @@ impl<T> Ear<T> {
         }
     }
 
+    /// A packet that has nothing to hear has come: the order goes on behind it, unless something waits for its turn.
+    pub fn pass(&mut self, ssrc: u32, sequence: u16) {
+        let Some(stream) = self.stream.as_mut().filter(|stream| stream.ssrc == ssrc && self.held.is_empty()) else {
+            return;
+        };
+        let ahead = sequence_ahead(sequence, stream.next);
+        if (0..MAX_DROPOUT).contains(&ahead) {
+            stream.step(ahead.unsigned_abs() + 1, false);
+        }
+    }
+
     /// Keep a packet that was judged `Hold`.
     pub fn hold(&mut self, held: Held<T>) {
         let Some(stream) = self.stream else { return };

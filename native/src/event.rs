@@ -29,6 +29,7 @@ pub enum Kind {
     Ducked,
     Taped { pcm: Vec<i16> },
     Quality(Quality),
+    Mapped { address: SocketAddr },
 }
 
 /// One reception interval, as RTCP told it.

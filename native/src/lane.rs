@@ -3,6 +3,7 @@
 //! Nothing here waits for a lock: the ways are lock-free rings of a fixed size, the counts atomics.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicU8, AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::pair::Pair;
 use crate::plan::Plan;
 use crate::port::Port;
 use crate::queue::CAPACITY;
+use crate::stun::Id;
 use crate::sys::Wake;
 
 /// Commands that wait at most, a thread. Audio is bounded a port besides.
@@ -42,15 +44,17 @@ pub enum Command {
     Press { port: u32, keys: Box<[u8]>, duration_ms: u32, gap_ms: u32 },
     Bridge(u32, u32),
     Unbridge(u32),
+    Discover { port: u32, server: SocketAddr, id: Id },
     Close(u32),
 }
 
 impl Command {
-    /// Whether its thread must wake for it even from a doze: to tell at once what was cut. All else is early enough when
+    /// Whether its thread must wake for it even from a doze: to tell at once what was cut, and to ask a server for which
+    /// a call waits. All else is early enough when
     /// the thread wakes by itself, which it does before anything leaves or is heard.
     #[must_use]
     pub fn is_urgent(&self) -> bool {
-        matches!(self, Self::Hush(_))
+        matches!(self, Self::Hush(_) | Self::Discover { .. })
     }
 }
 

@@ -23,6 +23,7 @@ pub mod reports;
 pub mod resample;
 pub mod rtcp;
 pub mod rtp;
+pub mod stun;
 pub mod sys;
 pub mod tape;
 pub mod timeline;

@@ -134,6 +134,15 @@ impl Mouth {
         self.send_audio(sounding, plan.send, frame, to, pcm, sink)
     }
 
+    /// Send a packet of nothing, so many samples after the last one.
+    pub fn keep_alive(&mut self, number: u8, ahead: u32, to: SocketAddr, sink: &mut Sink) {
+        let (sequence, timestamp, ssrc) = (self.sequence, self.timestamp.wrapping_add(ahead), self.ssrc);
+        sink.send(to, false, |out| {
+            Packet { payload_type: number, sequence, timestamp, ssrc, ..Packet::default() }.build(out);
+        });
+        self.sequence = self.sequence.wrapping_add(1);
+    }
+
     fn begin(&mut self, key: Key, plan: &Plan, counters: &Counters) {
         if plan.dtmf_send.is_none() {
             counters.add(Count::KeysRefused);

@@ -60,6 +60,13 @@ impl Plan {
         }
     }
 
+    /// A payload type that means nothing to the far end, for keepalives (RFC 6263 section 4.6).
+    #[must_use]
+    pub fn unknown(&self) -> u8 {
+        let free = |&number: &u8| self.content(number).is_none() && number != self.send.0;
+        (96..=127).rev().find(free).unwrap_or(127)
+    }
+
     /// Samples in a packet.
     #[must_use]
     pub fn frame(&self) -> usize {

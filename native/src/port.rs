@@ -31,12 +31,15 @@ use crate::plan::{Content, Plan, SAMPLES_PER_MS};
 use crate::queue::Key;
 use crate::relay::Relay;
 use crate::reports::Reports;
+use crate::stun::{Id, Question};
 use crate::tape::Tape;
 use crate::timeline::Timeline;
 
 const MS: i64 = 1_000_000;
 /// No valid packet for this long is a stall.
 const STALL: i64 = 1000 * MS;
+/// How often the way is kept open while we are held (RFC 6263 section 7: 15 s).
+const KEEPALIVE: i64 = 15_000 * MS;
 /// Keys that one `press` may ask for, and the longest of each (the duration field has 16 bits).
 pub const KEYS_MOST: usize = 64;
 pub const KEY_MOST_MS: u32 = 8000;
@@ -61,6 +64,9 @@ pub struct Port {
     phase: Option<i64>,
     next_departure: Option<i64>,
     stopped_at: Option<i64>,
+    /// When the next keepalive leaves, while we do not send.
+    keepalive: Option<i64>,
+    question: Option<Question>,
     latch: Latch,
     rtcp_source: Option<SocketAddr>,
     ear: Ear<Waiting>,
@@ -98,6 +104,8 @@ impl Port {
             phase: None,
             next_departure: None,
             stopped_at: None,
+            keepalive: None,
+            question: None,
             latch: Latch::default(),
             rtcp_source: None,
             ear: Ear::default(),
@@ -188,6 +196,9 @@ impl Port {
             }
             _ => {}
         }
+        // RFC 6263: RTCP on the same port keeps the way open (section 4.3), and to 0.0.0.0 there is none.
+        let idle = !sends && plan.remote.is_some() && !plan.rtcp_mux;
+        self.keepalive = idle.then(|| self.keepalive.unwrap_or(self.clock + KEEPALIVE));
         if plan.remote.is_some() || plan.remote_rtcp.is_some() {
             self.reports.start(self.clock);
         }
@@ -305,6 +316,13 @@ impl Port {
         }
     }
 
+    /// Ask a STUN server what our RTP socket looks like from there: `Mapped` follows, if it answers.
+    pub fn discover(&mut self, now: i64, server: SocketAddr, id: Id, sink: &mut Sink) {
+        self.see(now);
+        self.question = Some(Question::new(self.clock, server, id));
+        self.ask(sink);
+    }
+
     /// When `tick` must be called next.
     #[must_use]
     pub fn deadline(&self) -> Option<i64> {
@@ -313,8 +331,11 @@ impl Port {
         let queue = self.mouth.queue.due();
         // Where packets leave, a report waits for the next of them: it is not worth a wake of its own.
         let report = self.reports.due().filter(|_| self.next_departure.is_none());
+        let question = self.question.as_ref().and_then(Question::due);
+        let idle = [self.keepalive, question];
         [self.next_departure, self.ear.due(), queue, self.listening.due(), stall, tape, report]
             .into_iter()
+            .chain(idle)
             .flatten()
             .min()
     }
@@ -327,6 +348,8 @@ impl Port {
         self.listening.tick(self.clock, &mut |at, kind| tell(number, seq, at, kind, sink));
         self.tell_heard(sink);
         self.depart(sink);
+        self.keep_alive(sink);
+        self.ask(sink);
         self.tell_heard(sink);
         self.tell_tape(sink);
         if let Some(last) = self.last_valid.filter(|&last| !self.stalled && self.clock - last >= STALL) {

@@ -178,6 +178,16 @@ class Quality:
     far_lost_fraction: Final[float]
     far_jitter_ms: Final[float]
 
+@final
+class Mapped:
+    """A STUN server answered to `discover`: `address` is what our RTP socket looks like from there."""
+
+    def __init__(self, port: int, seq: int, at: int, address: tuple[str, int]) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+    address: Final[tuple[str, int]]
+
 Event = (
     Heard
     | SpeechBegan
@@ -192,6 +202,7 @@ Event = (
     | Ducked
     | Taped
     | Quality
+    | Mapped
 )
 
 @final
@@ -275,6 +286,12 @@ class Port:
     def feed(self, now: int, pcm: bytes) -> None:
         """Take what the other port of the bridge heard. It leaves with the next packets, 60 ms deep at first."""
 
+    def discover(self, now: int, server: tuple[str, int], id: bytes) -> None:
+        """Ask a STUN server what the RTP socket looks like from there, three times 100 ms apart (RFC 8489).
+
+        `id` is the transaction's number, 12 bytes of chance. `Mapped` follows if it answers.
+        """
+
     def deadline(self) -> int | None:
         """When `tick` must be called next; None while there is nothing to do."""
 
@@ -339,6 +356,7 @@ class Engine:
     def unbridge(self, port: int) -> None:
         """Part a port from the other; closing one of them does so, too."""
 
+    def discover(self, port: int, server: tuple[str, int], id: bytes) -> None: ...
     def close(self, port: int) -> dict[str, int]:
         """Stop a Port, free its sockets (kept draining for 2 s before the pair is given out again); its counters."""
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TARGETS = ("rtp", "rtcp", "event", "port")
+TARGETS = ("rtp", "rtcp", "stun", "event", "port")
 # What the panic of each planted fault says: another finding is no proof.
 SAYS = {
     "rtp": "what was accepted is not what is written",
     "rtcp": "it reads otherwise when written again",
+    "stun": "it reads otherwise when written again",
     "event": "what was accepted is not what is written",
     "port": "an event is missing",
 }

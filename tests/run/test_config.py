@@ -243,7 +243,7 @@ def test_one_model_of_a_list_is_that_model(tmp_path: Path) -> None:
 def test_an_address_that_is_asked_to_be_found_out_is_told_how_far_it_will_be() -> None:
     public = {"listen": ["udp://0.0.0.0:5060"], "allow": ["10.0.0.0/8"]}
     told = address_note(Config(sip={**public, "external_address": "auto"}))  # type: ignore[arg-type]
-    assert "not found out in this version" in told
+    assert "not found out without a STUN server" in told
     assert address_note(Config(sip=public)) == ""  # type: ignore[arg-type]
     assert address_note(Config(sip={**public, "external_address": "203.0.113.9"})) == ""  # type: ignore[arg-type]
     assert address_note(Config(sip={"external_address": "auto"})) == ""  # type: ignore[arg-type]
@@ -292,3 +292,13 @@ def test_addresses_are_read_as_they_are_typed() -> None:
     for text in ("5060", "127.0.0.1", "127.0.0.1:", "127.0.0.1:99999", "::1:5060", "[127.0.0.1]:5060", "host:5060"):
         with pytest.raises(ValueError, match=r"."):
             parse_address(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "server"),
+    [("stun.example.com", ("stun.example.com", 3478)), ("192.0.2.3:5000", ("192.0.2.3", 5000))],
+)
+def test_a_stun_server_has_the_usual_port_unless_it_says_another(text: str, server: tuple[str, int]) -> None:
+    config = Config(sip={"stun": text})  # type: ignore[arg-type]
+    assert host_rules(config, max_calls=1).stun == server
+    assert address_note(config) == ""

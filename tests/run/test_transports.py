@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 import uvloop
 
 from offhook.core.media import Address
+from offhook.policy.reach import Reach
 from offhook.run.transports import Rate, Transports
 from offhook.run.transports.connections import FIRST_MESSAGE_S, IDLE_S, MESSAGE_S, PING_S, PONG_S
 from offhook.run.transports.sockets import CONNECTIONS_A_SOURCE, CONNECTIONS_LIMIT
@@ -425,7 +427,7 @@ def test_a_wildcard_is_advertised_as_the_address_on_the_way() -> None:
     transports = Transports(Ear())
     assert transports.advertised(("0.0.0.0", 5060), "127.0.0.1") == ("127.0.0.1", 5060)
     assert transports.advertised(("10.0.0.5", 5060), "127.0.0.1") == ("10.0.0.5", 5060)
-    outside = Transports(Ear(), external="203.0.113.9", near=("10.0.0.0/8",))
+    outside = Transports(Ear(), reach=Reach("203.0.113.9", (ip_network("10.0.0.0/8"),)))
     assert outside.advertised(("0.0.0.0", 5060), "198.51.100.7") == ("203.0.113.9", 5060)
     assert outside.advertised(("10.0.0.5", 5060), "198.51.100.7") == ("203.0.113.9", 5060)
     # What is on our side of the NAT is told where we are there.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from offhook.sip.grammar import Malformed
-from offhook.sip.outcomes import Answered, Asked, Ended, Flow, Progress, SipCall
+from offhook.sip.outcomes import Answered, Asked, Ended, Flow, Probed, Progress, SipCall
 from offhook.sip.sdp import parse_sdp
 from offhook.sip.uri import Uri, parse_uri
 from offhook.sip.useragent import Settings
@@ -341,3 +341,29 @@ def test_a_target_with_a_line_break_is_refused(far, bodies):
     assert far.gather() == []
     assert far.agent.counters()["calls"] == 1
     assert len(far.order(far.agent.transfers.refer, CALL, parse_uri("sip:desk@pbx.example"))) == 1
+
+
+@pytest.mark.survives(13)
+@pytest.mark.parametrize("code", [200, 405, 481])
+def test_the_far_end_of_a_call_is_asked_whether_it_is_there(far, code):
+    call = far.up().call
+    (request,) = far.order(far.agent.probe, call)
+    assert request.method == "OPTIONS"
+    assert request.index["CSeq"] == "1 OPTIONS"
+    assert f"tag={far.tag()}" in request.index["From"]
+    assert request.index["To"].endswith("tag=far")
+    far.responds(request, code)
+    assert far.told[-1] == Probed(call, code)
+
+
+def test_a_probe_that_nobody_answers_is_told_and_one_of_a_call_that_is_over_is_not(far):
+    call = far.up().call
+    far.order(far.agent.probe, call)
+    far.wait(40_000)
+    assert far.told[-1] == Probed(call, 408)
+    (request,) = far.order(far.agent.probe, call)
+    far.order(far.agent.hangup, call)
+    told = len(far.told)
+    far.responds(request, 200)
+    assert len(far.told) == told
+    assert far.order(far.agent.probe, call) == []

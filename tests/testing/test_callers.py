@@ -113,7 +113,7 @@ def test_a_call_whose_media_stops_is_ended_and_says_why() -> None:
             return None if is_rtp(data) and source[0] == A else data
 
         caller.phone.world.network.mangle = mangle
-        ended = await callee.gone(within_s=20)
+        ended = await callee.gone(within_s=30)
         assert ended.reason == "stalled"
 
     talk(script)

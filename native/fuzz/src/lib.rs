@@ -10,4 +10,5 @@ pub mod plant;
 pub mod port;
 pub mod rtcp;
 pub mod rtp;
+pub mod stun;
 pub mod watch;

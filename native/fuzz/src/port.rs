@@ -15,6 +15,7 @@ use _native::port::{Port, KEYS_MOST, KEY_MOST_MS};
 use _native::resample::RATES;
 use _native::rtcp::{Compound, Report, ReportBlock, SenderInfo};
 use _native::rtp::Packet;
+use _native::stun::{Kind, Message};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 
 use crate::watch::Watch;
@@ -138,6 +139,11 @@ pub enum Step {
         samples: u16,
         level: u8,
     },
+    Discover {
+        server: From,
+        /// The answer comes, of this transaction.
+        answered: Option<u8>,
+    },
 }
 
 /// A call from its first step to its last.
@@ -245,6 +251,7 @@ impl World {
             Step::Listen { mode } => {
                 self.port.listen([Mode::All, Mode::Speech, Mode::None][usize::from(mode % 3)]);
             }
+            Step::Discover { server, answered } => self.discover(server, answered),
             Step::Tape { on } => self.port.tape(on, &mut self.sink),
             Step::Relay { on } => self.port.relay(on),
             Step::Feed { samples, level } => {
@@ -287,6 +294,16 @@ impl World {
         assert!(taken <= pcm.len());
         if !stale {
             self.watch.give(utterance, taken, rate_hz);
+        }
+    }
+
+    fn discover(&mut self, server: From, answered: Option<u8>) {
+        self.port.discover(self.now, address(server), [7; 12], &mut self.sink);
+        if let Some(id) = answered {
+            let kind = Kind::Success { mapped: address(From::Nat) };
+            let mut data = Vec::new();
+            Message { id: [id % 9; 12], kind }.build(&mut data);
+            self.datagram(&data, server, false);
         }
     }
 

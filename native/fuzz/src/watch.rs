@@ -15,6 +15,7 @@ use _native::port::Port;
 use _native::queue::CAPACITY;
 use _native::rtcp::Compound;
 use _native::rtp::Packet;
+use _native::stun::{is_stun, Kind as Asked, Message};
 
 use crate::plant;
 
@@ -42,6 +43,8 @@ pub struct Watch {
     stalled: bool,
     sent: u64,
     sent_rtcp: u64,
+    kept: u64,
+    asked: u64,
 }
 
 impl Watch {
@@ -59,6 +62,8 @@ impl Watch {
             stalled: false,
             sent: 0,
             sent_rtcp: 0,
+            kept: 0,
+            asked: 0,
         }
     }
 
@@ -77,6 +82,12 @@ impl Watch {
             }
         }
         for (data, departure) in sink.packets() {
+            if is_stun(data) {
+                let asked = Message::parse(data).expect("our own STUN can't be read");
+                assert_eq!(asked.kind, Asked::Request);
+                self.asked += 1;
+                continue;
+            }
             let plan = plan.expect("a packet left before the first plan");
             if departure.rtcp || data.get(1).is_some_and(|kind| (192..=223).contains(kind)) {
                 let compound = Compound::parse(data).expect("our own RTCP can't be read");
@@ -90,6 +101,7 @@ impl Watch {
         let counters = port.counters();
         assert!(counters.add_up(), "a datagram is in no counter, or in two: {:?}", counters.named());
         assert_eq!((counters.get(Count::Sent), counters.get(Count::SentRtcp)), (self.sent, self.sent_rtcp));
+        assert_eq!((counters.get(Count::SentKeepalive), counters.get(Count::SentStun)), (self.kept, self.asked));
         assert!(port.queued() <= CAPACITY + TAIL, "{} samples wait", port.queued());
     }
 
@@ -97,6 +109,10 @@ impl Watch {
         let packet = Packet::parse(data).expect("our own RTP can't be read");
         assert_eq!((packet.ssrc, packet.sequence), (self.ssrc, self.sequence));
         self.sequence = self.sequence.wrapping_add(1);
+        if !plan.sending && packet.payload_type == plan.unknown() && packet.payload.is_empty() {
+            self.kept += 1;
+            return;
+        }
         self.sent += 1;
         let audio = packet.payload_type == plan.send.0 && packet.payload.len() == plan.frame();
         let key = Some(packet.payload_type) == plan.dtmf_send && packet.payload.len() == 4;
@@ -132,7 +148,7 @@ impl Watch {
             }
             Kind::Heard { pcm, .. } => assert!(!pcm.is_empty() && pcm.len() <= 4000),
             Kind::Taped { pcm } => assert!(pcm.len().is_multiple_of(2)),
-            Kind::Digit { .. } | Kind::Ducked => {}
+            Kind::Digit { .. } | Kind::Ducked | Kind::Mapped { .. } => {}
         }
     }
 

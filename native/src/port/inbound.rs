@@ -16,6 +16,7 @@ use crate::latch::Verdict as Source;
 use crate::plan::{Content, SAMPLES_PER_MS};
 use crate::rtcp::Compound;
 use crate::rtp::{timestamp_ahead, Packet};
+use crate::stun::is_stun;
 
 /// Of a hole this much is filled at most, samples.
 const FILL_MOST: usize = 4000;
@@ -27,6 +28,10 @@ impl Port {
     pub fn datagram(&mut self, now: i64, data: &[u8], from: SocketAddr, rtcp: bool, sink: &mut Sink) {
         self.see(now);
         self.counters.add(Count::Given);
+        if !rtcp && is_stun(data) {
+            let count = self.take_stun(data, from, sink);
+            return self.counters.add(count);
+        }
         let Some(plan) = &self.plan else {
             return self.counters.add(Count::DroppedUnconfigured);
         };
@@ -39,6 +44,15 @@ impl Port {
             let count = self.take_rtp(data, from, sink);
             self.counters.add(count);
         }
+    }
+
+    fn take_stun(&mut self, data: &[u8], from: SocketAddr, sink: &mut Sink) -> Count {
+        let Some(address) = self.question.and_then(|question| question.answer(data, from)) else {
+            return Count::DroppedStun;
+        };
+        self.question = None;
+        self.tell(self.clock, Kind::Mapped { address }, sink);
+        Count::ReceivedStun
     }
 
     fn take_rtcp(&mut self, data: &[u8], from: SocketAddr) {
@@ -70,9 +84,15 @@ impl Port {
         let Some(content) = content.filter(|_| fits) else {
             // From the source itself it is a payload that was not agreed; from elsewhere it is somebody else.
             let known = self.latch.source().is_none_or(|source| source == from);
+            if known && packet.payload.is_empty() {
+                self.ear.pass(packet.ssrc, packet.sequence); // a keepalive (RFC 6263 section 4.6): no hole
+            }
             return if known { Count::DroppedPayload } else { Count::DroppedSource };
         };
         if !plan.receiving {
+            if self.latch.source() == Some(from) {
+                self.ear.pass(packet.ssrc, packet.sequence);
+            }
             return Count::DroppedHeld;
         }
         match self.latch.judge(self.clock, from, packet.ssrc, packet.sequence) {

@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 
-use super::{tell, Port, MS};
+use super::{tell, Port, KEEPALIVE, MS};
 use crate::counters::Count;
 use crate::event::{Kind, Sink};
 use crate::mouth::Slot;
@@ -54,6 +54,31 @@ impl Port {
         }
         self.next_departure = Some(due);
         self.tell_room(sink);
+    }
+
+    /// Keep the way open while we are held: an empty packet of a type that was not agreed (RFC 6263 section 4.6).
+    pub(super) fn keep_alive(&mut self, sink: &mut Sink) {
+        if self.keepalive.is_none_or(|due| due > self.clock) {
+            return;
+        }
+        self.keepalive = Some(self.clock + KEEPALIVE);
+        let (Some(plan), Some(to)) = (self.plan.as_ref(), self.latch.destination()) else {
+            return;
+        };
+        let went_by = self.stopped_at.map_or(0, |stopped| (self.clock - stopped).max(0) / plan.ptime());
+        let samples = i64::try_from(plan.frame()).unwrap_or(0) * went_by;
+        self.mouth.keep_alive(plan.unknown(), u32::try_from(samples & 0xFFFF_FFFF).unwrap_or(0), to, sink);
+        self.counters.add(Count::SentKeepalive);
+        self.reports.sent(0);
+    }
+
+    /// Ask the STUN server, where that is due.
+    pub(super) fn ask(&mut self, sink: &mut Sink) {
+        let Some(question) = &mut self.question else { return };
+        if let Some(request) = question.request(self.clock) {
+            sink.send(question.server, false, |out| request.build(out));
+            self.counters.add(Count::SentStun);
+        }
     }
 
     pub(super) fn rtcp_destination(&self) -> Option<(SocketAddr, bool)> {

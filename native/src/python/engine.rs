@@ -8,7 +8,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-use super::{depth, even, events, keys, mode, plan, rate, samples, wrong, Address, Numbered};
+use super::{address, depth, even, events, keys, mode, plan, rate, samples, transaction, wrong, Address, Numbered};
 use crate::engine::Engine;
 use crate::feed::Feed;
 use crate::lane::{Command, Shared};
@@ -195,6 +195,10 @@ impl PyEngine {
 
     fn unbridge(&self, port: u32) -> PyResult<()> {
         self.send(port, Command::Unbridge(port))
+    }
+
+    fn discover(&self, port: u32, server: Address, id: &[u8]) -> PyResult<()> {
+        self.send(port, Command::Discover { port, server: address(&server)?, id: transaction(id)? })
     }
 
     fn close(&self, port: u32) -> PyResult<BTreeMap<&'static str, u64>> {

@@ -113,6 +113,11 @@ event!(
     }
 );
 
+event!(
+    /// What our RTP socket looks like from a STUN server.
+    Mapped(address) { address: (String, u16) }
+);
+
 /// Add the classes to the module, and their union as `Event`.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = m.py();
@@ -130,6 +135,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
         py.get_type::<Ducked>(),
         py.get_type::<Taped>(),
         py.get_type::<Quality>(),
+        py.get_type::<Mapped>(),
     ];
     let mut union = classes[0].clone().into_any();
     for class in &classes {
@@ -168,6 +174,10 @@ pub fn append(list: &Bound<'_, PyList>, event: &Event) -> PyResult<()> {
         Kind::Taped { pcm } => {
             let pcm = pcm_bytes(py, pcm)?.unbind();
             list.append(Bound::new(py, Taped { port, seq, at, pcm })?)
+        }
+        Kind::Mapped { address } => {
+            let address = (address.ip().to_string(), address.port());
+            list.append(Bound::new(py, Mapped { port, seq, at, address })?)
         }
         Kind::Quality(quality) => list.append(Bound::new(
             py,

@@ -17,6 +17,7 @@ use crate::listening::Mode;
 use crate::plan::Plan;
 use crate::port::{KEYS_MOST, KEY_MOST_MS};
 use crate::resample::RATES;
+use crate::stun::Id;
 
 #[pymodule(name = "_native", gil_used = true)]
 fn native(m: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -111,6 +112,10 @@ fn keys(keys: &str, duration_ms: u32, gap_ms: u32) -> PyResult<Vec<u8>> {
         return Err(wrong(format!("a key sounds for 20 to {KEY_MOST_MS} ms, and rests for at most that")));
     }
     keys.chars().map(|key| code_of(key).ok_or_else(|| wrong(format!("{key:?} is not a key (0-9*#A-D)")))).collect()
+}
+
+fn transaction(id: &[u8]) -> PyResult<Id> {
+    id.try_into().map_err(|_| wrong("a STUN transaction has 12 bytes"))
 }
 
 fn even(pcm: &[u8]) -> PyResult<()> {

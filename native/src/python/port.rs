@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-use super::{address, depth, events, keys, mode, plan, rate, samples, Address, Numbered};
+use super::{address, depth, events, keys, mode, plan, rate, samples, transaction, Address, Numbered};
 use crate::event::Sink;
 use crate::feed::Feed;
 use crate::port::Port;
@@ -124,6 +124,11 @@ impl PyPort {
 
     fn feed(&mut self, now: i64, pcm: &[u8]) -> PyResult<()> {
         self.port.feed(now, &samples(pcm)?);
+        Ok(())
+    }
+
+    fn discover(&mut self, now: i64, server: Address, id: &[u8]) -> PyResult<()> {
+        self.port.discover(now, address(&server)?, transaction(id)?, &mut self.sink);
         Ok(())
     }
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from offhook import _native as native
+from offhook.call.leg import LegEvent
 from offhook.carriers.negotiation import Negotiation
 from offhook.core.errors import ProtocolError
 from offhook.core.instants import Instant
@@ -44,7 +45,7 @@ class Threshold:
         self._flowing: native.Flowing | None = None
         self._speaking: native.SpeechBegan | None = None
 
-    def lets(self, event: native.Event) -> bool:
+    def lets(self, event: LegEvent) -> bool:
         """Say whether an event may be told."""
         if self.opened or not isinstance(event, OUTSIDE):
             return True
@@ -58,12 +59,12 @@ class Threshold:
             self._speaking = None
         return False
 
-    def open(self, now: Instant) -> list[native.Event]:
+    def open(self, now: Instant) -> list[LegEvent]:
         """Let everything in from here on; give what has lasted until now, as beginning now."""
         if self.opened:
             return []
         self.opened = True
-        told: list[native.Event] = []
+        told: list[LegEvent] = []
         if self._flowing is not None:
             told.append(native.Flowing(self._flowing.port, self._flowing.seq, now))
         if self._speaking is not None:

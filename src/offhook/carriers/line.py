@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from offhook.call.leg import CallInfo
+from offhook.carriers.door import Door
 from offhook.carriers.negotiation import AudioRules
 from offhook.carriers.plane import MediaPlane
 from offhook.carriers.transfers import TransferRules
 from offhook.core.errors import ProtocolError
 from offhook.core.instants import Instant
+from offhook.policy.reach import Reach
 from offhook.sip.outcomes import (
     Answered,
     Confirmed,
@@ -19,6 +22,7 @@ from offhook.sip.outcomes import (
     Ended,
     Flow,
     Keyed,
+    Probed,
     Progress,
     Reanswered,
     Redirected,
@@ -49,6 +53,7 @@ Outcome = (
     | Texted
     | TransferProgress
     | Referred
+    | Probed
     | Ended
 )
 """What a user agent tells of a call that is there."""
@@ -86,6 +91,11 @@ class Line(Protocol):
 
     def settle(self) -> None:
         """Send and deal out what the user agent's orders gave."""
+        ...
+
+    @property
+    def reach(self) -> Reach:
+        """By which address others reach us."""
         ...
 
     def screen(self, target: str, peer: Uri) -> Uri:
@@ -139,3 +149,19 @@ def far_end(info: CallInfo, flow: Flow) -> Uri:
         return parse_uri(info.caller if info.direction == "inbound" else info.called)
     except ProtocolError:
         return Uri("sip", None, flow.remote[0])
+
+
+def open_door(line: Line, flow: Flow) -> Door:
+    """Open a port for a call over a flow. OSError where none is free."""
+    return Door(line.media, flow.local[0], line.reach.server(flow.remote[0]), line.rng)
+
+
+async def reached_door(line: Line, flow: Flow) -> Door:
+    """Open a port for a call over a flow, and wait until its address is known. OSError where none is free."""
+    door = open_door(line, flow)
+    try:
+        await door.known()
+    except asyncio.CancelledError:
+        door.close()
+        raise
+    return door

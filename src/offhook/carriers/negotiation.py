@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from offhook.carriers.door import Door
 from offhook.carriers.plane import Engine, configure
 from offhook.core.codecs import AUDIO, Codec
 from offhook.core.errors import ProtocolError
@@ -36,19 +37,19 @@ class AudioRules:
 
 
 class Negotiation:
-    """One leg's side of offer and answer. `address` and `rtp_port` are what its descriptions name."""
+    """One leg's side of offer and answer. Its descriptions name `door`, for who sees our own address as `ip`."""
 
     def __init__(
-        self, rules: AudioRules, engine: Engine, number: int, *, address: str, rtp_port: int, session_id: int
+        self, rules: AudioRules, engine: Engine, door: Door, *, session_id: int, ip: str | None = None
     ) -> None:
         self._rules = rules
         self._engine = engine
-        self._number = number
-        self._address = address
-        self._rtp_port = rtp_port
+        self._door = door
+        self._ip = ip
         self._session_id = session_id
         self._generation = 0
         self._offered: Session | None = None
+        self._theirs: Session | None = None
         self.holding = False
         """Whether we hold the far end: it is to send nothing, and hears what we play to it."""
         self.plan: MediaPlan | None = None
@@ -56,8 +57,7 @@ class Negotiation:
 
     def beside(self, address: str, session_id: int) -> Negotiation:
         """Begin to negotiate with someone else for the same port."""
-        rules, engine, number = self._rules, self._engine, self._number
-        return Negotiation(rules, engine, number, address=address, rtp_port=self._rtp_port, session_id=session_id)
+        return Negotiation(self._rules, self._engine, self._door, session_id=session_id, ip=address)
 
     def succeed(self, other: Negotiation) -> None:
         """Take the port over from another: what it applied came before."""
@@ -72,9 +72,10 @@ class Negotiation:
 
     def wished(self) -> Session:
         """Make an offer that says all that we take, and which way media is to go."""
+        address, port = self._door.seen(self._ip)
         return make_offer(
-            address=self._address,
-            port=self._rtp_port,
+            address=address,
+            port=port,
             codecs=self._rules.codecs,
             session_id=self._session_id,
             version=1,
@@ -106,10 +107,11 @@ class Negotiation:
 
     def answer(self, offer: Session) -> tuple[Session, MediaPlan]:
         """Answer an offer. ProtocolError where nothing of it can be taken."""
+        address, port = self._door.seen(self._ip)
         body, plan = answer_offer(
             offer,
-            address=self._address,
-            port=self._rtp_port,
+            address=address,
+            port=port,
             codecs=self._rules.codecs,
             session_id=self._session_id,
             version=1,
@@ -117,12 +119,21 @@ class Negotiation:
         )
         return body, self._outward(plan, offer)
 
+    def describe(self, offer: Session | None) -> tuple[Session, MediaPlan]:
+        """Give what an INVITE is answered with, and the plan that holds then: without an offer, an offer of ours."""
+        self._theirs = offer
+        return self.described()
+
+    def described(self) -> tuple[Session, MediaPlan]:
+        """Give it again, by the address that is known now."""
+        return self.answer(self._theirs) if self._theirs is not None else (self.offer(), self.early())
+
     def apply(self, plan: MediaPlan) -> MediaPlan | None:
         """Put a plan into the port; give the one that held before."""
         was, self.plan = self.plan, plan
         if plan != was:
             self._generation += 1
-            configure(self._engine, self._number, self._generation, plan)
+            configure(self._engine, self._door.number, self._generation, plan)
         return was
 
     def _outward(self, plan: MediaPlan, offer: Session) -> MediaPlan:

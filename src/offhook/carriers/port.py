@@ -52,11 +52,15 @@ class PortVerbs:
             self._inbox.put(event)
         self._engine.listen(self._number, self._mode)
 
-    def _passes(self, event: native.Event) -> bool:
+    def _passes(self, event: LegEvent) -> bool:
         """Say whether an event of the port may be told."""
         if not self._threshold.lets(event):
             return False
         return not isinstance(event, native.Digit) or self._keys.event(event.at, event.key)
+
+    def reports(self) -> int:
+        """Give how many RTCP packets of the far end have come."""
+        return self._engine.counters(self._number).get("received_rtcp", 0)
 
     def _pressed(self, now: Instant, key: str, duration_ms: int) -> None:
         """Tell a key that came by signalling, unless the port has told it."""

@@ -18,13 +18,14 @@ from dataclasses import replace
 from typing import Literal
 
 from offhook import _native as native
-from offhook.call.leg import AudioLeg, CallInfo, Capabilities
+from offhook.call.leg import AudioLeg, CallInfo, Capabilities, LegEvent
+from offhook.carriers.door import Door
 from offhook.carriers.early import EarlyMedia
 from offhook.carriers.holding import Holding
-from offhook.carriers.line import Follow, Line, Outcome, far_end
+from offhook.carriers.line import Follow, Line, Outcome, far_end, open_door
 from offhook.carriers.negotiation import Negotiation
 from offhook.carriers.port import PortVerbs
-from offhook.carriers.silence import Silence
+from offhook.carriers.silence import Silence, Watch
 from offhook.carriers.succession import Succession
 from offhook.carriers.transfers import Transfer
 from offhook.core import signals
@@ -44,6 +45,7 @@ from offhook.sip.outcomes import (
     Flow,
     IncomingCall,
     Keyed,
+    Probed,
     Progress,
     Reanswered,
     Redirected,
@@ -62,7 +64,7 @@ from offhook.sip.uri import Uri
 class SipLeg(PortVerbs):
     """One far end over SIP. Made by `incoming` or `outgoing`; the host passes it its outcomes through `tell`."""
 
-    def __init__(self, line: Line, info: CallInfo, ways: Sequence[Flow]) -> None:
+    def __init__(self, line: Line, info: CallInfo, ways: Sequence[Flow], door: Door | None = None) -> None:
         self.call = SipCall(0)
         self.ways = tuple(ways)
         """Where its requests come from or may go."""
@@ -73,18 +75,10 @@ class SipLeg(PortVerbs):
         """How this leg's trunk wants keys."""
         self._line = line
         self._info = info
-        number, rtp_port = line.media.open(self._heard)
-        super().__init__(line.media.engine, number)
-        rules = line.audio
-        self.negotiation = Negotiation(
-            rules,
-            self._engine,
-            self._number,
-            address=flow.local[0],
-            rtp_port=rtp_port,
-            session_id=line.rng.getrandbits(62),
-        )
-        self._silence = Silence(rules.first_packet_s, rules.silence_s, lambda: self.expire("stalled"))
+        self._door = (door or open_door(line, flow)).give(self._heard)
+        super().__init__(line.media.engine, self._door.number)
+        self.negotiation = Negotiation(line.audio, self._engine, self._door, session_id=line.rng.getrandbits(62))
+        self._silence = Silence(line.audio.first_packet_s, line.audio.silence_s, Watch(line, self))
         self._transfer = Transfer()
         self._succession = Succession(line, self)
         self._first: tuple[SipCall, Sequence[Flow]] | None = None
@@ -110,16 +104,17 @@ class SipLeg(PortVerbs):
         leg = cls(line, info, (outcome.flow,))
         leg.call = outcome.call
         try:
-            if outcome.offer is None:
-                leg._body = leg.negotiation.offer()
-                # Our offer will be out before their answer is here.
-                leg._plan = leg.negotiation.early()
-            else:
-                leg._body, leg._plan = leg.negotiation.answer(outcome.offer)
+            leg._body, leg._plan = leg.negotiation.describe(outcome.offer)
         except ProtocolError:
-            line.media.close(leg._number)
+            leg._door.close()
             raise
         return leg
+
+    async def _reached(self) -> bool:
+        """Wait until the address of our port is known; give whether the call is still there."""
+        if await self._door.known() and self.negotiation.plan is None:
+            self._body, self._plan = self.negotiation.described()
+        return not self._hanging and not self.over
 
     @classmethod
     def outgoing(
@@ -132,12 +127,13 @@ class SipLeg(PortVerbs):
         *,
         headers: Fields = (),
         account: Account | None = None,
+        door: Door | None = None,
     ) -> SipLeg:
         """Make a leg and invite `target` over the first of `ways` that can be gone; the order still has to settle.
 
-        OSError where no port is free.
+        `door` is its port, where that was opened before. OSError where no port is free.
         """
-        leg = cls(line, info, ways)
+        leg = cls(line, info, ways, door)
         offer = leg.negotiation.offer()
         leg._state = "answering"
         leg.call = line.agent.invite(line.now(), target, ways, offer, sender=sender, headers=headers, account=account)
@@ -198,7 +194,8 @@ class SipLeg(PortVerbs):
 
     async def early(self) -> None:
         """Let our sound out before the answer (183 with our description): an announcement, a ringing tone of ours."""
-        if self._state == "new" and not self._hanging and self.negotiation.plan is None:
+        unsaid = self._state == "new" and not self._hanging and self.negotiation.plan is None
+        if unsaid and await self._reached():
             assert self._plan is not None
             self._apply(self._plan)
             self._line.agent.ring(self._line.now(), self.call, 183, self._body)
@@ -217,9 +214,10 @@ class SipLeg(PortVerbs):
         if self._state == "new" and not self._hanging:
             self._state = "answering"
             self._let_in(self._line.now())
+            if not await self._reached():
+                raise CallEnded("the call went away meanwhile")
             # Media may flow as soon as the 200 is out, before its ACK: RFC 3261 section 13.3.1.4, RFC 3264 section 5.1.
-            assert self._body is not None
-            assert self._plan is not None
+            assert self._body is not None and self._plan is not None  # noqa: PT018
             if self.negotiation.plan is None:
                 self._apply(self._plan)
             self._line.agent.answer(self._line.now(), self.call, self._body)
@@ -330,6 +328,8 @@ class SipLeg(PortVerbs):
                 self._reanswered(outcome)
             case TransferProgress():
                 self._transfer.told(outcome)
+            case Probed():
+                self._silence.answered(outcome.code)
             case Ended():
                 self._ended(outcome)
             case Progress():
@@ -440,7 +440,7 @@ class SipLeg(PortVerbs):
         self._line.media.drain()  # what was heard before the end is told before it
         self._state = "over"
         self._silence.stop()
-        self._final_counters = self._line.media.close(self._number)
+        self._final_counters = self._door.close()
         meaning = self.meanings.of(outcome.code, outcome.causes)
         if meaning == "timeout" and outcome.reason == "no_answer":
             meaning = "no_answer"  # it did ring
@@ -453,7 +453,7 @@ class SipLeg(PortVerbs):
 
     # What the media plane tells
 
-    def _heard(self, event: native.Event) -> None:
+    def _heard(self, event: LegEvent) -> None:
         if isinstance(event, native.Stalled):
             self._silence.stalled()
         elif isinstance(event, native.Flowing):

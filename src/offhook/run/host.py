@@ -41,6 +41,7 @@ from offhook.run.gate import HostGate
 from offhook.run.identification import Identification
 from offhook.run.line import SipLine
 from offhook.run.media import EngineMedia
+from offhook.run.reach import found
 from offhook.run.resolver import Resolver
 from offhook.run.rules import HostRules
 from offhook.run.security import SecurityLog
@@ -135,8 +136,7 @@ class Host:
                 users={user.name: Password(user.password) for user in rules.users},
                 ring_at_once=False,
             ),
-            external=rules.external,
-            local_networks=rules.local_networks,
+            reach=await found(rules),
             tls=rules.tls,
             origins=rules.origins,
             resolver=self._resolver,
@@ -324,9 +324,9 @@ class Host:
         info = CallInfo(CallId(self._name()), "outbound", sender.uri, to, trunk=name)
         routed = account is not None and bool(account.routes)
         headers = way.headers if way.trunk is None or routed else (*way.trunk.through, *way.headers)
-        if way.numbers is not None:
-            headers = (*headers, *self._identification.signed(*way.numbers, info.id))
-        leg = SipLeg.outgoing(line, info, flows, way.target, sender, headers=headers, account=account)
+        headers = (*headers, *(self._identification.signed(*way.numbers, info.id) if way.numbers else ()))
+        door = await line.door(flows[0])
+        leg = SipLeg.outgoing(line, info, flows, way.target, sender, headers=headers, account=account, door=door)
         if way.trunk is not None:
             leg.meanings, leg.dtmf = Meanings(way.trunk.codes), way.trunk.dtmf
         self._tolls.begin(line.now(), name, leg.call)

@@ -21,6 +21,8 @@ from typing import Final
 import structlog
 
 from offhook.call.leg import CallInfo
+from offhook.carriers.door import Door
+from offhook.carriers.line import reached_door
 from offhook.carriers.negotiation import AudioRules
 from offhook.carriers.sip import SipLeg
 from offhook.carriers.transfers import TransferRules
@@ -29,6 +31,7 @@ from offhook.core.ids import redacted
 from offhook.core.instants import SECOND, Instant
 from offhook.core.media import Address
 from offhook.policy.admission import Admission, Kind, Source
+from offhook.policy.reach import Reach
 from offhook.policy.screening import allows_address, allows_number, number_of
 from offhook.run.dialling import parse_target
 from offhook.run.media import EngineMedia
@@ -79,7 +82,7 @@ ODD: Final = ("malformed_", "stray_response")
 
 
 class SipLine:
-    """What legs call their line (`carriers.sip.Line`) and transports their signals (`run.transports.Signals`)."""
+    """What legs call their line (`carriers.line.Line`) and transports their signals (`run.transports.Signals`)."""
 
     def __init__(
         self,
@@ -93,8 +96,7 @@ class SipLine:
         dial: Sequence[str] = (),
         audio: AudioRules | None = None,
         settings: Settings | None = None,
-        external: str | None = None,
-        local_networks: Sequence[str] = (),
+        reach: Reach | None = None,
         tls: TlsRules | None = None,
         origins: Sequence[str] | None = None,
         resolver: Resolver | None = None,
@@ -103,7 +105,9 @@ class SipLine:
         self.rng = rng
         self.audio = audio or AudioRules()
         self.agent = UserAgent(rng=rng, settings=settings or Settings(), way=self._way)
-        self.transports = Transports(self, external=external, near=local_networks, tls=tls, origins=origins)
+        self.reach = reach or Reach()
+        """Which address others reach us by."""
+        self.transports = Transports(self, reach=self.reach, tls=tls, origins=origins)
         self.legs: dict[SipCall, SipLeg] = {}
         self.on_ended: Callable[[SipLeg], None] = lambda leg: None
         self.on_place: Callable[[str, SipLeg], Awaitable[SipLeg]] = _nobody
@@ -134,7 +138,7 @@ class SipLine:
         self.guarded = 0
         """How often the last resort caught what no room may raise: always a bug of ours."""
 
-    # What legs ask (carriers.sip.Line)
+    # What legs ask (carriers.line.Line)
 
     def now(self) -> Instant:
         """Give the loop's time in nanoseconds."""
@@ -290,6 +294,10 @@ class SipLine:
             self.on_ended(leg)
 
     parse_target = staticmethod(parse_target)
+
+    async def door(self, flow: Flow) -> Door:
+        """Open a port for a call of ours, its address known. OSError where none is free."""
+        return await reached_door(self, flow)
 
     # What the host asks
 

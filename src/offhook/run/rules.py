@@ -52,14 +52,16 @@ class HostRules:
     `listen` are (transport, (ip, port)). `allow` are the networks whose SIP is read at all, beside those of `trunks`
     and of whom we call; with `users`, everyone's is, and whoever is none of them is asked for a password. `dial` are
     the rules of `policy.screening`, `toll` bounds all that is dialled, `dials` names the trunks that numbers go
-    through, in order (None: all). `external` is the address that others reach us at, where it is not the socket's own,
-    except from `local_networks`. `origins` are the web pages that may open a websocket (None: all), `nameservers` those
-    that are asked (none: the system's). `ban_s` is how long an attacker is shut out.
+    through, in order (None: all). `external` is the address that others reach us at, where it is not the socket's
+    own, except from `local_networks`; where it is not known, `stun` (host, port) is asked from each RTP socket.
+    `origins` are the web pages that may open a websocket (None: all), `nameservers` those that are asked (none: the
+    system's). `ban_s` is how long an attacker is shut out.
     """
 
     listen: tuple[tuple[str, Address], ...] = (("udp", ("127.0.0.1", 5060)), ("tcp", ("127.0.0.1", 5060)))
     external: str | None = None
     local_networks: tuple[str, ...] = ()
+    stun: tuple[str, int] | None = None
     tls: TlsRules = field(default_factory=TlsRules)
     origins: tuple[str, ...] | None = None
     nameservers: tuple[Address, ...] = ()

@@ -1,7 +1,7 @@
 """The client side of the user agent (RFC 3261 sections 8.1, 9.1, 11.1, 13.2, 15.1.1): what we ask of others.
 
     invite ─► `early`            hangup ─► CANCEL, BYE or a refusal
-    options ─► Asked
+    options ─► Asked             probe ─► Probed
 
 Each request has an owner here that says what becomes of its responses; where it goes next and who we say we are is
 `requests`' business.
@@ -17,7 +17,7 @@ from offhook.sip.early import Invitations
 from offhook.sip.grammar import Fields
 from offhook.sip.header import NameAddr
 from offhook.sip.message import Request, Response
-from offhook.sip.outcomes import Asked, Flow, SipCall
+from offhook.sip.outcomes import Asked, Flow, Probed, SipCall
 from offhook.sip.requests import Account, Purpose, failed
 from offhook.sip.sdp import Session
 from offhook.sip.transaction import ClientTransaction
@@ -42,6 +42,29 @@ class Question(Purpose):
     def failed(self, now: Instant, sent: ClientTransaction, why: str) -> None:
         """Tell that nobody answered."""
         self._calls.out.append(Asked(self.number, failed(why)[0], None))
+
+
+class Probe(Purpose):
+    """An OPTIONS of ours inside a dialog: is the call still there at the other end?"""
+
+    __slots__ = ("_call", "_calls")
+
+    def __init__(self, calls: Calls, call: Call) -> None:
+        self._calls = calls
+        self._call = call
+
+    def came(self, now: Instant, sent: ClientTransaction, response: Response) -> bool:
+        """Tell what the far end says."""
+        self._tell(response.code)
+        return True
+
+    def failed(self, now: Instant, sent: ClientTransaction, why: str) -> None:
+        """Tell that it says nothing."""
+        self._tell(failed(why)[0])
+
+    def _tell(self, code: int) -> None:
+        if code >= 200 and self._call.phase != "over":
+            self._calls.out.append(Probed(self._call.number, code))
 
 
 class Client:
@@ -87,6 +110,12 @@ class Client:
         request = self.new("OPTIONS", target, ways[0], calls.tag(), None, accept, account=account)
         calls.requests.send(now, request, ways, question, account=account)
         return question.number
+
+    def probe(self, now: Instant, call: Call) -> None:
+        """Ask the far end of a call that is up whether it is still there."""
+        if call.phase == "up" and call.dialog is not None:
+            accept = (("Contact", self.calls.contact(call.flow)), ("Accept", "application/sdp"))
+            self.calls.within(now, call, "OPTIONS", Probe(self.calls, call), extra=accept)
 
     def new(
         self,

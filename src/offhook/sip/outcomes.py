@@ -200,6 +200,14 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Probed:
+    """What the far end of a call said to whether it is still there: a final code, 408 for nothing, 503 for no way."""
+
+    call: SipCall
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The call is over. Told exactly once a call, whoever ended it.
 
@@ -307,6 +315,7 @@ Outcome = (
     | TransferProgress
     | Referred
     | Asked
+    | Probed
     | Ended
     | AccountOutcome
     | UserOutcome

@@ -196,6 +196,11 @@ class UserAgent:
         """Ask `target` for its OPTIONS; `Asked` follows. ValueError for a line break in the target."""
         return self._client.options(now, target, ways, account)
 
+    def probe(self, now: Instant, call: SipCall) -> None:
+        """Ask the far end of a call that is up, inside its dialog, whether it is still there; `Probed` follows."""
+        if (found := self._calls.alive.get(call)) is not None:
+            self._client.probe(now, found)
+
     def acknowledge(self, now: Instant, call: SipCall, body: Session) -> None:
         """Answer the offer that came in `Answered` to an INVITE without a body: the ACK carries it."""
         if (found := self._calls.alive.get(call)) is not None:

@@ -259,6 +259,13 @@ class VirtualEngine:
                 line.machine.relay(False)
                 line.bridged = None
 
+    def discover(self, port: int, server: Address, id: bytes) -> None:
+        """Ask a STUN server what a port's socket looks like from there."""
+        line = self._lines.get(port)
+        if line is not None:
+            line.machine.discover(self._loop.now, server, id)
+            self._after(line, "discover", (server, id))
+
     # The threads' part
 
     def _datagram(self, line: _Line, data: bytes, source: Address, rtcp: bool) -> None:
@@ -362,6 +369,7 @@ _FIELDS: Final[dict[type[Any], tuple[str, ...]]] = {
     native.Stalled: _STAMPED,
     native.Ducked: _STAMPED,
     native.Taped: (*_STAMPED, "pcm"),
+    native.Mapped: (*_STAMPED, "address"),
     native.Quality: (
         *_STAMPED, "lost", "expected", "jitter_ms", "round_trip_ms", "far_lost_fraction", "far_jitter_ms",
     ),

@@ -21,6 +21,8 @@ from offhook.sip.useragent import Settings
 DIAL_LOOPBACK: Final = ("sip:*@127.0.0.1", "sip:*@localhost")
 """What may be dialled where nothing is configured: this machine."""
 
+STUN_PORT: Final = 3478
+
 EVERYWHERE: Final = ("udp://0.0.0.0:5060", "tcp://0.0.0.0:5060")
 """Where we listen when a trunk or a user is configured and nothing else is said: only those are heard there."""
 
@@ -49,6 +51,7 @@ def host_rules(config: Config, *, max_calls: int, dial_also: tuple[str, ...] = (
         listen=listen,
         external=None if sip.external_address == "auto" else _external(sip.external_address),
         local_networks=tuple([str(network) for network in sip.local_networks]),
+        stun=None if sip.stun is None else _host_port(sip.stun, STUN_PORT),
         tls=TlsRules(sip.tls.certificate, sip.tls.key, sip.tls.client_ca, sip.tls.ca, sip.tls.minimum),
         stir=StirRules(
             config.stir.roots, config.stir.require, config.stir.key, config.stir.certificate_url, config.stir.attest
@@ -173,12 +176,18 @@ def address_note(config: Config) -> str:
     """Say what `external_address = "auto"` does not find out, where the file asks for it and it matters; else ""."""
     sip = config.sip
     reached = any(not is_loopback(parse_listen(text)[1][0]) for text in sip.listen)
-    if not reached or sip.external_address != "auto" or "external_address" not in sip.model_fields_set:
+    explicit = "external_address" in sip.model_fields_set and sip.stun is None
+    if not reached or sip.external_address != "auto" or not explicit:
         return ""
     return (
         "sip.external_address = auto: each far end is told the address of our own that faces it; the outer one of a "
-        "NAT is not found out in this version, set it"
+        "NAT is not found out without a STUN server: set it, or sip.stun"
     )
+
+
+def _host_port(text: str, port: int) -> tuple[str, int]:
+    host, _, digits = text.partition(":")
+    return host, int(digits or port)
 
 
 def _external(text: str) -> str:

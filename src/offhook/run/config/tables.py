@@ -72,6 +72,7 @@ class Sip(Table):
     listen: list[Listen] = Field(default=["udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"], min_length=1)
     external_address: str = "auto"
     local_networks: list[Network] = []
+    stun: str | None = Field(default=None, pattern=r"^[^:\s]+(:[0-9]{1,5})?$")
     tls: Tls = Tls()
     web_origins: list[str] | None = None
     nameservers: list[Nameserver] = []

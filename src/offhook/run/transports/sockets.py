@@ -14,11 +14,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
-from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 from offhook.core.errors import OffhookError, Unreachable
 from offhook.core.media import Address
+from offhook.policy.reach import Reach
 from offhook.run.transports.connections import Connection
 from offhook.run.transports.datagrams import Datagrams
 from offhook.run.transports.flood import Bucket, Buckets
@@ -73,24 +73,19 @@ def _family(ip: str) -> socket.AddressFamily:
 
 
 class Transports:
-    """`external` overrides the address that is advertised to its family, except towards the networks that are `near`.
-
-    `origins` are the web pages that may call.
-    """
+    """`reach` says which address is advertised to whom; `origins` are the web pages that may call."""
 
     def __init__(
         self,
         signals: Signals,
         *,
-        external: str | None = None,
-        near: Sequence[str] = (),
+        reach: Reach | None = None,
         tls: TlsRules | None = None,
         origins: Sequence[str] | None = None,
     ) -> None:
         self.counts = Counts()
         self._signals = signals
-        self._external = external
-        self._near = tuple([ip_network(network) for network in near])
+        self._reach = reach or Reach()
         self._origins = origins
         self._tls = Tls(tls or TlsRules(), signals.warned)
         self._udp: list[Datagrams] = []
@@ -194,16 +189,11 @@ class Transports:
         await asyncio.sleep(0)  # so that the loop may tell the protocols
 
     def advertised(self, bound: Address, remote_ip: str) -> Address:
-        """Give our address as `remote_ip` should use it: the external one, or that of the route there."""
-        external = self._external
-        if external is not None and (":" in external) is (":" in remote_ip) and not self._is_near(remote_ip):
-            return external, bound[1]
+        """Give our address as `remote_ip` should use it: an outer one, or that of the route there."""
+        outer = self._reach.address(remote_ip)
+        if outer is not None:
+            return outer, bound[1]
         return bound if bound[0] not in _ANY else (self._towards_ip(remote_ip), bound[1])
-
-    def _is_near(self, ip: str) -> bool:
-        """Say whether a far end is on our side of the NAT whose outer address is the external one."""
-        address = ip_address(ip)
-        return address.is_loopback or any(address in network for network in self._near)
 
     def _towards_ip(self, remote_ip: str) -> str:
         ip = self._local.get(remote_ip)
