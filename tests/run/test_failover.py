@@ -166,8 +166,10 @@ def test_over_real_sockets_a_refused_connection_and_a_503_go_on_and_a_busy_does_
         loop = asyncio.get_running_loop()
         ports: list[int] = []
         far = [Answering(503), Answering(486), Answering(200)]
+        wires: list[asyncio.DatagramTransport] = []
         for one in far:
             wire, _ = await loop.create_datagram_endpoint(lambda one=one: one, local_addr=("127.0.0.1", 0))
+            wires.append(wire)
             ports.append(wire.get_extra_info("sockname")[1])
         zone = {
             ("NAPTR", "pbx.example"): [
@@ -189,6 +191,8 @@ def test_over_real_sockets_a_refused_connection_and_a_503_go_on_and_a_busy_does_
                     await host.dial(PBX, leaves)
             assert failed.value.code == 486
             assert [one.asked for one in far] == [["INVITE", "ACK"], ["INVITE", "ACK"], []]
+        for wire in wires:
+            wire.close()
 
     async def bounded() -> None:
         async with asyncio.timeout(20):

@@ -350,7 +350,7 @@ class Host:
         except TimeoutError:
             raise Unanswered(408, f"nobody answered for {patience_s:.0f} s", "no_answer") from None
         except DialFailed as error:
-            if error.code == 503 and (fault := line.fault(leg.ways)):
+            if error.code == 503 and (fault := line.ways.fault(leg.ways)):
                 raise DialFailed(503, fault, error.meaning) from None
             raise
         self._tolls.watch(leg, line.now)

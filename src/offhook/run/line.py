@@ -12,7 +12,6 @@ whose outcomes are dealt out behind it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -38,8 +37,7 @@ from offhook.run.media import EngineMedia
 from offhook.run.resolver import Resolver
 from offhook.run.security import SecurityLog
 from offhook.run.transports import Rate, TlsRules, Transports
-from offhook.sip.grammar import is_address
-from offhook.sip.locate import locate
+from offhook.run.ways import Ways
 from offhook.sip.outcomes import (
     AccountOutcome,
     Asked,
@@ -62,15 +60,6 @@ log = structlog.get_logger("offhook.line")
 
 QUIET_S: Final = 0.5
 """How long a deadline gives way to input that still comes in: under a flood it must fire all the same."""
-
-NAMES_LIMIT: Final = 1024
-"""Next hops, named by far ends, that are remembered."""
-
-NAME_S: Final = 60.0
-"""How long such a name is believed, and how long it is not asked for again where it is not known."""
-
-FAULTS_LIMIT: Final = 1024
-"""Flows that failed whose reason is remembered."""
 
 RATES: Final = {Kind.NETWORK: Rate(200, 400), Kind.USER: Rate(50, 100), Kind.UNKNOWN: Rate(20, 40, connections=10)}
 """Messages that are read from a source of each class: ten times what its calls need, where admission counts calls.
@@ -104,10 +93,12 @@ class SipLine:
         self.media = media
         self.rng = rng
         self.audio = audio or AudioRules()
-        self.agent = UserAgent(rng=rng, settings=settings or Settings(), way=self._way)
         self.reach = reach or Reach()
         """Which address others reach us by."""
         self.transports = Transports(self, reach=self.reach, tls=tls, origins=origins)
+        self.ways = Ways(self.transports, resolver or Resolver(), rng)
+        """Where requests of ours go."""
+        self.agent = UserAgent(rng=rng, settings=settings or Settings(), way=self.ways.known)
         self.legs: dict[SipCall, SipLeg] = {}
         self.on_ended: Callable[[SipLeg], None] = lambda leg: None
         self.on_place: Callable[[str, SipLeg], Awaitable[SipLeg]] = _nobody
@@ -122,10 +113,6 @@ class SipLine:
         self._dial = tuple(dial)
         self._dialled: dict[str, int] = {}
         self._reached: dict[SipCall, Sequence[Flow]] = {}
-        self._resolver = resolver or Resolver()
-        self._names: dict[Uri, tuple[float, Flow | None]] = {}
-        self._finding: set[asyncio.Task[None]] = set()
-        self._faults: dict[Flow, str] = {}
         self._questions: dict[SipCall, asyncio.Future[int]] = {}
         self._loop = asyncio.get_running_loop()
         self._now: Instant = 0
@@ -316,43 +303,8 @@ class SipLine:
         self.legs[leg.call] = leg
 
     async def ways_to(self, uri: Uri) -> tuple[Flow, ...]:
-        """Find where a request to `uri` goes, best first (RFC 3263): the others are for when that one fails.
-
-        NotAllowed for a transport that we don't have, Unreachable for a name that is not known.
-        """
-        able = self.transports.able()
-        if is_address(uri.host) and (6 if ":" in uri.host else 4) not in able.families:
-            raise ConfigError(f"no address to reach {uri.host} from: add one of its family to sip.listen")
-        ways = await self._resolver.ways(uri, able, self.rng)
-        return tuple([self.transports.flow(way.transport, (way.ip, way.port), way.name) for way in ways])
-
-    def _way(self, uri: Uri) -> Flow | None:
-        """Say where a request inside a dialog goes, at once; None where that is not known (yet)."""
-        if is_address(uri.host):
-            try:
-                _, ways = locate(uri, {}, self.transports.able(), self.rng)
-            except NotAllowed:
-                return None
-            return self.transports.flow(ways[0].transport, (ways[0].ip, ways[0].port), ways[0].name) if ways else None
-        until, flow = self._names.get(uri, (0.0, None))
-        if until <= self._loop.time():
-            if len(self._names) >= NAMES_LIMIT:
-                self._names.clear()
-            self._names[uri] = self._loop.time() + NAME_S, flow
-            task = self._loop.create_task(self._find(uri), name=f"find {uri.host}")
-            self._finding.add(task)
-            task.add_done_callback(self._finding.discard)
-        return flow
-
-    async def _find(self, uri: Uri) -> None:
-        """Look up a next hop that a far end has named, for the requests that will follow."""
-        with contextlib.suppress(OffhookError):
-            ways = await self.ways_to(uri)
-            self._names[uri] = self._loop.time() + NAME_S, ways[0]
-
-    def fault(self, ways: Sequence[Flow]) -> str:
-        """Say why the last of some ways could not be gone, in words; "" where nothing is known of it."""
-        return next((self._faults[flow] for flow in reversed(ways) if flow in self._faults), "")
+        """Find where a request to `uri` goes, best first. Raises as `ways.Ways.to`."""
+        return await self.ways.to(uri)
 
     async def ask(self, uri: Uri) -> int:
         """Send OPTIONS to `uri`; give the code of the answer, 408 after 32 s without one. Raises as `ways_to`."""
@@ -383,11 +335,7 @@ class SipLine:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        finding = list(self._finding)
-        for task in finding:
-            task.cancel()
-        await asyncio.gather(*finding, return_exceptions=True)
-        await self._resolver.close()
+        await self.ways.close()
         await self.transports.close()
 
     # What the sockets tell (run.transports.Signals)
@@ -409,9 +357,7 @@ class SipLine:
     def flow_closed(self, flow: Flow, why: str) -> None:
         """Hear that a connection is gone or can't be opened."""
         if not self._closed:
-            if len(self._faults) >= FAULTS_LIMIT:
-                self._faults.clear()
-            self._faults[flow] = why
+            self.ways.failed(flow, why)
             self.agent.flow_closed(self.now(), flow)
             self.settle()
 

@@ -50,7 +50,7 @@ async def _options(host: Host, trunk: Trunk, ways: tuple[Flow, ...]) -> Finding:
         code = 408
     except OffhookError as error:
         return Finding(subject, "fault", str(error), f"correct trunks.{trunk.name}.address")
-    why = host.line.fault(ways)
+    why = host.line.ways.fault(ways)
     if code == 503 and why:
         fix = f"correct trunks.{trunk.name}.address and its transport, or open the firewall towards it"
         if "certificate" in why:
