@@ -383,3 +383,47 @@ def test_who_has_proved_itself_may_be_called_back_on_its_connection(authority: S
                 assert two.ears[0].closed[0][0] == back
 
     run(story)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("transport", ["tls", "wss"])
+def test_a_hello_that_is_there_before_the_connection_is_taken_is_heard(
+    authority: Safe, transport: str, loop: Any
+) -> None:
+    pair = authority.issue(NAME)
+    trusting = ssl.create_default_context(cafile=str(authority.certificate))
+
+    def hello(address: Address) -> tuple[socket.socket, ssl.SSLObject, ssl.MemoryBIO, ssl.MemoryBIO]:
+        """Connect and say the first word of TLS while nobody can have taken the connection."""
+        came, going = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = trusting.wrap_bio(came, going, server_hostname=NAME)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.do_handshake()
+        wire = socket.create_connection(address, timeout=PATIENCE_S)
+        wire.sendall(going.read())
+        return wire, tls, came, going
+
+    def shaken(wire: socket.socket, tls: ssl.SSLObject, came: ssl.MemoryBIO, going: ssl.MemoryBIO) -> bool:
+        with wire:
+            while True:
+                try:
+                    tls.do_handshake()
+                except ssl.SSLWantReadError:
+                    came.write(wire.recv(16384))
+                    continue
+                finally:
+                    wire.sendall(going.read())
+                return tls.version() is not None
+
+    async def story() -> None:
+        ear = Ear()
+        here = Transports(ear, tls=TlsRules(pair.certificate, pair.key))
+        address = await here.listen(transport, (HERE, 0))
+        waiting = [hello(address) for _ in range(20)]  # the loop stands still meanwhile
+        threads = [asyncio.get_running_loop().run_in_executor(None, shaken, *one) for one in waiting]
+        async with asyncio.timeout(PATIENCE_S):
+            assert await asyncio.gather(*threads) == [True] * 20
+        assert here.counts.handshakes_failed == 0
+        await here.close()
+
+    run(story, loop)
