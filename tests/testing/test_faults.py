@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from offhook.testing.checkers import ALL
+from offhook.testing.checkers import ALL, words
+from offhook.testing.checkers.words import HistoryIsHeard
 from offhook.testing.faults import FAULTS
 from offhook.testing.simulation import Outcome, simulate
+from offhook.testing.spelled import spell
+from offhook.testing.wire import Rtp
 from offhook.testing.world import World
 
 SEED, CALL = 1, 0
@@ -40,3 +44,14 @@ def test_a_planted_fault_is_seen(fault: str) -> None:
 
 def test_every_checker_has_a_fault_that_it_catches() -> None:
     assert {checker.__name__ for checker in ALL} == {law for _, law in FAULTS.values()}
+
+
+def test_words_are_read_by_the_law_that_they_left_under() -> None:
+    """A re-INVITE may change the codec between two looks at what was said (seed 104, call 2)."""
+    checker = HistoryIsHeard()
+    for text, payload, law in (("one", 0, words._MU_LAW), ("two", 8, words._A_LAW)):
+        pcm = np.frombuffer(spell(text), dtype="<i2").astype(np.int32)
+        body = np.abs(law.astype(np.int32)[:, None] - pcm).argmin(axis=0).astype(np.uint8).tobytes()
+        checker.rtp_left(0, ("10.1.0.1", 10000), ("10.2.0.1", 10000), Rtp(payload, False, 1, 0, 7, body))
+    checker.told(0, "10.1.0.1", "call", "history", {"said": [("one two", True)], "sip_call": ""})
+    assert checker.violations == []

@@ -38,10 +38,12 @@ class HistoryIsHeard(Checker):
         """Read along."""
         if packet.payload >= FIRST_DYNAMIC or not is_agent(source[0]):
             return
-        reader = self._readers.get(source)
-        if reader is None:
-            reader = self._readers[source] = Reader()
-        self._laws[source] = _A_LAW if packet.payload == 8 else _MU_LAW
+        if source not in self._readers:
+            self._readers[source] = Reader()
+        law = _A_LAW if packet.payload == 8 else _MU_LAW
+        if self._laws.get(source) is not law:
+            self._text(source)  # a re-INVITE changed the codec: what left before is read by the law that it left under
+            self._laws[source] = law
         self._unread.setdefault(source, []).append(packet.body)
 
     def told(self, now: Instant, host: str, call: str, event: str, data: Mapping[str, Any]) -> None:
