@@ -50,6 +50,11 @@ def test_a_cut_goes_by_word_times_where_they_are_known() -> None:
     ]
 
 
+def test_sound_without_words_leaves_none_however_much_was_heard() -> None:
+    # An author plays a file, and the caller hangs up in the middle of it.
+    assert heard_words(Sentence("", 1, duration_ms=60_000), 100) == ""
+
+
 def test_a_sentence_whose_audio_is_not_complete_is_measured_by_its_letters() -> None:
     sentence = Sentence("abcd efgh", 1, duration_ms=20)
     assert sentence.length_ms() == 9 * LETTER_MS

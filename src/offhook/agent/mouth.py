@@ -284,6 +284,8 @@ def _ready(run: Run) -> list[Entry]:
 def heard_words(sentence: Sentence, heard_ms: int) -> str:
     """Give the whole words of a sentence that end within its first `heard_ms`."""
     spoken = sentence.text.split()
+    if not spoken:
+        return ""  # sound without words, that an author plays
     length = sentence.length_ms()
     if len(sentence.words) == len(spoken):
         starts = [start for _, start in sentence.words]
