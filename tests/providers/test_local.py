@@ -161,8 +161,8 @@ def test_a_killed_worker_fails_its_request_and_the_next_is_heard() -> None:
     asyncio.run(main())
 
 
-@pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed: apt install flite")
-def test_flite_conforms() -> None:
+def test_flite_conforms(peer: Callable[[str, str], str]) -> None:
+    peer("flite", "flite")
     asyncio.run(conformance.check_tts(Flite()))
 
 
