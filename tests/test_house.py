@@ -26,7 +26,7 @@ CATCHES = {
     "src/offhook/providers/local.py": "it ends the workers that it began, and raises again",
 }
 # Tests that may pause: they wait for another process, with a deadline, or stop this one on purpose.
-PAUSES = ("tests/interop/conftest.py", "tests/run/test_line.py")
+PAUSES = ("tests/interop/kit.py", "tests/run/test_line.py")
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 WORDS = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)

@@ -1,51 +1,24 @@
-"""What calls with real peers need: `offhook serve` as a process, free ports, speech-like sound, and a comparison."""
+"""`offhook serve` as a process, for calls with real peers; the rest of what they need is in `kit`."""
 
 from __future__ import annotations
 
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
-import time
-import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 
+from interop import kit as tools
+from interop.kit import PATIENCE_S, free_port, until
+
 OFFHOOK = str(Path(sys.executable).with_name("offhook"))
-PATIENCE_S = 30.0
-
-
-def until(what: str, check: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
-    """Wait for something of another process, at most so long; give what the check gave."""
-    deadline = time.monotonic() + patience_s
-    while not (found := check()):
-        assert time.monotonic() < deadline, f"waited {patience_s:.0f} s for {what}"
-        time.sleep(0.02)
-    return found
-
-
-def free_port(taken: set[int] | None = None) -> int:
-    """Give a port that is free for UDP and TCP, outside the range from which the system gives ports to others."""
-    for _ in range(1000):
-        port = random.randrange(20_000, 32_000, 2)
-        try:
-            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-                for offset in (0, 1):
-                    with socket.socket(socket.AF_INET, kind) as probe:
-                        probe.bind(("127.0.0.1", port + offset))
-        except OSError:
-            continue
-        if taken is None or port not in taken:
-            return port
-    raise AssertionError("no free port")
 
 
 @dataclass
@@ -118,47 +91,7 @@ def serve(tmp_path: Path) -> Iterator[Server]:
             serving.process.wait()
 
 
-def sound(seconds: float, seed: int = 1) -> np.ndarray:
-    """Make something with the spectrum and the unevenness of speech, the same for the same seed."""
-    chance = np.random.default_rng(seed)
-    count = int(8000 * seconds)
-    at = np.arange(count) / 8000
-    noise = np.convolve(chance.normal(size=count), np.hanning(9), "same")
-    syllables = 0.55 + 0.45 * np.sin(2 * np.pi * 3.1 * at + 2 * np.sin(2 * np.pi * 0.7 * at))
-    return (noise / np.abs(noise).max() * syllables * 16_000).astype("<i2")
-
-
-def write_wav(path: Path, samples: np.ndarray) -> None:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(8000)
-        file.writeframes(samples.astype("<i2").tobytes())
-
-
-def read_wav(path: Path) -> np.ndarray:
-    with wave.open(str(path), "rb") as file:
-        assert file.getnchannels() == 1
-        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(float)
-        step = file.getframerate() // 8000
-        return samples[::step]
-
-
-def correlation(heard: np.ndarray, said: np.ndarray) -> float:
-    """Give how alike two sounds are (−1 to 1) where they fit each other best; `said` may be any stretch of `heard`."""
-    heard, said = heard.astype(float), said.astype(float)
-    size = 1 << int(np.ceil(np.log2(len(heard) + len(said))))
-    alike = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(said, size)), size)
-    lag = int(np.argmax(alike))
-    assert lag < len(heard), "it came before it was said"
-    a, b = heard[lag:], said
-    length = min(len(a), len(b))
-    assert length >= 0.8 * len(said), f"only {length} of {len(said)} samples came back"
-    a, b = a[:length], b[:length]
-    return float(np.dot(a, b) / np.sqrt(np.dot(a, a) * np.dot(b, b)))
-
-
 @pytest.fixture(scope="session")
-def kit() -> Any:
-    """The functions of this file, for tests that can't import it."""
-    return sys.modules[__name__]
+def kit() -> ModuleType:
+    """The tools of `kit`, as a fixture."""
+    return tools
