@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from offhook.sip.codes import REASONS, cause, reason, said_no, status
+from offhook.sip.codes import REASONS, cause, reason, said_no
 
 
 def test_reasons():
@@ -18,16 +18,6 @@ def test_reasons():
 )
 def test_causes(code, expected):
     assert cause(code) == expected
-
-
-@pytest.mark.parametrize(("value", "expected"), [(17, 486), (1, 404), (16, 200), (34, 503), (999, 500)])
-def test_statuses(value, expected):
-    assert status(value) == expected
-
-
-def test_what_busy_is_comes_back():
-    for code in (404, 410, 484, 486, 488, 503):
-        assert status(cause(code)) == code
 
 
 def test_the_word_for_a_refusal():

@@ -1,4 +1,4 @@
-"""Status codes: reason phrase, what they mean to a call, and Q.850 causes both ways (RFC 3261 section 21, RFC 3398)."""
+"""Status codes: reason phrases, and the Q.850 causes that say the same (RFC 3261 section 21, RFC 3398)."""
 
 from __future__ import annotations
 
@@ -124,42 +124,6 @@ _CAUSES: Final[dict[int, int]] = {
     608: 21,
 }
 
-_STATUSES: Final[dict[int, int]] = {
-    # RFC 3398 section 7.2.4.1: ISUP cause to SIP status.
-    1: 404,
-    2: 404,
-    3: 404,
-    16: 200,
-    17: 486,
-    18: 408,
-    19: 480,
-    20: 480,
-    21: 403,
-    22: 410,
-    23: 410,
-    26: 404,
-    27: 502,
-    28: 484,
-    29: 501,
-    31: 480,
-    34: 503,
-    38: 503,
-    41: 503,
-    42: 503,
-    47: 503,
-    55: 403,
-    57: 403,
-    58: 503,
-    65: 488,
-    70: 488,
-    79: 501,
-    87: 403,
-    88: 503,
-    102: 504,
-    111: 500,
-    127: 500,
-}
-
 
 def reason(code: int) -> str:
     """Give the reason phrase of a status code; a phrase of its class where the code is not a known one."""
@@ -169,11 +133,6 @@ def reason(code: int) -> str:
 def cause(code: int) -> int:
     """Give the Q.850 cause that says the same as a SIP status (RFC 3398 section 8.2.6.1); 31 where nothing fits."""
     return _CAUSES.get(code, 16 if 200 <= code < 300 else 31)
-
-
-def status(cause_value: int) -> int:
-    """Give the SIP status that says the same as a Q.850 cause (RFC 3398 section 7.2.4.1); 500 where nothing fits."""
-    return _STATUSES.get(cause_value, 500)
 
 
 def said_no(code: int) -> str:

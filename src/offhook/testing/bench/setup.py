@@ -8,13 +8,10 @@ what a fixed script needs, the machine's own lateness included.
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
-
-from offhook.testing.bench.machine import BenchFailed, Subject, cores, median, pin, program
+from offhook.testing.bench.machine import BenchFailed, Subject, cores, median, program
 from offhook.testing.bench.media import wait
-from offhook.testing.bench.ports import free_udp_port
 from offhook.testing.bench.result import NOT_RUN, Result, percentile
+from offhook.testing.bench.signalling import answering
 from offhook.testing.bench.tools import load, tool
 
 LIVE = 500
@@ -76,18 +73,7 @@ def _ours(load_program: str, live: int, seconds: int, seed: int) -> tuple[list[f
 
 def _peer(sipp: str, seconds: int) -> list[float]:
     ours, theirs = cores()
-    port = free_udp_port()
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sipp, "-sn", "uas", "-i", "127.0.0.1", "-p", str(port), "-nostdin"]
-        server = subprocess.Popen(  # noqa: S603 (sipp, found by its name)
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder
-        )
-        try:
-            pin(server.pid, ours)
-            with Subject.module("subject_caller", str(port), core=theirs) as caller:
-                caller.report(30)
-                wait(0.5)
-                return caller.ask(seconds + 60, call=RATE * seconds, rate=RATE, up_ms=UP_MS)["waits_ms"]
-        finally:
-            server.kill()
-            server.wait()
+    with answering(sipp, ours) as (port, _), Subject.module("subject_caller", str(port), core=theirs) as caller:
+        caller.report(30)
+        wait(0.5)
+        return caller.ask(seconds + 60, call=RATE * seconds, rate=RATE, up_ms=UP_MS)["waits_ms"]

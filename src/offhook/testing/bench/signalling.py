@@ -10,6 +10,8 @@ from __future__ import annotations
 import csv
 import subprocess
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from offhook.testing.bench.machine import BenchFailed, Subject, cores, cpu_ms, median, pin, program
@@ -78,6 +80,15 @@ def load(sipp: str, port: int, calls: int, core: int | None) -> int:
 
 def _peer(sipp: str, calls: int, core: int | None, load_core: int | None) -> float:
     """Give what SIPp's own server costs a call."""
+    with answering(sipp, core) as (port, pid):
+        before = cpu_ms(pid)
+        load(sipp, port, calls, load_core)
+        return (cpu_ms(pid) - before) / calls
+
+
+@contextmanager
+def answering(sipp: str, core: int | None) -> Generator[tuple[int, int]]:
+    """Let SIPp's own server answer calls; gives its port and its process."""
     port = free_udp_port()
     with tempfile.TemporaryDirectory() as folder:
         command = [sipp, "-sn", "uas", "-i", "127.0.0.1", "-p", str(port), "-nostdin"]
@@ -86,9 +97,7 @@ def _peer(sipp: str, calls: int, core: int | None, load_core: int | None) -> flo
         )
         try:
             pin(server.pid, core)
-            before = cpu_ms(server.pid)
-            load(sipp, port, calls, load_core)
-            return (cpu_ms(server.pid) - before) / calls
+            yield port, server.pid
         finally:
             server.kill()
             server.wait()
