@@ -171,7 +171,7 @@ def test_an_account_is_five_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_key_of_the_file_wins_over_the_profile() -> None:
     told = {"main": {"profile": "telnyx", "username": "luigi", "codecs": ["PCMA"], "trusts": [], "register": False}}
     (trunk,) = host_rules(Config(trunks=told), max_calls=1).trunks  # type: ignore[arg-type]
-    assert (trunk.codecs, trunk.register, trunk.believed.identity) == (("PCMA",), False, False)
+    assert (trunk.codecs, trunk.register, trunk.believed.identity) == ((PCMA,), False, False)
     assert trunk.number_format == "e164"
 
 

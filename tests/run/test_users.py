@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 import structlog
 
-from offhook.core.errors import DialFailed, NotAllowed
+from offhook.core.errors import ConfigError, DialFailed, NotAllowed
 from offhook.core.media import Address
 from offhook.policy.admission import Kind
+from offhook.run.config import Config, host_rules
 from offhook.run.rules import User
 from offhook.sip.auth import Account, Login
+from offhook.sip.digest import ha1
 from offhook.sip.message import Request, Response, parse_message
 from offhook.sip.outcomes import Flow
 from offhook.sip.uri import parse_uri
@@ -26,11 +28,13 @@ USERS = (User("alice", "wonderland"), User("bob", "builder-8"))
 class Softphone:
     """A phone that answers challenges, and rings when it is called."""
 
-    def __init__(self, world: World, ip: str, user: str = "alice", password: str = "wonderland") -> None:
+    def __init__(
+        self, world: World, ip: str, user: str = "alice", password: str = "wonderland", realm: str = "offhook"
+    ) -> None:
         self.world = world
         self.address: Address = (ip, 5060)
         self.user = user
-        self.account = Account(Login(user, password, (parse_uri("sip:10.1.0.1"),), realm="offhook"), rng=Random(user))
+        self.account = Account(Login(user, password, (parse_uri("sip:10.1.0.1"),), realm=realm), rng=Random(user))
         self.got: asyncio.Queue[Request | Response] = asyncio.Queue()
         self.seq = 0
         world.network.bind(self.address, lambda data, source: self.got.put_nowait(parse_message(data)))
@@ -222,3 +226,31 @@ def test_a_call_from_a_stranger_is_asked_for_a_password_and_from_a_user_it_rings
         phone.close()
 
     stage.play(story())
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+def test_the_file_says_how_users_prove_themselves_and_in_which_realm(stage, hashed):
+    secret = {"ha1": {"SHA-256": ha1("SHA-256", "alice", "office", "wonderland")}}
+    alice = secret if hashed else {"password": "wonderland"}
+    config = Config(sip={"realm": "office", "digests": ["SHA-256"]}, users={"alice": alice})  # type: ignore[arg-type]
+    made = host_rules(config, max_calls=1)
+
+    async def story() -> None:
+        async with stage.host(nobody, allow=(), users=made.users, settings=made.settings):
+            phone = Softphone(stage.world, "10.2.0.9", realm="office")
+            phone.send(phone.request("REGISTER"))
+            challenge = await phone.hears()
+            assert challenge is not None
+            assert 'realm="office"' in challenge.index["WWW-Authenticate"]
+            assert "algorithm=SHA-256" in challenge.index["WWW-Authenticate"]
+            assert await phone.asks("REGISTER") == 200
+            phone.close()
+
+    stage.play(story())
+
+
+def test_a_user_without_the_hash_that_phones_are_asked_for_is_an_error():
+    secret = {"ha1": ha1("MD5", "alice", "offhook", "wonderland")}
+    config = Config(sip={"digests": ["SHA-256", "MD5"]}, users={"alice": secret})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"users\.alice\.ha1: there is none for SHA-256"):
+        host_rules(config, max_calls=1)

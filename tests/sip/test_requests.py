@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from offhook.sip.message import Request
+from offhook.sip.message import Request, Response
 from offhook.sip.outcomes import Answered, Asked, Ended, Flow
 from offhook.sip.uri import parse_uri
+from tests.sip.conftest import SDP
 
 TARGET = parse_uri("sip:far@trunk.example")
 FIRST = Flow("udp", ("192.0.2.1", 5060), ("192.0.2.9", 5070))
@@ -25,6 +26,9 @@ class Password:
 
     def open(self, request, flow):
         return (("Authorization", "Word in advance"),) if flow == FIRST and self.asked else ()
+
+    def trusts(self, flow):
+        return flow.remote == FIRST.remote
 
     def answer(self, request, response, flow):
         self.asked += 1
@@ -96,6 +100,18 @@ def test_a_challenge_is_answered_under_the_next_number(far, bodies):
     assert ack.index["CSeq"] == "2 ACK"
     (bye,) = far.order(far.agent.hangup, 1)
     assert (bye.index["CSeq"], bye.index["Authorization"]) == ("3 BYE", "Word in advance")
+
+
+@pytest.mark.parametrize(("contact", "shown"), [(FIRST.remote, ["Word 1"]), (SECOND.remote, [])])
+def test_an_ack_shows_what_its_invite_did_but_not_to_whom_it_was_not_meant_for(far, bodies, contact, shown):
+    """RFC 3261 section 22.1; the Contact of a 2xx may lead to somebody else, who would have our proof to guess from."""
+    _, second = far.responds(dial(far, bodies, account=Password()), 401)
+    fields = (("Contact", f"<sip:far@{contact[0]}:{contact[1]}>"), ("Content-Type", "application/sdp"))
+    names = ("Via", "From", "Call-ID", "CSeq")
+    kept = [(name, second.index[name]) for name in names]
+    to = ("To", f"{second.index['To']};tag=far")
+    (ack,) = far.say(bytes(Response((*kept, to, *fields), SDP, 200, "")))
+    assert (far.flows[-1].remote, ack.all("Authorization")) == (contact, shown)
 
 
 def test_a_cancel_follows_the_invite_that_is_on_its_way(far, bodies):

@@ -148,6 +148,9 @@ class Password:
     contact = ""
     routes = ()
 
+    def trusts(self, flow):
+        return True
+
     def open(self, request, flow):
         return ()
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from offhook.call.leg import CallInfo
 from offhook.carriers.door import Door
-from offhook.carriers.negotiation import AudioRules
 from offhook.carriers.plane import MediaPlane
+from offhook.carriers.terms import LegTerms
 from offhook.carriers.transfers import TransferRules
 from offhook.core.errors import ProtocolError
 from offhook.core.instants import Instant
@@ -80,9 +80,8 @@ class Line(Protocol):
         """Where session ids come from."""
         ...
 
-    @property
-    def audio(self) -> AudioRules:
-        """What the leg offers, takes and bears."""
+    def terms(self, info: CallInfo) -> LegTerms:
+        """Give what the leg of a call goes by, as its trunk wants it."""
         ...
 
     def now(self) -> Instant:

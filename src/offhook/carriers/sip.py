@@ -35,7 +35,6 @@ from offhook.core.signals import Connected, Held, HungUp
 from offhook.core.verdict import Verdict
 from offhook.sip.grammar import Fields
 from offhook.sip.header import NameAddr
-from offhook.sip.meanings import COMMON
 from offhook.sip.offer import accept_answer
 from offhook.sip.outcomes import (
     Answered,
@@ -69,16 +68,13 @@ class SipLeg(PortVerbs):
         self.ways = tuple(ways)
         """Where its requests come from or may go."""
         self.flow = flow = ways[0]
-        self.meanings = COMMON
-        """What the codes of this leg's trunk mean."""
-        self.dtmf: Literal["rtp", "info"] = "rtp"
-        """How this leg's trunk wants keys."""
+        terms = self._terms = line.terms(info)
         self._line = line
         self._info = info
         self._door = (door or open_door(line, flow)).give(self._heard)
         super().__init__(line.media.engine, self._door.number)
-        self.negotiation = Negotiation(line.audio, self._engine, self._door, session_id=line.rng.getrandbits(62))
-        self._silence = Silence(line.audio.first_packet_s, line.audio.silence_s, Watch(line, self))
+        self.negotiation = Negotiation(terms.audio, self._engine, self._door, session_id=line.rng.getrandbits(62))
+        self._silence = Silence(terms.audio.first_packet_s, terms.audio.silence_s, Watch(line, self))
         self._transfer = Transfer()
         self._succession = Succession(line, self)
         self._first: tuple[SipCall, Sequence[Flow]] | None = None
@@ -136,7 +132,10 @@ class SipLeg(PortVerbs):
         leg = cls(line, info, ways, door)
         offer = leg.negotiation.offer()
         leg._state = "answering"
-        leg.call = line.agent.invite(line.now(), target, ways, offer, sender=sender, headers=headers, account=account)
+        manners = leg._terms.manners
+        leg.call = line.agent.invite(
+            line.now(), target, ways, offer, sender=sender, headers=headers, account=account, manners=manners
+        )
         return leg
 
     # What it is
@@ -158,7 +157,7 @@ class SipLeg(PortVerbs):
         """Whether keys go by INFO: the trunk wants them so, or nothing else was agreed and INFO is taken."""
         plan = self.negotiation.plan
         agreed = plan is not None and plan.dtmf_send is not None
-        return self.dtmf == "info" or (not agreed and self._line.agent.takes(self.call, "INFO"))
+        return self._terms.dtmf == "info" or (not agreed and self._line.agent.takes(self.call, "INFO"))
 
     def press(self, keys: str) -> None:
         """Send keys as RFC 4733 events, or by INFO. ValueError for what is no key."""
@@ -203,7 +202,7 @@ class SipLeg(PortVerbs):
 
     async def reject(self, meaning: str) -> None:
         """Refuse an inbound call: `busy`, `declined`, `unavailable` … ValueError for what can't be said so."""
-        code, headers = self.meanings.refusal(meaning)
+        code, headers = self._terms.meanings.refusal(meaning)
         if self._state == "new" and not self._hanging:
             self._hanging = "rejected"
             self._line.agent.reject(self._line.now(), self.call, code, headers=headers)
@@ -374,7 +373,7 @@ class SipLeg(PortVerbs):
         try:
             plan = self.negotiation.agreed(outcome.answer)
         except ProtocolError as error:
-            self._failure = DialFailed(error.code, str(error), self.meanings.of(error.code))
+            self._failure = DialFailed(error.code, str(error), self._terms.meanings.of(error.code))
             self._hang_up(error.code, "refused")
             return
         self._let_in(self._line.now())
@@ -441,7 +440,7 @@ class SipLeg(PortVerbs):
         self._state = "over"
         self._silence.stop()
         self._final_counters = self._door.close()
-        meaning = self.meanings.of(outcome.code, outcome.causes)
+        meaning = self._terms.meanings.of(outcome.code, outcome.causes)
         if meaning == "timeout" and outcome.reason == "no_answer":
             meaning = "no_answer"  # it did ring
         if not self._failure.code:

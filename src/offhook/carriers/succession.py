@@ -83,7 +83,10 @@ class Succession:
         place = (("Replaces", str(asked.replaces)), ("Require", "replaces")) if asked.replaces is not None else ()
         offer = following.negotiation.offer()
         account = line.account(self._leg.info)
-        following.call = line.agent.invite(line.now(), target, ways, offer, headers=(*by, *place), account=account)
+        manners = line.terms(self._leg.info).manners
+        following.call = line.agent.invite(
+            line.now(), target, ways, offer, headers=(*by, *place), account=account, manners=manners
+        )
         line.serve(self._leg, following.call, ways)
         line.settle()
 

@@ -16,11 +16,13 @@ from importlib.resources import files
 from typing import Any, Final, Literal
 
 from offhook.carriers.numbers import NumberFormat, canonical, written
+from offhook.core.codecs import Codec
 from offhook.core.errors import NotAllowed
 from offhook.policy.toll import Caps
 from offhook.sip.grammar import Fields, is_token
 from offhook.sip.header import NameAddr
 from offhook.sip.identity import Believed
+from offhook.sip.meanings import COMMON, Meanings
 from offhook.sip.message import canonical as header_name
 from offhook.sip.uri import Uri
 
@@ -51,24 +53,28 @@ def profiles() -> Mapping[str, Mapping[str, Any]]:
 class Trunk:
     """One trunk, with all that its profile and its keys say. `uri` None: it is only called from.
 
-    `called_from` is where the called number is looked for; `believed` what it is trusted about; `identity` how
-    it wants our number besides From; `shows` and `diversion` whose numbers a bridged transfer through it shows; `retry`
-    the codes after which the next trunk is tried; `refuse` what new calls are told in overload; `codes` what a
-    code of this carrier means where it is not what the RFC says.
+    `spares` are its other registrars and gateways, tried in order where the one before fails. `secrets` stand for the
+    password: HA1 by algorithm (RFC 7616 section 3.4.2). `called_from` is where the called number is looked for;
+    `believed` what it is trusted about; `identity` how it wants our number besides From; `shows` and `diversion` whose
+    numbers a bridged transfer through it shows; `retry` the codes after which the next trunk is tried; `refuse` what
+    new calls are told in overload; `meanings` what the codes of this carrier mean where it is not what the RFC says.
+    `min_se_s` None: as with anyone.
     """
 
     name: str
     profile: str = "generic"
     uri: Uri | None = None
+    spares: tuple[Uri, ...] = ()
     username: str = ""
     password: str = field(default="", repr=False)
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     auth_username: str = ""
     realm: str = ""
     register: bool = False
     expires_s: int = 3600
     outbound_proxy: Uri | None = None
     networks: tuple[str, ...] = ()
-    codecs: tuple[str, ...] = ()
+    codecs: tuple[Codec, ...] = ()
     country: str = ""
     number_format: NumberFormat = "e164"
     prefix: str = ""
@@ -85,16 +91,22 @@ class Trunk:
     diversion: bool = True
     dtmf: Literal["rtp", "info"] = "rtp"
     contact: Literal["keep", "rewrite"] = "keep"
-    min_se_s: int = 90
+    min_se_s: int | None = None
+    reliable: bool = False
     refuse: int = 503
     retry: frozenset[int] = frozenset()
     caps: Caps = field(default_factory=Caps)
     emergency: bool = False
-    codes: Mapping[int, str] = field(default_factory=dict[int, str])
+    meanings: Meanings = COMMON
 
     def number(self, text: str) -> str:
         """Give a number that this trunk wrote in the one form that we compare."""
         return canonical(text, self.country)
+
+    @property
+    def gateways(self) -> tuple[Trunk, ...]:
+        """This trunk by each of its addresses, in order."""
+        return (self, *[replace(self, uri=spare, spares=()) for spare in self.spares])
 
     def target(self, number: str) -> Uri:
         """Give the URI to call for a number. NotAllowed where this trunk has no address to call."""
@@ -107,6 +119,10 @@ class Trunk:
         """Give where requests go first: the outbound proxy, else the trunk itself."""
         assert self.uri is not None
         return self.outbound_proxy or self.uri
+
+    def next_hops(self) -> tuple[Uri, ...]:
+        """Give where a registration goes, the first that answers is asked."""
+        return tuple(dict.fromkeys([gateway.next_hop() for gateway in self.gateways]))
 
     @property
     def through(self) -> Fields:

@@ -45,6 +45,11 @@ class Source:
     kind: Kind
     name: str = ""
 
+    @property
+    def trunk(self) -> str:
+        """The name of the trunk; "" where it is none."""
+        return self.name if self.kind is Kind.TRUNK else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:

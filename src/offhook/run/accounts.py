@@ -44,10 +44,11 @@ def login(trunk: Trunk) -> Login | None:
     """Give what a trunk knows us by, None where it knows us by our address alone."""
     if trunk.uri is None or not (user := trunk.auth_username or trunk.username):
         return None
-    servers = (trunk.uri,) if trunk.outbound_proxy is None else (trunk.uri, trunk.outbound_proxy)
+    servers = (trunk.uri, *trunk.spares, *([trunk.outbound_proxy] if trunk.outbound_proxy is not None else []))
+    hosts = [server.host for server in servers]
     # Its own address is among its networks, but not every program there is the trunk: that one goes by its port, too.
-    networks = [ip_network(text) for text in trunk.networks if text != trunk.uri.host]
-    return Login(user, trunk.password, servers, trunk.realm or None, tuple(networks))
+    networks = [ip_network(text) for text in trunk.networks if text not in hosts]
+    return Login(user, trunk.password, servers, trunk.realm or None, tuple(networks), trunk.secrets)
 
 
 def registering(trunk: Trunk) -> Registering | None:
@@ -131,17 +132,17 @@ class Accounts:
             log.warning("not registered", account=name, code=outcome.code, reason=outcome.reason, again_in_s=again_s)
 
     async def _seek(self, name: str) -> None:
-        """Find the ways to the registrar of an account."""
+        """Find the ways to the registrars of an account."""
         ways: tuple[Flow, ...] = ()
         line = self._line
-        server = self._trunks[name].next_hop()
-        try:
-            ways = await line.ways_to(server)
-            self._faults.pop(name, None)
-        except OffhookError as error:
-            if self._faults.get(name) != str(error):
-                self._faults[name] = str(error)
-                log.warning("the registrar is not found", account=name, server=str(server), error=str(error))
+        for server in self._trunks[name].next_hops():
+            try:
+                ways += await line.ways_to(server)
+                self._faults.pop(str(server), None)
+            except OffhookError as error:
+                if self._faults.get(str(server)) != str(error):
+                    self._faults[str(server)] = str(error)
+                    log.warning("the registrar is not found", account=name, server=str(server), error=str(error))
         self._hear(name, ways)
         self._seeking.pop(name, None)
         line.agent.registrations.found(line.now(), name, ways)

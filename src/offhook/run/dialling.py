@@ -85,7 +85,8 @@ def ways(rules: HostRules, to: str, wish: Wish | None = None) -> Sequence[Way]:
         if not allows_number(rules.dial, number):
             raise NotAllowed(f"{to} is not among the numbers that dial.allow lists")
         raise ConfigError(f"{to} is a number and there is no trunk to call it through: add [trunks.main]")
-    found = [way for trunk in trunks if (way := _through(rules, trunk, number, wish, headers)) is not None]
+    gateways = [gateway for trunk in trunks for gateway in trunk.gateways]
+    found = [way for gateway in gateways if (way := _through(rules, gateway, number, wish, headers)) is not None]
     if not found:
         raise NotAllowed(f"{to} is not among the numbers that dial.allow lists")
     return found

@@ -51,8 +51,8 @@ from offhook.run.users import Users
 from offhook.sip.challenges import User as Password
 from offhook.sip.grammar import Fields
 from offhook.sip.header import NameAddr
-from offhook.sip.meanings import Meanings
-from offhook.sip.outcomes import IncomingCall
+from offhook.sip.manners import Manners
+from offhook.sip.outcomes import Flow, IncomingCall
 from offhook.sip.registration import Standing
 from offhook.sip.uri import Uri
 
@@ -129,11 +129,11 @@ class Host:
             admission=self.admission,
             security=self.security,
             dial=rules.dial,
-            audio=rules.audio,
             settings=replace(
                 rules.settings,
                 gate=self.gate,
-                users={user.name: Password(user.password) for user in rules.users},
+                manners=self._manners,
+                users={user.name: Password(user.password or None, dict(user.secrets)) for user in rules.users},
                 ring_at_once=False,
             ),
             reach=await found(rules),
@@ -147,6 +147,7 @@ class Host:
             self._users = Users(line, self.security, [user.name for user in rules.users], hosts)
             self.gate.sentry = line.agent.registrar
         line.on_place = self._consult
+        line.on_terms = lambda info: rules.terms(info.trunk)
         line.on_rules = lambda info: rules.transfers(info.trunk)
         line.on_credentials = lambda info: self._accounts.account(info.trunk) if self._accounts is not None else None
         self._media.start()
@@ -210,6 +211,9 @@ class Host:
 
     # Calls that come
 
+    def _manners(self, flow: Flow) -> Manners | None:
+        return self.rules.manners(self.admission.source(flow.remote[0]).trunk)
+
     def _incoming(self, outcome: IncomingCall) -> None:
         line = self.line
         ip = outcome.flow.remote[0]
@@ -243,8 +247,6 @@ class Host:
         except OSError as error:
             log.warning("a call was refused: no RTP port", error=str(error))
             return self._refuse(outcome, trunk.refuse if trunk is not None else 503, self.gate.later())
-        if trunk is not None:
-            leg.meanings, leg.dtmf = Meanings(trunk.codes), trunk.dtmf
         self.admission.began(line.now(), ip)
         self._places.take(info.id, route, info.caller)
         self._tolls.came(info.trunk, leg.call)
@@ -327,8 +329,6 @@ class Host:
         headers = (*headers, *(self._identification.signed(*way.numbers, info.id) if way.numbers else ()))
         door = await line.door(flows[0])
         leg = SipLeg.outgoing(line, info, flows, way.target, sender, headers=headers, account=account, door=door)
-        if way.trunk is not None:
-            leg.meanings, leg.dtmf = Meanings(way.trunk.codes), way.trunk.dtmf
         self._tolls.begin(line.now(), name, leg.call)
         line.dialled(flows, +1)
         self._take(leg)

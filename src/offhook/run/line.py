@@ -24,6 +24,7 @@ from offhook.carriers.door import Door
 from offhook.carriers.line import reached_door
 from offhook.carriers.negotiation import AudioRules
 from offhook.carriers.sip import SipLeg
+from offhook.carriers.terms import LegTerms
 from offhook.carriers.transfers import TransferRules
 from offhook.core.errors import ConfigError, NotAllowed, OffhookError
 from offhook.core.ids import redacted
@@ -92,7 +93,8 @@ class SipLine:
     ) -> None:
         self.media = media
         self.rng = rng
-        self.audio = audio or AudioRules()
+        usual = LegTerms(audio or AudioRules())
+        self.on_terms: Callable[[CallInfo], LegTerms] = lambda info: usual
         self.reach = reach or Reach()
         """Which address others reach us by."""
         self.transports = Transports(self, reach=self.reach, tls=tls, origins=origins)
@@ -247,6 +249,10 @@ class SipLine:
             return True
         source = self.admission.source(one.remote[0])
         return source.kind is not Kind.UNKNOWN and source == self.admission.source(other.remote[0])
+
+    def terms(self, info: CallInfo) -> LegTerms:
+        """Give what the leg of a call goes by, as its trunk wants it."""
+        return self.on_terms(info)
 
     def rules(self, info: CallInfo) -> TransferRules:
         """Give how the far end of a call is handed on."""

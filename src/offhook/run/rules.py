@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
 
 from offhook.carriers.negotiation import AudioRules
+from offhook.carriers.terms import LegTerms
 from offhook.carriers.transfers import TransferRules
 from offhook.carriers.trunks import Trunk
 from offhook.core.instants import SECOND, Duration
@@ -14,6 +16,7 @@ from offhook.core.media import Address
 from offhook.policy.admission import Admission, Kind, Pace, Source
 from offhook.policy.toll import Caps
 from offhook.run.transports.tls import TlsRules
+from offhook.sip.manners import Manners
 from offhook.sip.useragent import Settings
 
 
@@ -37,12 +40,13 @@ class StirRules:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A softphone that registers at us. `calls` is how many it may have up."""
+    """A softphone that registers at us. `calls` is how many it may have up, `secrets` HA1 by algorithm."""
 
     name: str
-    password: str = field(repr=False)
+    password: str = field(default="", repr=False)
     display: str = ""
     calls: int = 10
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,22 @@ class HostRules:
     def trunk(self, name: str) -> Trunk | None:
         """Give a trunk by its name."""
         return next((trunk for trunk in self.trunks if trunk.name == name), None)
+
+    def terms(self, trunk: str) -> LegTerms:
+        """Give what the legs of a trunk go by ("": those of none)."""
+        found = self.trunk(trunk)
+        if found is None:
+            return LegTerms(self.audio)
+        audio = replace(self.audio, codecs=found.codecs) if found.codecs else self.audio
+        return LegTerms(audio, found.meanings, found.dtmf, self.manners(trunk))
+
+    def manners(self, trunk: str) -> Manners | None:
+        """Give how the user agent deals with the calls of a trunk; None where it is as with anyone."""
+        found = self.trunk(trunk)
+        if found is None:
+            return None
+        least_s = self.settings.min_se_s if found.min_se_s is None else found.min_se_s
+        return Manners(least_s, found.reliable or self.settings.reliable, found.contact == "rewrite")
 
     def transfers(self, trunk: str) -> TransferRules:
         """Give how the callers of a trunk are handed on ("": who comes by none)."""

@@ -14,12 +14,13 @@ grows; the same challenge is answered once, and once more where the server says 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Final
 
 from offhook.core.media import Address
-from offhook.sip.digest import AuthValue, digests, ha1, hashed, response, strength
+from offhook.sip.digest import SESSION, AuthValue, digests, ha1, hashed, response, strength
 from offhook.sip.grammar import Fields, is_address
 from offhook.sip.header import parse_name_addr
 from offhook.sip.message import Request, Response
@@ -43,7 +44,8 @@ class Login:
     """What one trunk or registrar knows us by.
 
     `user` is the name that proves who we are. `realm` None stands for the host of any of `servers`, which may
-    challenge us, as may `networks` (a trunk that answers from other addresses than its name leads to).
+    challenge us, as may `networks` (a trunk that answers from other addresses than its name leads to). `secrets` are
+    HA1 by algorithm, in capitals, where the password itself is not known here.
     """
 
     user: str
@@ -51,6 +53,13 @@ class Login:
     servers: tuple[Uri, ...]
     realm: str | None = None
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+
+    def secret(self, algorithm: str, realm: str) -> str:
+        """Give HA1 for an algorithm; "" where we have neither it nor the password."""
+        if self.secrets:
+            return self.secrets.get(algorithm.removesuffix(SESSION), "")
+        return ha1(algorithm, self.user, realm, self.password)
 
     @property
     def realms(self) -> frozenset[str]:
@@ -162,6 +171,9 @@ class Account:
             qops = _qops(one)
             if qops and "auth" not in qops:
                 continue
+            if self.login.secrets and not self.login.secret(one.algorithm, ""):
+                self.trouble = f"it asks for {_shown(one.algorithm)}, for which this account has no ha1"
+                continue
             if strength(one.algorithm) > (strength(best.algorithm) if best is not None else 0):
                 best = one
         return best
@@ -186,7 +198,7 @@ class Account:
         # RFC 2617 section 3.2.2: without qop there is neither count nor cnonce, but a session is made of both.
         cnonce = f"{self._rng.getrandbits(96):024x}" if qop or algorithm.endswith("-SESS") else ""
         nc = f"{known.count:08x}" if qop else ""
-        secret = ha1(algorithm, login.user, realm, login.password)
+        secret = login.secret(algorithm, realm)
         proof = response(
             algorithm, secret, method=request.method, uri=request.uri, nonce=nonce, qop=qop, nc=nc, cnonce=cnonce
         )

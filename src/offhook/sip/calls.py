@@ -12,6 +12,7 @@ from offhook.sip.dialog import Dialog, DialogKey
 from offhook.sip.grammar import Fields, Malformed, is_address, is_token, write_host_port
 from offhook.sip.header import COOKIE, NameAddr
 from offhook.sip.locate import PORTS, SECURE, wanted_transport
+from offhook.sip.manners import Manners
 from offhook.sip.message import Request
 from offhook.sip.outcomes import Ended, Flow, Outcome, SipCall
 from offhook.sip.refresh import Refresh, Terms
@@ -56,7 +57,8 @@ class Settings:
     second each leaves two transactions behind for that long, which is 96 000. `gate` says who is let in (None: all);
     `users` are those who may register at us, in `realm`; `digests` how they may prove who they are (`sip.challenges`).
     `session_expires_s` is how long a call goes on without news of the far end (RFC 4028; 0: we ask for none),
-    `min_se_s` the shortest such time that we take.
+    `min_se_s` the shortest such time that we take. `manners` says how the calls that come by a flow are dealt with,
+    where that is another way than `reliable` and `min_se_s` say (None: it never is).
     """
 
     user: str = "offhook"
@@ -76,6 +78,7 @@ class Settings:
     digests: tuple[str, ...] = ("MD5",)
     session_expires_s: int = 1800
     min_se_s: int = 90
+    manners: Callable[[Flow], Manners | None] | None = None
 
 
 def _no_forks() -> dict[str, tuple[Flow, bytes]]:
@@ -127,11 +130,11 @@ class Call:
     answered yet, `change` one of ours; `terms` are how the session is kept alive, `presses` the keys on their way by
     INFO, `allow` is the far end's Allow as it said it last. `leaving` are the headers of a BYE that must wait for the
     ACK (section 15: the callee may not send BYE before it). `verdict` is how a call of ours that was cancelled ends.
-    `account` is who answers challenges in it. `forks` are the ACKs that we sent, by the tag of who answered; `invited`
-    is the number of the INVITE that made the call. `early` are the dialogs of a call of ours that is not answered, by
-    their tag; `trail` is where it was redirected to, `refused` how it was refused last. `referral` is a REFER of ours
-    in it, `referred` one of theirs, `refers` how many of theirs there were; `relieving`: another has taken over and
-    this one only has to end.
+    `account` is who answers challenges in it, `manners` how its far end is dealt with. `forks` are the ACKs that we
+    sent, by the tag of who answered; `invited` is the INVITE of ours that made the call. `early` are the dialogs of a
+    call of ours that is not answered, by their tag; `trail` is where it was redirected to, `refused` how it was refused
+    last. `referral` is a REFER of ours in it, `referred` one of theirs, `refers` how many of theirs there were;
+    `relieving`: another has taken over and this one only has to end.
     """
 
     number: SipCall
@@ -154,12 +157,13 @@ class Call:
     natted: bool = False
     verdict: tuple[int, str] | None = None
     account: Account | None = None
+    manners: Manners = field(default_factory=Manners)
     referral: Referral | None = None
     referred: Subscription | None = None
     refers: int = 0
     relieving: bool = False
     forks: dict[str, tuple[Flow, bytes]] = field(default_factory=_no_forks)
-    invited: int = 0
+    invited: Request | None = None
     early: dict[str, Early] = field(default_factory=_no_early)
     spent: dict[str, int] = field(default_factory=_no_numbers)
     trail: Trail | None = None
@@ -193,7 +197,8 @@ class Calls:
             ("Allow", ", ".join(METHODS)),
             ("Supported", ", ".join(settings.extensions)),
         )
-        self.refresh = Refresh(self, settings.session_expires_s, settings.min_se_s)
+        self.usual = Manners(settings.min_se_s, settings.reliable)
+        self.refresh = Refresh(self, settings.session_expires_s)
         if settings.server is not None:
             refuse_breaks("Server", settings.server)
 
@@ -221,6 +226,11 @@ class Calls:
     def account_of(self, flow: Flow) -> Account | None:
         """Give the account whose host is at the far end of a flow, None where it is nobody's."""
         return next((account for account in self.accounts if account.trusts(flow)), None)
+
+    def manners(self, flow: Flow) -> Manners:
+        """Give how a call that comes by a flow is dealt with."""
+        ask = self.settings.manners
+        return (ask(flow) if ask is not None else None) or self.usual
 
     def contact(self, flow: Flow, account: Account | None = None) -> str:
         """Make our Contact: where `account`'s registrar knows us by another, that one."""
@@ -297,18 +307,17 @@ class Calls:
         return Request((via, *request.headers), request.body, request.method, request.uri)
 
     def acknowledge(
-        self,
-        dialog: Dialog,
-        made_on: Flow,
-        seq: int,
-        *,
-        natted: bool = False,
-        credentials: Fields = (),
-        body: bytes = b"",
+        self, call: Call, dialog: Dialog, made_on: Flow, invite: Request, body: bytes = b""
     ) -> tuple[Flow, bytes]:
-        """Send the ACK of a 2xx and give it to be kept for repeats: a new branch, the INVITE's number (13.2.2.4)."""
-        flow = self.route(dialog, made_on, natted=natted)
-        extra = (*credentials, ("Content-Type", "application/sdp")) if body else credentials
+        """Send the ACK of a 2xx and give it to be kept for repeats: a new branch, the INVITE's number (13.2.2.4).
+
+        It shows the INVITE's credentials (section 22.1), but not to a far end that they were not made for.
+        """
+        flow = self.route(dialog, made_on, natted=call.natted)
+        extra = (("Content-Type", "application/sdp"),) if body else ()
+        if call.account is not None and call.account.trusts(flow):
+            extra += tuple([one for one in invite.headers if one[0] in ("Authorization", "Proxy-Authorization")])
+        seq = int(invite.index["CSeq"].split(None, 1)[0])
         data = bytes(self.signed(dialog.request("ACK", extra=extra, body=body, seq=seq), flow))
         self.transactions.send(flow, data)
         return flow, data

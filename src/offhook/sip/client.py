@@ -16,6 +16,7 @@ from offhook.sip.calls import Call, Calls, refuse_breaks
 from offhook.sip.early import Invitations
 from offhook.sip.grammar import Fields
 from offhook.sip.header import NameAddr
+from offhook.sip.manners import Manners
 from offhook.sip.message import Request, Response
 from offhook.sip.outcomes import Asked, Flow, Probed, SipCall
 from offhook.sip.requests import Account, Purpose, failed
@@ -85,6 +86,7 @@ class Client:
         sender: NameAddr | Uri | None,
         headers: Fields,
         account: Account | None,
+        manners: Manners | None,
     ) -> SipCall:
         """Call someone; without a body the offer is left to them (delayed)."""
         for name, value in (*headers, ("Target", str(target)), ("Sender", str(sender or ""))):
@@ -92,7 +94,9 @@ class Client:
         calls = self.calls
         flow = ways[0]
         call = Call(calls.number(), flow, "inviting", calls.tag(), placed=True, account=account)
-        headers = (*calls.refresh.wish, *headers)
+        call.manners = manners or calls.usual
+        call.natted = call.manners.symmetric
+        headers = (*calls.refresh.wish(call.manners), *headers)
         if body is not None:
             headers = (*headers, ("Content-Type", "application/sdp"))
             body = call.session.offer(body)
@@ -161,4 +165,5 @@ class Client:
         """Answer in the ACK the offer that a 2xx brought to an INVITE without one."""
         if call.phase != "up" or call.dialog is None or call.session.open != "theirs" or call.reoffer is not None:
             return
+        assert call.invited is not None
         self.invitations.acknowledge(call, call.dialog, call.flow, call.invited, bytes(call.session.answer(body)))

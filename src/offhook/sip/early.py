@@ -237,7 +237,7 @@ class Invitations:
         self.calls.timers.clear(call)
         self.calls.forget_early(call)
         self.calls.join(call, dialog)
-        call.invited = _number(transaction.request)
+        call.invited = transaction.request
         if call.session.open == "none":
             self.acknowledge(call, dialog, call.flow, call.invited)
         call.allow = message.index.get("Allow", "")
@@ -266,9 +266,9 @@ class Invitations:
             session.offered(body)
         return body
 
-    def acknowledge(self, call: Call, dialog: Dialog, made_on: Flow, seq: int, body: bytes = b"") -> Flow:
+    def acknowledge(self, call: Call, dialog: Dialog, made_on: Flow, invite: Request, body: bytes = b"") -> Flow:
         """Send the ACK of a 2xx and keep it for repeats: a new branch, the INVITE's number (section 13.2.2.4)."""
-        kept = self.calls.acknowledge(dialog, made_on, seq, body=body)
+        kept = self.calls.acknowledge(call, dialog, made_on, invite, body)
         call.forks[dialog.remote_tag] = kept
         return kept[0]
 
@@ -276,7 +276,7 @@ class Invitations:
         self, now: Instant, call: Call, dialog: Dialog, transaction: ClientTransaction, verdict: tuple[int, str]
     ) -> None:
         """Acknowledge a 2xx that we have no use for, and hang it up."""
-        flow = self.acknowledge(call, dialog, transaction.flow, _number(transaction.request))
+        flow = self.acknowledge(call, dialog, transaction.flow, transaction.request)
         bye = dialog.request("BYE")
         self.calls.requests.send(now, bye, (flow,), UNWATCHED, account=call.account, dialog=dialog)
         if call.phase == "inviting":

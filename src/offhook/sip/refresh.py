@@ -20,6 +20,7 @@ from offhook.core.instants import SECOND, Duration, Instant
 from offhook.sip.gate import Refusal
 from offhook.sip.grammar import Fields, Malformed
 from offhook.sip.header import SessionExpires, parse_session_expires
+from offhook.sip.manners import Manners
 from offhook.sip.meanings import because
 from offhook.sip.message import Request, Response
 
@@ -48,58 +49,70 @@ class Terms:
 class Refresh:
     """Keeps the session timers of all calls. `interval_s` is what we ask for, 0 asks for none; theirs are kept."""
 
-    def __init__(self, calls: Calls, interval_s: int, least_s: int) -> None:
+    def __init__(self, calls: Calls, interval_s: int) -> None:
         self._calls = calls
-        self._least_s = max(least_s, FLOOR_S)
-        self._interval_s = max(interval_s, self._least_s) if interval_s else 0
-        self._alone = Terms(self._interval_s, refreshing=True, known=False) if interval_s else None
-        self._least: Fields = (("Min-SE", str(self._least_s)),)
-        self._unknown: Fields = (("Session-Expires", f"{self._interval_s};refresher=uas"),) if interval_s else ()
-        self.wish: Fields = (("Session-Expires", str(self._interval_s)),) if interval_s else ()
-        """What an INVITE of ours that begins a call says."""
-        if self._least_s > FLOOR_S:
-            self.wish += self._least
+        self._asking_s = interval_s
         calls.alarms["expired"] = self._expired
+
+    def _interval_s(self, manners: Manners) -> int:
+        """Give what we ask one far end for; 0: nothing."""
+        return max(self._asking_s, _least_s(manners)) if self._asking_s else 0
+
+    def _alone(self, manners: Manners) -> Terms | None:
+        """Give the terms of who says nothing of session timers."""
+        interval_s = self._interval_s(manners)
+        return Terms(interval_s, refreshing=True, known=False) if interval_s else None
+
+    def _unknown(self, manners: Manners) -> Fields:
+        """Give what whoever does not know the extension is told."""
+        interval_s = self._interval_s(manners)
+        return (("Session-Expires", f"{interval_s};refresher=uas"),) if interval_s else ()
+
+    def wish(self, manners: Manners) -> Fields:
+        """Give what an INVITE of ours that begins a call says."""
+        interval_s = self._interval_s(manners)
+        asked = (("Session-Expires", str(interval_s)),) if interval_s else ()
+        return (*asked, *_above_floor(manners))
 
     # --- where they ask
 
-    def check(self, request: Request) -> None:
+    def check(self, request: Request, manners: Manners) -> None:
         """Refuse an interval that is too short with 422, or one that can't be read with 400 (section 9)."""
         if "Session-Expires" not in request.index:
             return
         asked = parse_session_expires(request.index["Session-Expires"])
         # Whoever does not know the extension had it put in on the way, and would not understand the refusal.
-        if asked.seconds < self._least_s and _knows(request):
-            raise Refusal(422, self._least)
+        if asked.seconds < _least_s(manners) and _knows(request):
+            raise Refusal(422, (("Min-SE", str(_least_s(manners))),))
 
     def answer(self, now: Instant, call: Call, request: Request) -> Fields:
         """Agree with a request that is about to be accepted; give what its 2xx says. It was checked."""
-        index = request.index
+        index, manners = request.index, call.manners
         if "Session-Expires" not in index:
             if "Supported" not in index:
-                self._keep(now, call, self._alone)
-                return self._unknown
-            asked, side, known = SessionExpires(self._interval_s), "uas", _knows(request)
+                self._keep(now, call, self._alone(manners))
+                return self._unknown(manners)
+            asked, side, known = SessionExpires(self._interval_s(manners)), "uas", _knows(request)
         else:
             asked, known = parse_session_expires(index["Session-Expires"]), _knows(request)
             side = asked.refresher or "uac"
         if not known:
             side = "uas"
-        interval_s = self._shortened(asked.seconds, request)
+        interval_s = self._shortened(asked.seconds, request, manners)
         if not interval_s:
-            self._keep(now, call, self._alone)
-            return self._unknown
+            self._keep(now, call, self._alone(manners))
+            return self._unknown(manners)
         self._keep(now, call, Terms(interval_s, refreshing=side == "uas", known=known))
         expires = ("Session-Expires", f"{interval_s};refresher={side}")
         return (expires, ("Require", "timer")) if known else (expires,)
 
-    def _shortened(self, asked_s: int, request: Request) -> int:
+    def _shortened(self, asked_s: int, request: Request, manners: Manners) -> int:
         """Give an interval not above theirs or ours, not below the least of both."""
-        least_s = self._least_s
+        least_s = _least_s(manners)
         if "Min-SE" in request.index:
             with suppress(Malformed):  # it only bounds what we may choose
                 least_s = max(least_s, parse_session_expires(request.index["Min-SE"]).seconds)
-        return max(min(asked_s, self._interval_s or asked_s), min(least_s, asked_s), FLOOR_S) if asked_s else 0
+        return max(min(asked_s, self._interval_s(manners) or asked_s), min(least_s, asked_s), FLOOR_S) if asked_s else 0
 
     # --- where we ask
 
@@ -109,8 +122,7 @@ class Refresh:
         if terms is None:
             return ()
         side = "uac" if terms.refreshing else "uas"
-        least = self._least if self._least_s > FLOOR_S else ()
-        return (("Session-Expires", f"{terms.interval_s};refresher={side}"), *least)
+        return (("Session-Expires", f"{terms.interval_s};refresher={side}"), *_above_floor(call.manners))
 
     def longer(self, request: Request, response: Response) -> Fields | None:
         """Give what to say instead after a 422 (section 7.3); None where it asks for nothing more than was said."""
@@ -125,7 +137,7 @@ class Refresh:
 
     def agreed(self, now: Instant, call: Call, response: Response) -> None:
         """Take the 2xx to an INVITE or UPDATE of ours (section 7.2)."""
-        terms = self._alone
+        terms = self._alone(call.manners)
         if "Session-Expires" in response.index:
             with suppress(Malformed):  # then it said nothing
                 said = parse_session_expires(response.index["Session-Expires"])
@@ -169,6 +181,15 @@ class Refresh:
 
 def _lasts(terms: Terms) -> Duration:
     return terms.interval_s * SECOND - min(MARGIN_S * SECOND, terms.interval_s * SECOND // 3)
+
+
+def _least_s(manners: Manners) -> int:
+    return max(manners.min_se_s, FLOOR_S)
+
+
+def _above_floor(manners: Manners) -> Fields:
+    least_s = _least_s(manners)
+    return (("Min-SE", str(least_s)),) if least_s > FLOOR_S else ()
 
 
 def _knows(message: Request) -> bool:

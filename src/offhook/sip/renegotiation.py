@@ -139,7 +139,7 @@ class Renegotiation:
             raise Refusal(500, self._server.come_again())
         if call.session.open == "ours" or self._inviting(call):
             raise Refusal(491)
-        offer = self._examined(transaction.request)
+        offer = self._examined(call, transaction.request)
         self._server.confirmed(call)
         if self._server.left(now, call):
             raise Refusal(481)
@@ -150,7 +150,7 @@ class Renegotiation:
         pending = call.reoffer
         if pending is not None and pending.machine is tables.SERVER:
             raise Refusal(500, self._server.come_again())
-        offer = self._examined(transaction.request)
+        offer = self._examined(call, transaction.request)
         dialog, session = _place(call, transaction.request)
         if offer is None:
             self._server.respond(now, transaction, 200, self._targeted(now, call, dialog, transaction))
@@ -166,11 +166,11 @@ class Renegotiation:
         change = call.change
         return change is not None and change.waits and change.method == "INVITE"
 
-    def _examined(self, request: Request) -> Session | None:
+    def _examined(self, call: Call, request: Request) -> Session | None:
         """Find all that can be wrong with it before anything changes."""
         offer = self._server.offer(request)
         contact_of(request)
-        self._calls.refresh.check(request)
+        self._calls.refresh.check(request, call.manners)
         return offer
 
     def _reoffered(
@@ -194,7 +194,7 @@ class Renegotiation:
         """Take the target and the way of a request that is accepted (section 12.2.2, RFC 6141 section 4)."""
         dialog.refresh(transaction.request)
         call.flow = transaction.flow
-        call.natted = ";received=" in transaction.echo.partition("\r\n")[0]
+        call.natted = call.manners.symmetric or ";received=" in transaction.echo.partition("\r\n")[0]
         call.allow = transaction.request.index.get("Allow", call.allow)
 
     def accept(self, now: Instant, call: Call, body: Session) -> None:
@@ -390,15 +390,11 @@ class Renegotiation:
         return True
 
     def _acknowledge(self, change: Change, sent: ClientTransaction, body: bytes = b"") -> None:
-        """Send the ACK of a 2xx, with the credentials of its INVITE (section 22.1), and keep it for repeats."""
+        """Send the ACK of a 2xx, and keep it for repeats."""
         dialog = change.call.dialog
         if sent.key[1] != "INVITE" or dialog is None:
             return
-        seq = int(sent.request.index["CSeq"].split(None, 1)[0])
-        shown = [field for field in sent.request.headers if field[0] in ("Authorization", "Proxy-Authorization")]
-        change.ack = self._calls.acknowledge(
-            dialog, change.call.flow, seq, natted=change.call.natted, credentials=tuple(shown), body=body
-        )
+        change.ack = self._calls.acknowledge(change.call, dialog, change.call.flow, sent.request, body)
 
     def _answer(self, now: Instant, change: Change, body: Session | None) -> None:
         """Answer in the ACK what their 2xx offered; where it can't be taken decline it all and leave (13.2.2.4)."""

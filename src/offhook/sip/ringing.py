@@ -117,7 +117,7 @@ class Ringing:
 
     def _begin(self, call: Call, invite: Request) -> Ring:
         asked = _tags(invite, "Require")
-        reliable = "100rel" in asked or (self._calls.settings.reliable and "100rel" in _tags(invite, "Supported"))
+        reliable = "100rel" in asked or (call.manners.reliable and "100rel" in _tags(invite, "Supported"))
         seq = int(invite.index["CSeq"].split(None, 1)[0])
         # Section 3: any number below 2**31 to begin with.
         call.ring = Ring(reliable, seq, self._calls.rng.randrange(1, 2**31 - 1))

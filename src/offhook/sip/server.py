@@ -160,14 +160,16 @@ class Server:
             raise Refusal(503, self.come_again())
         replaced = replaced_by(self.calls, request)
         offer = self.offer(request)
-        self.calls.refresh.check(request)
+        manners = self.calls.manners(transaction.flow)
+        self.calls.refresh.check(request, manners)
         dialog = served_dialog(request, sender, transaction.to, transaction.tag, seq)
         flow = transaction.flow
         call = Call(self.calls.number(), flow, "ringing", transaction.tag, invite=transaction)
         call.allow = request.index.get("Allow", "")
         transaction.owner = call
         call.account = self.calls.account_of(flow)
-        call.natted = ";received=" in transaction.echo.partition("\r\n")[0]
+        call.manners = manners
+        call.natted = manners.symmetric or ";received=" in transaction.echo.partition("\r\n")[0]
         if offer is not None:
             call.session.offered(offer)
         self.calls.alive[call.number] = call

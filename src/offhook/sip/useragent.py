@@ -26,6 +26,7 @@ from offhook.sip.grammar import Fields, Malformed, split_list
 from offhook.sip.header import NameAddr, Via, parse_cseq, parse_max_forwards, parse_name_addr, parse_via
 from offhook.sip.info import Asides
 from offhook.sip.keepalive import binding_response, is_stun
+from offhook.sip.manners import Manners
 from offhook.sip.message import Request, Response, block, parse_message, status_line, write
 from offhook.sip.outcomes import Flow, Outcome, SipCall
 from offhook.sip.registrar import Binding, Registrar
@@ -185,12 +186,14 @@ class UserAgent:
         sender: NameAddr | Uri | None = None,
         headers: Fields = (),
         account: Account | None = None,
+        manners: Manners | None = None,
     ) -> SipCall:
         """Call `target` over the first of `ways`, or the next where one fails; `body` None leaves the offer to them.
 
-        `account` answers challenges. ValueError for a line break in a header.
+        `account` answers challenges; `manners` None: it is dealt with as all are. ValueError for a line break in a
+        header.
         """
-        return self._client.invite(now, target, ways, body, sender, headers, account)
+        return self._client.invite(now, target, ways, body, sender, headers, account, manners)
 
     def options(self, now: Instant, target: Uri, ways: Sequence[Flow], *, account: Account | None = None) -> SipCall:
         """Ask `target` for its OPTIONS; `Asked` follows. ValueError for a line break in the target."""

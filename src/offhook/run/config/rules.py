@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Final
+
+from pydantic import SecretStr
 
 from offhook.carriers.negotiation import AudioRules
 from offhook.carriers.trunks import Trunk, added_headers
 from offhook.core.errors import ConfigError
 from offhook.policy.routes import Route
 from offhook.policy.toll import Caps
-from offhook.run.config.tables import Config, Sip
+from offhook.run.config.tables import Config, Digest, Sip
 from offhook.run.config.tables import Trunk as TrunkTable
+from offhook.run.config.tables import User as UserTable
 from offhook.run.config.words import CODECS, LOOPBACK, is_loopback, parse_listen, parse_nameserver, parse_sip
 from offhook.run.rules import HostRules, StirRules, TlsRules, User
+from offhook.sip.digest import strength
 from offhook.sip.identity import Believed
+from offhook.sip.meanings import read_meanings
 from offhook.sip.uri import Uri
 from offhook.sip.useragent import Settings
 
@@ -59,12 +66,7 @@ def host_rules(config: Config, *, max_calls: int, dial_also: tuple[str, ...] = (
         origins=None if sip.web_origins is None else tuple(sip.web_origins),
         nameservers=tuple([parse_nameserver(text) for text in sip.nameservers]),
         allow=tuple([str(network) for network in (sip.allow if sip.allow is not None else LOOPBACK)]),
-        users=tuple(
-            [
-                User(name, user.password.get_secret_value(), user.display, user.calls)
-                for name, user in config.users.items()
-            ]
-        ),
+        users=tuple([_user(name, user, sip.digests) for name, user in config.users.items()]),
         dial=(*DIAL_LOOPBACK, *config.dial.allow, *dial_also),
         dials=None if config.dial.trunks is None else tuple(config.dial.trunks),
         toll=Caps(config.dial.calls, config.dial.calls_a_second, config.dial.minutes_a_day),
@@ -78,6 +80,8 @@ def host_rules(config: Config, *, max_calls: int, dial_also: tuple[str, ...] = (
         ),
         settings=Settings(
             user=sip.user,
+            realm=sip.realm,
+            digests=tuple(sorted(sip.digests, key=strength, reverse=True)),
             max_calls=2 * max_calls + 100,
             session_expires_s=sip.session_expires_s,
             min_se_s=sip.min_se_s,
@@ -107,17 +111,29 @@ def _only_country(config: Config) -> str | None:
     return countries.pop() if len(countries) == 1 else None
 
 
+def _user(name: str, table: UserTable, digests: Sequence[str]) -> User:
+    """Make a user of ours. ConfigError where a phone could be asked for what we have no hash of."""
+    secrets = _hashes(table.ha1)
+    missing = [algorithm for algorithm in digests if secrets and algorithm not in secrets]
+    if missing:
+        raise ConfigError(f"users.{name}.ha1: there is none for {missing[0]}, which sip.digests asks for")
+    return User(name, table.password.get_secret_value(), table.display, table.calls, secrets)
+
+
 def trunk(name: str, table: TrunkTable) -> Trunk:
     """Make a trunk of its table, into which its profile has gone. ConfigError where it can't work."""
     where = f"trunks.{name}"
-    uri = parse_sip(table.address, f"{where}.address") if table.address is not None else None
+    uris = [_address(text, table.transport, f"{where}.address") for text in table.address]
+    uri = uris[0] if uris else None
     registers = table.username != "" and table.register_ is not False
     if "register_" in table.model_fields_set and table.register_ and not table.username and table.profile == "generic":
         raise ConfigError(f"{where}.username: a trunk that we register with needs one")
     if uri is None and (registers or not table.networks):
         raise ConfigError(f"{where}.address: set it to the SIP address of the trunk, as in sip:gateway.example")
-    if uri is not None and table.transport is not None and uri.param("transport") is None:
-        uri = Uri(uri.scheme, uri.user, uri.host, uri.port, (*uri.params, ("transport", table.transport)))
+    try:
+        meanings = read_meanings(table.codes)
+    except ConfigError as error:
+        raise ConfigError(f"{where}.codes: {error}") from None
     try:
         headers = added_headers(table.headers)
     except ValueError as error:
@@ -126,8 +142,10 @@ def trunk(name: str, table: TrunkTable) -> Trunk:
         name,
         profile=table.profile,
         uri=uri,
+        spares=tuple(uris[1:]),
         username=table.username,
         password=table.password.get_secret_value(),
+        secrets=_hashes(table.ha1),
         auth_username=table.auth_username or table.username,
         realm=table.realm,
         register=registers,
@@ -135,8 +153,8 @@ def trunk(name: str, table: TrunkTable) -> Trunk:
         outbound_proxy=None
         if table.outbound_proxy is None
         else parse_sip(table.outbound_proxy, f"{where}.outbound_proxy"),
-        networks=(*map(str, table.networks), *_itself(uri)),
-        codecs=tuple(table.codecs),
+        networks=(*map(str, table.networks), *[network for uri in uris for network in _itself(uri)]),
+        codecs=tuple([CODECS[name] for name in table.codecs]),
         country=table.country or "",
         number_format=table.number_format,
         prefix=table.prefix,
@@ -154,18 +172,28 @@ def trunk(name: str, table: TrunkTable) -> Trunk:
         dtmf=table.dtmf,
         contact=table.contact,
         min_se_s=table.min_se_s,
+        reliable=table.reliable,
         refuse=table.refuse,
         retry=frozenset(table.retry),
         caps=Caps(table.calls, table.calls_a_second, table.minutes_a_day),
         emergency=table.emergency,
-        codes=table.codes,
+        meanings=meanings,
     )
 
 
-def _itself(uri: Uri | None) -> tuple[str, ...]:
+def _address(text: str, transport: str | None, key: str) -> Uri:
+    uri = parse_sip(text, key)
+    if transport is None or uri.param("transport") is not None:
+        return uri
+    return replace(uri, params=(*uri.params, ("transport", transport)))
+
+
+def _hashes(given: Mapping[Digest, SecretStr]) -> dict[str, str]:
+    return {algorithm: secret.get_secret_value().lower() for algorithm, secret in given.items()}
+
+
+def _itself(uri: Uri) -> tuple[str, ...]:
     """Give the network of a trunk that is known by its address: that address."""
-    if uri is None:
-        return ()
     try:
         return (str(ip_address(uri.host)),)
     except ValueError:

@@ -16,6 +16,7 @@ from offhook.carriers.trunks import CalledFrom, Shown, Transport, profiles
 from offhook.run.config.words import (
     CodecName,
     Country,
+    Ha1,
     HeaderName,
     HeaderValue,
     Listen,
@@ -41,7 +42,20 @@ def _one_model(choice: object) -> object:
     return choice
 
 
+def _several(given: object) -> object:
+    return [given] if isinstance(given, str) else given
+
+
+def _secrets(given: object) -> object:
+    return {"MD5": given} if isinstance(given, str) else given
+
+
 ModelName = Annotated[str, BeforeValidator(_one_model)]
+
+
+Digest = Literal["MD5", "SHA-256", "SHA-512-256"]
+Secrets = Annotated[dict[Digest, Ha1], BeforeValidator(_secrets)]
+"""H(user:realm:password) in hex, by its algorithm; as a text alone it is MD5's."""
 
 
 class Table(BaseModel):
@@ -79,6 +93,8 @@ class Sip(Table):
     rtp_ports: PortRange = (10000, 19999)
     allow: list[Network] | None = None
     user: str = "offhook"
+    realm: HeaderValue = Field(default="offhook", min_length=1, max_length=100)
+    digests: list[Digest] = Field(default=["MD5"], min_length=1)
     codecs: list[CodecName] = Field(default=["PCMU", "PCMA"], min_length=1)
     send: CodecName | None = None
     ring_s: float = Field(default=60.0, gt=0, le=300)
@@ -100,10 +116,11 @@ class Trunk(Table):
     """One way to and from telephone numbers. What a key leaves open, its profile fills in."""
 
     profile: ProfileName = "generic"
-    address: str | None = None
+    address: Annotated[list[str], BeforeValidator(_several), Field(max_length=8)] = []
     transport: Transport | None = None
     username: str = ""
     password: SecretStr = SecretStr("")
+    ha1: Secrets = {}
     auth_username: str = ""
     realm: str = ""
     register_: bool | None = Field(default=None, alias="register")
@@ -127,10 +144,11 @@ class Trunk(Table):
     shows: Literal["own", "caller"] = "own"
     diversion: bool = True
     contact: Literal["keep", "rewrite"] = "keep"
-    min_se_s: int = Field(default=90, ge=90, le=7200)
+    min_se_s: int | None = Field(default=None, ge=90, le=7200)
+    reliable: bool = False
     refuse: Refusal = 503
     retry: list[Refusal] = []
-    codes: dict[int, str] = {}
+    codes: dict[str, str] = {}
     calls: Cap | None = None
     calls_a_second: Rate | None = None
     minutes_a_day: Minutes | None = None
@@ -142,6 +160,8 @@ class Trunk(Table):
         if not isinstance(given, dict):
             return given
         keys = cast("dict[str, Any]", given)
+        if keys.get("password") and keys.get("ha1"):
+            raise ValueError("either a password or its ha1")
         known = profiles().get(str(keys.get("profile", "generic")), {})
         return {**known, **keys}
 
@@ -149,9 +169,16 @@ class Trunk(Table):
 class User(Table):
     """A softphone that registers at us, by its name in `[users]`."""
 
-    password: SecretStr = Field(min_length=8)
+    password: SecretStr = Field(default=SecretStr(""), min_length=8)
+    ha1: Secrets = {}
     display: HeaderValue = ""
     calls: Cap = 10
+
+    @model_validator(mode="after")
+    def _proves(self) -> User:
+        if bool(self.password.get_secret_value()) is bool(self.ha1):
+            raise ValueError("either a password or its ha1")
+        return self
 
 
 class Stir(Table):

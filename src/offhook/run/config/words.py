@@ -9,7 +9,7 @@ import re
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated, Final
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, SecretStr
 
 from offhook.carriers.trunks import profiles
 from offhook.core.codecs import AUDIO, Codec
@@ -27,6 +27,7 @@ Network = IPv4Network | IPv6Network
 LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 _LISTEN: Final = re.compile(r"(?P<transport>[a-z]+)://(?P<address>(?:[^:/\[\]]+|\[[0-9a-fA-F:.]+\]):\d+)")
+_HA1: Final = re.compile(r"(?:[0-9a-fA-F]{32}){1,2}")
 _RULE: Final = re.compile(r"!?\+?[0-9]+|\+|sip:\S+")
 
 
@@ -131,6 +132,13 @@ def _value(text: str) -> str:
     return text
 
 
+def _ha1(text: SecretStr) -> SecretStr:
+    if not _HA1.fullmatch(text.get_secret_value()):
+        raise ValueError("it is the hash of user:realm:password, as 32 or 64 hexadecimal digits")
+    return text
+
+
+Ha1 = Annotated[SecretStr, AfterValidator(_ha1)]
 Nameserver = Annotated[str, AfterValidator(_nameserver)]
 Listen = Annotated[str, AfterValidator(_listens)]
 CodecName = Annotated[str, AfterValidator(_codec)]
