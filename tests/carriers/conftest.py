@@ -84,6 +84,11 @@ class Desk:
         self.line.settle()
         return leg
 
+    def forget(self) -> None:
+        """Keep no leg."""
+        self.legs.clear()
+        self._readers.clear()
+
     async def _read(self, leg: SipLeg) -> None:
         async for event in leg.events():
             self.events.append(event)

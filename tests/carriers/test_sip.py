@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import struct
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -64,6 +66,24 @@ def test_it_rings_until_it_is_answered_and_tells_the_end_last(stage: Any) -> Non
         assert leg.counters()["unread"] == 0
 
     stage.play(story())
+
+
+def test_a_call_that_is_over_leaves_nothing_for_the_collector_whose_pauses_the_others_would_hear(stage: Any) -> None:
+    async def story() -> None:
+        peer = stage.peer()
+        async with stage.desk() as desk:
+            leg, _ = await answered(peer, desk)
+            await bye(peer)
+        gone = ref(leg)
+        del leg
+        desk.forget()
+        assert gone() is None
+
+    gc.disable()
+    try:
+        stage.play(story())
+    finally:
+        gc.enable()
 
 
 def test_who_hangs_up_while_it_rings_is_not_answered(stage: Any) -> None:

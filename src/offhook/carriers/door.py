@@ -58,7 +58,8 @@ class Door:
         return self
 
     def close(self) -> dict[str, int]:
-        """Close the port; its counters."""
+        """Close the port, and let go of whom its events went to; its counters."""
+        self.take = _nowhere
         return self._open.close(self.number)
 
     def _heard(self, event: native.Event) -> None:

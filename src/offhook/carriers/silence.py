@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
+from weakref import ref
 
 if TYPE_CHECKING:
     from offhook.carriers.line import Line
@@ -47,7 +48,13 @@ class Watch:
 
     def __init__(self, line: Line, leg: SipLeg) -> None:
         self._line = line
-        self._leg = leg
+        self._kept = ref(leg)  # the leg keeps this one
+
+    @property
+    def _leg(self) -> SipLeg:
+        leg = self._kept()
+        assert leg is not None, "a leg that is over is not watched"
+        return leg
 
     def reports(self) -> int:
         """Give how many RTCP packets of the far end have come."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from offhook.carriers.line import far_end
 from offhook.core.errors import ConfigError, NotAllowed, ProtocolError, Unreachable
@@ -45,8 +46,14 @@ class Succession:
         self.alone = False
         """Whether the far end has left, and the leg waits for the one that it was referred to."""
         self._line = line
-        self._leg = leg
+        self._kept = ref(leg)  # the leg keeps this one
         self._next: _Next | None = None
+
+    @property
+    def _leg(self) -> SipLeg:
+        leg = self._kept()
+        assert leg is not None, "a leg that is over has no successor"
+        return leg
 
     # Referred (RFC 3515)
 
