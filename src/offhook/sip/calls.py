@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 METHODS: Final = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "NOTIFY", "PRACK", "UPDATE", "INFO", "MESSAGE", "REFER")
 """What Allow says. NOTIFY is taken only as news of a REFER of ours."""
+
+_NUMERIC: Final = re.compile(r"sips?:(?:[^@]*@)?(?:[0-9.]+|\[[0-9A-Fa-f:.]+\])(?:[:;?]|$)", re.IGNORECASE)
+"""A hop that needs no looking up, which is the usual one: reading it as a URI would cost every call ten times as much."""
 
 EXTENSIONS: Final = ("100rel", "199", "timer", "norefersub", "replaces", "tdialog")
 """What Supported says: RFC 3262, RFC 6228, RFC 4028, RFC 4488, RFC 3891, RFC 4538."""
@@ -339,7 +343,8 @@ class Calls:
         """Give a call its dialog."""
         call.dialog = dialog
         self.dialogs[dialog.key] = call
-        self.route(dialog, call.flow, natted=call.natted)  # so that a name is known when the first request goes there
+        if not _NUMERIC.match(dialog.next_hop()):
+            self.route(dialog, call.flow, natted=call.natted)  # so that a name is known when it is needed
 
     def forget_early(self, call: Call) -> None:
         """Forget the early dialogs of a call: it was answered, or its INVITE is over (RFC 3261 section 12.3)."""

@@ -10,7 +10,7 @@ PRACK (section 5); a PRACK that fits nothing gets 481.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from offhook.core.instants import SECOND, Instant
@@ -43,10 +43,6 @@ class Sent:
     described: bool
 
 
-def _none_waiting() -> list[tuple[int, Session | None, Fields]]:
-    return []
-
-
 @dataclass(slots=True, eq=False)
 class Ring:
     """What was said while a call rings.
@@ -59,7 +55,7 @@ class Ring:
     seq: int
     rseq: int
     out: Sent | None = None
-    waiting: list[tuple[int, Session | None, Fields]] = field(default_factory=_none_waiting)
+    waiting: tuple[tuple[int, Session | None, Fields], ...] = ()
     answer: Session | None = None
     settled: bool = False
 
@@ -80,7 +76,7 @@ class Ringing:
             return
         ring = call.ring or self._begin(call, transaction.request)
         if ring.out is not None:
-            ring.waiting = [*ring.waiting, (code, body, headers)][-QUEUE_LIMIT:]
+            ring.waiting = (*ring.waiting, (code, body, headers))[-QUEUE_LIMIT:]
             return
         if body is not None and not self._describe(call, ring, body):
             body = None
@@ -116,11 +112,10 @@ class Ringing:
         return False
 
     def _begin(self, call: Call, invite: Request) -> Ring:
-        asked = _tags(invite, "Require")
-        reliable = "100rel" in asked or (call.manners.reliable and "100rel" in _tags(invite, "Supported"))
+        reliable = _knows(invite, "Require") or (call.manners.reliable and _knows(invite, "Supported"))
         seq = int(invite.index["CSeq"].split(None, 1)[0])
         # Section 3: any number below 2**31 to begin with.
-        call.ring = Ring(reliable, seq, self._calls.rng.randrange(1, 2**31 - 1))
+        call.ring = Ring(reliable, seq, self._calls.rng.randrange(1, 2**31 - 1) if reliable else 0)
         return call.ring
 
     @staticmethod
@@ -163,7 +158,8 @@ class Ringing:
             answer, ring.answer = ring.answer, None
             self._server.answer(now, call, answer)
         elif ring.waiting:
-            self.ring(now, call, *ring.waiting.pop(0))
+            first, ring.waiting = ring.waiting[0], ring.waiting[1:]
+            self.ring(now, call, *first)
 
     # --- timers of a call
 
@@ -195,5 +191,5 @@ def parse_rack(text: str) -> tuple[int, int, str]:
     return number(pieces[0], 2**32 - 1, "rack"), number(pieces[1], 2**32 - 1, "rack"), pieces[2]
 
 
-def _tags(request: Request, name: str) -> set[str]:
-    return {tag.lower() for tag in request.values(name)}
+def _knows(request: Request, name: str) -> bool:
+    return name in request.index and "100rel" in [tag.lower() for tag in request.values(name)]

@@ -106,7 +106,7 @@ class Server:
             unknown = [tag for tag in request.values("Require") if tag not in self.calls.settings.extensions]
             if unknown:
                 raise Refusal(420, (("Unsupported", ", ".join(unknown)),))
-        if index.get("Content-Encoding", "identity").strip().lower() not in ("identity", ""):
+        if "Content-Encoding" in index and index["Content-Encoding"].strip().lower() not in ("identity", ""):
             raise Refusal(415, (("Accept-Encoding", "identity"),))
 
     @staticmethod
@@ -122,9 +122,9 @@ class Server:
         merged = self.calls.transactions.merges.get(transaction.merge) if transaction.merge is not None else None
         if merged is not None and merged is not transaction:
             raise Refusal(482)  # section 8.2.2.2: the same request by another way
-        mark = self.calls.mark
-        if any(mark in value for name, value in request.headers if name == "Via"):
-            raise Refusal(482)
+        for via in request.all("Via"):
+            if self.calls.mark in via:
+                raise Refusal(482)
         # Who only ends a call need not count hops (RFC 4475 section 3.3.11), and OPTIONS is answered at 0. But what
         # answers here may dial on, and a ring of such answerers ends only where somebody counts.
         if request.method == "INVITE" and request.index.get("Max-Forwards", "70").strip("0") == "":
