@@ -87,7 +87,7 @@ class SipLeg(PortVerbs):
         self._plan: MediaPlan | None = None  # what holds once we have
         self._state: Literal["new", "answering", "up", "over"] = "new"
         self._hanging = ""
-        self._failure = DialFailed(0)
+        self._failure: DialFailed | None = None  # how an outbound call was not answered
         self.answered = False
         """Whether the call was ever up."""
         self._decided = asyncio.Event()
@@ -241,7 +241,7 @@ class SipLeg(PortVerbs):
                 assert follow is not None
                 self._redirected(proposed.code, await follow(proposed.target))
             if self._state == "over":
-                raise self._failure
+                raise self._failure or DialFailed(487)
         except asyncio.CancelledError:
             self._hang_up(200, "hangup")
             raise
@@ -443,7 +443,7 @@ class SipLeg(PortVerbs):
         meaning = self._terms.meanings.of(outcome.code, outcome.causes)
         if meaning == "timeout" and outcome.reason == "no_answer":
             meaning = "no_answer"  # it did ring
-        if not self._failure.code:
+        if self._failure is None and self._info.direction == "outbound":
             self._failure = DialFailed(outcome.code, outcome.reason, meaning)
         self._holding.ended()
         self._inbox.put(HungUp(self._line.now(), outcome.code, reason, meaning))

@@ -41,7 +41,7 @@ METHODS: Final = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "NOTIFY", "PRACK"
 """What Allow says. NOTIFY is taken only as news of a REFER of ours."""
 
 _NUMERIC: Final = re.compile(r"sips?:(?:[^@]*@)?(?:[0-9.]+|\[[0-9A-Fa-f:.]+\])(?:[:;?]|$)", re.IGNORECASE)
-"""A hop that needs no looking up, which is the usual one: reading it as a URI would cost every call ten times as much."""
+"""A hop that needs no looking up, which is the usual one: reading it as a URI costs ten times as much."""
 
 EXTENSIONS: Final = ("100rel", "199", "timer", "norefersub", "replaces", "tdialog")
 """What Supported says: RFC 3262, RFC 6228, RFC 4028, RFC 4488, RFC 3891, RFC 4538."""

@@ -339,7 +339,6 @@ class Server:
         self.calls.timers.stop(call, "ringing")
         call.waiting = Unacknowledged(seq, flow, transaction.last, times.t1, delayed)
         self.calls.timers.start(call, "repeat", now + times.t1)
-        self.calls.timers.start(call, "no_ack", now + 64 * times.t1)
 
     def reject(
         self, now: Instant, call: Call, code: int, reason: str, headers: Fields, *, why: str = "refused"
@@ -370,7 +369,10 @@ class Server:
         if waiting is not None:
             self.calls.transactions.repeated += 1
             self.calls.transactions.send(waiting.flow, waiting.data)
-            waiting.interval = min(waiting.interval * 2, self.calls.settings.times.t2)
+            times = self.calls.settings.times
+            if "no_ack" not in call.alarms:  # not before, since nearly every ACK comes before the first repeat
+                self.calls.timers.start(call, "no_ack", now + 63 * times.t1)
+            waiting.interval = min(waiting.interval * 2, times.t2)
             self.calls.timers.start(call, "repeat", now + waiting.interval)
 
     def _unacknowledged(self, now: Instant, call: Call) -> None:
