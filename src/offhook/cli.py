@@ -100,7 +100,7 @@ def serve(
     """Answer calls until SIGTERM, then let the live ones end.
 
     `offhook.examples:echo` sends callers their own audio back. What was counted, by reason, is said at the end and on
-    SIGUSR1.
+    SIGUSR1; on SIGHUP certificates are read anew.
     """
 
     def work() -> None:

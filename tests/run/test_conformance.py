@@ -182,6 +182,12 @@ def test_a_browser_calls_and_is_hung_up_on(transport: str, tmp_path: Path) -> No
     run(story)
 
 
+UPGRADE = (
+    *("GET / HTTP/1.1", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Protocol: sip"),
+    *("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"),
+)
+
+
 def test_what_is_no_sip_websocket_is_refused(tmp_path: Path) -> None:
     async def story() -> None:
         async with AsyncExitStack() as stack:
@@ -192,15 +198,26 @@ def test_what_is_no_sip_websocket_is_refused(tmp_path: Path) -> None:
                 with pytest.raises(InvalidStatus) as refused:
                     await connect(f"ws://127.0.0.1:{port}/", subprotocols=kinds)
                 assert refused.value.response.status_code == 400
-            here.line.transports._origins = ["https://phone.example"]
-            with pytest.raises(InvalidStatus) as refused:
-                await connect(
-                    f"ws://127.0.0.1:{port}/", subprotocols=[Subprotocol("sip")], origin=Origin("https://evil.example")
-                )
-            assert refused.value.response.status_code == 403
-            for origin in (Origin("https://phone.example"), None):
-                async with connect(f"ws://127.0.0.1:{port}/", subprotocols=[Subprotocol("sip")], origin=origin):
-                    pass
+            own = Origin(f"http://127.0.0.1:{port}")
+            listed, evil = Origin("https://phone.example"), Origin("https://evil.example")
+            for origins, taken, refused_ones in (
+                ((), (None, own), (listed, evil, Origin("null"), Origin("http://localhost"))),
+                ((listed,), (None, own, listed), (evil, Origin("https://phone.example.evil.example"))),
+            ):
+                here.line.transports._origins = origins
+                for origin in refused_ones:
+                    with pytest.raises(InvalidStatus) as refused:
+                        await connect(f"ws://127.0.0.1:{port}/", subprotocols=[Subprotocol("sip")], origin=origin)
+                    assert refused.value.response.status_code == 403
+                for origin in taken:
+                    async with connect(f"ws://127.0.0.1:{port}/", subprotocols=[Subprotocol("sip")], origin=origin):
+                        pass
+            # Whoever has a name point here is not our own page by it (DNS rebinding).
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            rebound = (*UPGRADE, "Host: evil.example", "Origin: http://evil.example", "", "")
+            writer.write("\r\n".join(rebound).encode())
+            assert (await reader.read()).startswith(b"HTTP/1.1 403 ")
+            writer.close()
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"OPTIONS sip:a SIP/2.0\r\n\r\n")
             await reader.read()

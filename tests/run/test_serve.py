@@ -40,6 +40,9 @@ async def nobody(call: Call) -> None:
     raise AssertionError("nobody calls")
 
 
+nobody.needs_models = False  # pyright: ignore[reportFunctionMemberAccess] (a function that says nothing gets them)
+
+
 def test_what_was_counted_is_said_when_asked_and_at_the_end() -> None:
     async def story() -> list[dict[str, int]]:
         said: asyncio.Queue[str] = asyncio.Queue()
@@ -69,6 +72,8 @@ def test_what_was_counted_is_said_when_asked_and_at_the_end() -> None:
             assert (await loop.sock_recv(far, 2000)).startswith(b"SIP/2.0 200 OK\r\n")
         os.kill(os.getpid(), signal.SIGUSR1)
         asked = json.loads(await hears("counted:"))
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert await hears("certificates:") == "read anew"
         os.kill(os.getpid(), signal.SIGTERM)
         ended = json.loads(await hears("counted:"))
         await serving

@@ -323,13 +323,19 @@ def test_a_new_certificate_is_shown_without_a_restart(authority: Safe, loop: Any
             for path in (pair.certificate, pair.key):
                 os.utime(path, (1, 1))  # whatever the file system's clock can tell apart
             await two.came("new.example")
+            times = [path.stat().st_mtime_ns for path in (pair.certificate, pair.key)]
+            authority.issue("newest.example", into="ours")
+            for path, time in zip((pair.certificate, pair.key), times, strict=True):
+                os.utime(path, ns=(time, time))
+            two.here.reread_certificates()
+            await two.came("newest.example")
             pair.certificate.write_text("half a file")
-            await two.came("new.example")
+            await two.came("newest.example")
             two.there._towards.clear()
-            await two.came("new.example")
+            await two.came("newest.example")
             (warning,) = two.ears[0].warnings
             assert "the last certificate stays in use" in warning
-            assert len(two.ears[0].messages) == 4
+            assert len(two.ears[0].messages) == 5
 
     run(story, loop)
 

@@ -88,7 +88,7 @@ class SipLine:
         settings: Settings | None = None,
         reach: Reach | None = None,
         tls: TlsRules | None = None,
-        origins: Sequence[str] | None = None,
+        origins: Sequence[str] = (),
         resolver: Resolver | None = None,
     ) -> None:
         self.media = media

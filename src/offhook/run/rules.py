@@ -58,7 +58,7 @@ class HostRules:
     the rules of `policy.screening`, `toll` bounds all that is dialled, `dials` names the trunks that numbers go
     through, in order (None: all). `external` is the address that others reach us at, where it is not the socket's
     own, except from `local_networks`; where it is not known, `stun` (host, port) is asked from each RTP socket.
-    `origins` are the web pages that may open a websocket (None: all), `nameservers` those that are asked (none: the
+    `origins` are the web pages that may open a websocket, `nameservers` those that are asked (none: the
     system's). `ban_s` is how long an attacker is shut out.
     """
 
@@ -67,7 +67,7 @@ class HostRules:
     local_networks: tuple[str, ...] = ()
     stun: tuple[str, int] | None = None
     tls: TlsRules = field(default_factory=TlsRules)
-    origins: tuple[str, ...] | None = None
+    origins: tuple[str, ...] = ()
     nameservers: tuple[Address, ...] = ()
     stir: StirRules = field(default_factory=StirRules)
     allow: tuple[str, ...] = ("127.0.0.0/8",)

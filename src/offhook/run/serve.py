@@ -3,7 +3,8 @@
     config ─► agents ─► models, checked and measured ─► engine ─► host ─► ready … SIGTERM ─► drain ─► exit 0
 
 Laws: nothing is bound before the models are there, so a call that is answered can be served; the first signal drains,
-the second one stops at once; what was counted is said at the end, and whenever SIGUSR1 asks.
+the second one stops at once; SIGHUP has certificates read anew; what was counted is said at the end, and whenever
+SIGUSR1 asks.
 """
 
 from __future__ import annotations
@@ -164,12 +165,18 @@ async def serve_routes(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, told)
         loop.add_signal_handler(signal.SIGUSR1, lambda: say(counted(host)))
+        loop.add_signal_handler(signal.SIGHUP, lambda: _reread(host, say))
         settle_memory()
         where = " ".join([f"{transport}://{ip}:{port}" for transport, (ip, port) in host.listening])
         say(f"ready: {where} · {who} · at most {_calls(host.rules.max_calls)}")
         await stop.wait()
         await _drain(host, hurry, config.drain_s, say)
         say(counted(host))
+
+
+def _reread(host: Host, say: Callable[[str], None]) -> None:
+    host.line.transports.reread_certificates()
+    say("certificates: read anew")
 
 
 def counted(host: Host) -> str:

@@ -63,7 +63,7 @@ def host_rules(config: Config, *, max_calls: int, dial_also: tuple[str, ...] = (
         stir=StirRules(
             config.stir.roots, config.stir.require, config.stir.key, config.stir.certificate_url, config.stir.attest
         ),
-        origins=None if sip.web_origins is None else tuple(sip.web_origins),
+        origins=tuple(sip.web_origins),
         nameservers=tuple([parse_nameserver(text) for text in sip.nameservers]),
         allow=tuple([str(network) for network in (sip.allow if sip.allow is not None else LOOPBACK)]),
         users=tuple([_user(name, user, sip.digests) for name, user in config.users.items()]),

@@ -25,6 +25,7 @@ from offhook.run.config.words import (
     PortRange,
     ProfileName,
     Rule,
+    WebOrigin,
 )
 
 Cap = Annotated[int, Field(ge=1, le=20_000)]
@@ -88,7 +89,7 @@ class Sip(Table):
     local_networks: list[Network] = []
     stun: str | None = Field(default=None, pattern=r"^[^:\s]+(:[0-9]{1,5})?$")
     tls: Tls = Tls()
-    web_origins: list[str] | None = None
+    web_origins: list[WebOrigin] = []
     nameservers: list[Nameserver] = []
     rtp_ports: PortRange = (10000, 19999)
     allow: list[Network] | None = None

@@ -139,8 +139,17 @@ def _ha1(text: SecretStr) -> SecretStr:
 
 
 Ha1 = Annotated[SecretStr, AfterValidator(_ha1)]
+
+
+def _origin(text: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s?#@]+", text):
+        raise ValueError(f"{text!r} is not the origin of a web page, as in https://phone.example")
+    return text.lower()
+
+
 Nameserver = Annotated[str, AfterValidator(_nameserver)]
 Listen = Annotated[str, AfterValidator(_listens)]
+WebOrigin = Annotated[str, AfterValidator(_origin)]
 CodecName = Annotated[str, AfterValidator(_codec)]
 PortRange = Annotated[tuple[int, int], AfterValidator(_port_range)]
 Rule = Annotated[str, AfterValidator(_rule)]

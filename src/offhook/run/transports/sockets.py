@@ -81,7 +81,7 @@ class Transports:
         *,
         reach: Reach | None = None,
         tls: TlsRules | None = None,
-        origins: Sequence[str] | None = None,
+        origins: Sequence[str] = (),
     ) -> None:
         self.counts = Counts()
         self._signals = signals
@@ -206,6 +206,10 @@ class Transports:
                 ip = "::1" if ":" in remote_ip else "127.0.0.1"
             self._local[remote_ip] = ip
         return ip
+
+    def reread_certificates(self) -> None:
+        """Read the files of TLS anew; connections that are open keep what they were opened with."""
+        self._tls.reread()
 
     def forget(self, ip: str) -> None:
         """Ask anew how much a source may send: its class has changed."""

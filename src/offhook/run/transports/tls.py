@@ -20,6 +20,9 @@ from offhook.sip.domains import AltNames, domains, speaks_for
 HANDSHAKE_S: Final = 10.0
 """How long a handshake may take."""
 
+_NO_STAMP: Final = (-1,)
+"""The times of no files: what has them is read anew."""
+
 _MINIMUM: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 _EXPIRED, _NOT_YET, _SELF_SIGNED, _SELF_SIGNED_CHAIN, _NO_ISSUER, _NO_FIRST = 10, 9, 18, 19, 20, 21
@@ -65,6 +68,12 @@ class Tls:
     def calling(self) -> ssl.SSLContext:
         """Give the context for connections of ours. ConfigError where a file can't be read."""
         return self._current(ours=True)
+
+    def reread(self) -> None:
+        """Read the files anew now, whatever their times say; what can't be read is told, and the last one stays."""
+        for ours, (_, context) in list(self._made.items()):
+            self._made[ours] = _NO_STAMP, context
+            self._current(ours=ours)
 
     def _current(self, *, ours: bool) -> ssl.SSLContext:
         known = self._made.get(ours)

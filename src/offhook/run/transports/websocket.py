@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import urlsplit
 
 from websockets.client import ClientProtocol
+from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
@@ -18,6 +20,7 @@ from websockets.server import ServerProtocol
 from websockets.typing import Origin, Subprotocol
 from websockets.uri import parse_uri
 
+from offhook.sip.grammar import is_address
 from offhook.sip.message import SIZE_LIMIT
 from offhook.sip.stream import PING, PONG
 
@@ -29,19 +32,22 @@ WAITING_LIMIT: Final = 64
 
 
 class WebFraming:
-    """A websocket with the subprotocol `sip`. `host` is given where we open it; else `origins` are who may (None: all).
+    """A websocket with the subprotocol `sip`. `host` is given where we open it; else `origins` are the pages that may.
 
-    A browser tells the origin of the page that opens the websocket; who is no browser tells none and may.
+    A browser tells the origin of the page that opens the websocket: any other page than those gets 403, or somebody's
+    page could speak SIP from inside our network. Who is no browser tells none and may. A page of the very host that was
+    asked for is our own, whatever its port, where its name can't be a borrowed one: under TLS, or by its address.
     """
 
-    def __init__(self, host: str | None, *, secure: bool, origins: Sequence[str] | None = None) -> None:
+    def __init__(self, host: str | None, *, secure: bool, origins: Sequence[str] = ()) -> None:
+        self._secure = secure
         self._parts: list[bytes] = []
         self._waiting: list[bytes] = []
         self._out: list[bytes] = []
         self._protocol: ClientProtocol | ServerProtocol
         if host is None:
-            allowed = None if origins is None else [None, *map(Origin, origins)]
-            self._protocol = ServerProtocol(origins=allowed, subprotocols=[SUBPROTOCOL], max_size=SIZE_LIMIT)
+            self._origins: list[Origin | None] = [None, *map(Origin, origins)]
+            self._protocol = ServerProtocol(origins=self._origins, subprotocols=[SUBPROTOCOL], max_size=SIZE_LIMIT)
         else:
             client = ClientProtocol(
                 parse_uri(f"{'wss' if secure else 'ws'}://{host}/"), subprotocols=[SUBPROTOCOL], max_size=SIZE_LIMIT
@@ -69,6 +75,7 @@ class WebFraming:
         for event in inner.events_received():
             if isinstance(event, Request):
                 assert isinstance(inner, ServerProtocol)
+                self._origins += _own(event.headers, secure=self._secure)
                 inner.send_response(inner.accept(event))
             elif isinstance(event, Frame) and event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
                 self._parts.append(bytes(event.data))
@@ -113,3 +120,16 @@ class WebFraming:
             return b""
         self._protocol.send_ping(b"")
         return b"".join(self._protocol.data_to_send())
+
+
+def _own(headers: Headers, *, secure: bool) -> list[Origin]:
+    """Give the origin of a page of the host that was asked for, where this is one.
+
+    Over plain HTTP a name proves nothing: whose page it is may have it point here (DNS rebinding).
+    """
+    try:
+        origin, host = [headers.get_all(name)[0] for name in ("Origin", "Host")]
+        page, asked = urlsplit(origin).hostname, urlsplit(f"//{host}").hostname
+    except (IndexError, ValueError):
+        return []
+    return [Origin(origin)] if page is not None and page == asked and (secure or is_address(page)) else []
