@@ -44,6 +44,28 @@ def test_a_marked_script_is_given_the_call_unanswered(stage: Any) -> None:
     assert stage.events[-1].meaning == "busy"
 
 
+@offhook.answers
+async def plays_and_refuses(call: Call) -> None:
+    await call.early(bytes(16000))
+    await call.reject("busy")
+
+
+def test_who_can_not_hear_it_is_not_played_to_for_ever(stage: Any) -> None:
+    """An INVITE without an offer: nobody knows yet where our sound is to go."""
+
+    async def story() -> None:
+        async with stage.host(plays_and_refuses):
+            peer = stage.peer()
+            peer.request("INVITE")
+            refusal = await peer.response("INVITE", 486, within_s=4)
+            assert refusal is not None
+            peer.request("ACK", same=True)
+            peer.close()
+            await stage.world.settle()
+
+    stage.play(story())
+
+
 def test_a_call_of_ours_is_told_from_its_first_ring_to_its_end(stage: Any) -> None:
     async def story() -> None:
         async with stage.host(listens) as host:

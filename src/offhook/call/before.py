@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from offhook.core.errors import CallEnded, NotAllowed
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from offhook.call.session import Session
 
 _log = logging.getLogger("offhook.call")
+
+LATE_S: Final = 2.0
+"""So much later than its length a sound may have been heard: buffers, and a loop that is busy."""
 
 
 class BeforeAnswer:
@@ -53,18 +56,25 @@ class BeforeAnswer:
         self._session.leg.ring()
 
     async def early(self, pcm: bytes, rate_hz: int) -> None:
-        """Play to the caller; returns when it was heard. CallEnded if the caller hangs up meanwhile."""
+        """Play to the caller; returns when it was heard, or can't be. CallEnded if the caller hangs up meanwhile."""
         self.alive()
         session = self._session
         await session.leg.early()
         utterance = await session.mouthpiece.begin()
+        heard = self.sounding[utterance] = asyncio.get_running_loop().create_future()
         try:
-            await session.mouthpiece.play(utterance, pcm, rate_hz)
+            # A caller who has described nothing yet, or holds us, hears nothing: then it is skipped.
+            async with asyncio.timeout(len(pcm) / (2 * rate_hz) + LATE_S):
+                try:
+                    await session.mouthpiece.play(utterance, pcm, rate_hz)
+                finally:
+                    session.mouthpiece.finish(utterance)
+                if pcm:
+                    await heard
+        except TimeoutError:
+            session.leg.hush()
         finally:
-            session.mouthpiece.finish(utterance)
-        if pcm:
-            heard = self.sounding[utterance] = asyncio.get_running_loop().create_future()
-            await heard
+            self.sounding.pop(utterance, None)
 
     def played(self, utterance: int) -> None:
         """Take note that something was heard."""

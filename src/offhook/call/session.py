@@ -246,9 +246,9 @@ class Session:
         if task is not self._script:
             failure(task, "script")  # it has handed the call over
             return
+        failed = not task.cancelled() and task.exception() is not None  # asked for in any case: `run` may be cancelled
         if self.ended is not None:
             return
-        failed = not task.cancelled() and task.exception() is not None
         if not self.before.answered:  # nobody took the call
             self._reason = "failed" if failed else "unanswered"
             self._watch(self.leg.hangup(500 if failed else 480), _ignore)
