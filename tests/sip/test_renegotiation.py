@@ -674,6 +674,21 @@ def test_an_update_in_an_early_dialog_of_ours(far, settled):
     assert far.ended() == []
 
 
+def test_an_update_of_one_who_rings_does_not_move_the_call_of_another_who_answers(far):
+    far.order(far.agent.invite, parse_uri("sip:far@192.0.2.9:5070"), (far.flow,), parse_sdp(SDP))
+    invite = far.sent[-1]
+    reliable = (("Require", "100rel"), ("RSeq", "7"), ("Contact", "<sip:far@192.0.2.9:5070>"))
+    far.responds(invite, 183, tag="one", headers=reliable, body=SDP)
+    tag, call_id = invite.index["From"].partition("tag=")[2], invite.index["Call-ID"]
+    update = far.request("UPDATE", seq=5, from_tag="one", to_tag=tag, call_id=call_id, body=SDP)
+    far.agent.receive(far.now, bytes(update), Flow("udp", far.flow.local, ("192.0.2.50", 5090)))
+    (ok,) = far.order(far.agent.accept_reoffer, CALL, HELD)
+    assert ok.code == 200
+    far.answers(invite, tag="two")
+    (bye,) = far.order(far.agent.hangup, CALL)
+    assert (bye.method, far.flows[-1].remote) == ("BYE", ("192.0.2.9", 5070))
+
+
 def test_an_early_dialog_that_is_over_answers_no_update(far):
     far.order(far.agent.invite, parse_uri("sip:far@192.0.2.9:5070"), (far.flow,), parse_sdp(SDP))
     invite = far.sent[-1]

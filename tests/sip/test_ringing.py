@@ -8,7 +8,7 @@ import pytest
 
 from offhook.sip.grammar import Malformed
 from offhook.sip.message import Response
-from offhook.sip.outcomes import Confirmed, EarlyAnswered, Ended, IncomingCall, SipCall
+from offhook.sip.outcomes import Confirmed, EarlyAnswered, Ended, IncomingCall, Reoffered, SipCall
 from offhook.sip.ringing import parse_rack
 from offhook.sip.sdp import parse_sdp
 from offhook.sip.useragent import Settings
@@ -160,10 +160,30 @@ def test_an_offer_that_its_prack_does_not_answer_ends_the_call(far_with, quick, 
     assert far.ended() == [Ended(CALL, 488, "refused")]
 
 
-def test_another_offer_in_a_prack_is_refused_and_the_response_stays_out(calling, bodies):
+def test_another_offer_in_a_prack_is_answered_in_its_2xx(calling, bodies):
+    """RFC 3262 section 5; the answer to the call that waited for the PRACK goes out behind it."""
     first = ring(calling, 183, bodies("answer"))
-    assert codes(pracks(calling, first, body=SDP)) == [488]
+    assert calling.order(calling.agent.answer, CALL, bodies("answer")) == []
+    assert pracks(calling, first, body=SDP) == []
+    assert calling.told[-1] == Reoffered(CALL, parse_sdp(SDP))
+    taken, answer = calling.order(calling.agent.accept_reoffer, CALL, bodies("answer"))
+    assert (taken.code, taken.index["CSeq"], taken.index["Content-Type"]) == (200, "2 PRACK", "application/sdp")
+    assert parse_sdp(taken.body).media == bodies("answer").media
+    assert (answer.code, answer.index["CSeq"], answer.body) == (200, "1 INVITE", b"")
+    calling.acks()
+    assert calling.ended() == []
+
+
+def test_an_offer_in_a_prack_that_can_not_be_taken_leaves_the_response_out(calling, bodies):
+    first = ring(calling, 183, bodies("answer"))
+    assert pracks(calling, first, body=SDP) == []
+    assert codes(calling.order(calling.agent.refuse_reoffer, CALL)) == [488]
+    assert codes(calling.wait(600)) == [183]
     assert codes(pracks(calling, first, seq=3)) == [200]
+
+
+def test_an_offer_in_a_prack_before_the_first_is_answered_is_refused(calling):
+    assert codes(pracks(calling, ring(calling), body=SDP)) == [488]
 
 
 def test_a_call_that_is_cancelled_repeats_nothing(calling):

@@ -15,7 +15,7 @@ from offhook.sip.header import COOKIE, NameAddr
 from offhook.sip.locate import PORTS, SECURE, wanted_transport
 from offhook.sip.manners import Manners
 from offhook.sip.message import Request
-from offhook.sip.outcomes import Ended, Flow, Outcome, SipCall
+from offhook.sip.outcomes import Ended, Flow, Outcome, Reoffered, SipCall
 from offhook.sip.refresh import Refresh, Terms
 from offhook.sip.requests import UNREPEATED, UNWATCHED, Account, Owner, Requests
 from offhook.sip.session import OfferAnswer
@@ -45,6 +45,9 @@ _NUMERIC: Final = re.compile(r"sips?:(?:[^@]*@)?(?:[0-9.]+|\[[0-9A-Fa-f:.]+\])(?
 
 EXTENSIONS: Final = ("100rel", "199", "timer", "norefersub", "replaces", "tdialog")
 """What Supported says: RFC 3262, RFC 6228, RFC 4028, RFC 4488, RFC 3891, RFC 4538."""
+
+PROMPT: Final = 16 * SECOND
+"""How long an UPDATE may wait to be answered: half of what its sender waits (RFC 3311 section 5.2 wants 504 then)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +348,23 @@ class Calls:
         self.dialogs[dialog.key] = call
         if not _NUMERIC.match(dialog.next_hop()):
             self.route(dialog, call.flow, natted=call.natted)  # so that a name is known when it is needed
+
+    def reoffered(
+        self,
+        now: Instant,
+        call: Call,
+        transaction: ServerTransaction,
+        session: OfferAnswer,
+        offer: Session | None,
+        limit: Duration = PROMPT,
+    ) -> None:
+        """Tell of an offer of theirs inside a call, or that they want ours; it is refused unless decided in time."""
+        if offer is not None:
+            session.offered(offer)
+        call.reoffer = transaction
+        transaction.owner = call
+        self.timers.start(call, "reoffered", now + limit)
+        self.out.append(Reoffered(call.number, offer))
 
     def forget_early(self, call: Call) -> None:
         """Forget the early dialogs of a call: it was answered, or its INVITE is over (RFC 3261 section 12.3)."""

@@ -33,7 +33,7 @@ from offhook.core.errors import ProtocolError
 from offhook.core.instants import MILLISECOND, SECOND, Instant
 from offhook.sip import tables
 from offhook.sip.body import description
-from offhook.sip.calls import Call, Calls
+from offhook.sip.calls import PROMPT, Call, Calls
 from offhook.sip.dialog import Dialog, contact_of
 from offhook.sip.gate import Refusal
 from offhook.sip.grammar import Fields
@@ -58,9 +58,6 @@ BUSY_SLOTS: Final = (5, 30)
 
 PATIENCE_S: Final = 10
 """The longest Retry-After that is waited for; those that mean us say 0 to 10 (section 14.2)."""
-
-PROMPT: Final = 16 * SECOND
-"""How long an UPDATE may wait to be answered: half of what its sender waits (RFC 3311 section 5.2 wants 504 then)."""
 
 
 class Change(Purpose):
@@ -144,7 +141,7 @@ class Renegotiation:
         if self._server.left(now, call):
             raise Refusal(481)
         self._server.respond(now, transaction, 100)
-        self._reoffered(now, transaction, call, offer, now + self._calls.settings.ring_limit)
+        self._calls.reoffered(now, call, transaction, call.session, offer, self._calls.settings.ring_limit)
 
     def _updated(self, now: Instant, transaction: ServerTransaction, call: Call) -> None:
         pending = call.reoffer
@@ -159,7 +156,7 @@ class Renegotiation:
             raise Refusal(500, self._server.come_again())
         if session.open == "ours" or self._inviting(call):
             raise Refusal(491)
-        self._reoffered(now, transaction, call, offer, now + PROMPT)
+        self._calls.reoffered(now, call, transaction, session, offer)
 
     def _inviting(self, call: Call) -> bool:
         """Whether a re-INVITE of ours is out: it is an offer, or asks for one."""
@@ -173,16 +170,6 @@ class Renegotiation:
         self._calls.refresh.check(request, call.manners)
         return offer
 
-    def _reoffered(
-        self, now: Instant, transaction: ServerTransaction, call: Call, offer: Session | None, until: Instant
-    ) -> None:
-        if offer is not None:
-            _place(call, transaction.request)[1].offered(offer)
-        call.reoffer = transaction
-        transaction.owner = call
-        self._calls.timers.start(call, "reoffered", until)
-        self._calls.out.append(Reoffered(call.number, offer))
-
     def _targeted(self, now: Instant, call: Call, dialog: Dialog, transaction: ServerTransaction) -> Fields:
         """Take what an accepted UPDATE says of its sender; give what its 200 says of us."""
         self._moved(call, dialog, transaction)
@@ -193,6 +180,8 @@ class Renegotiation:
     def _moved(call: Call, dialog: Dialog, transaction: ServerTransaction) -> None:
         """Take the target and the way of a request that is accepted (section 12.2.2, RFC 6141 section 4)."""
         dialog.refresh(transaction.request)
+        if dialog is not call.dialog:
+            return  # one of several that ring
         call.flow = transaction.flow
         call.natted = call.manners.symmetric or ";received=" in transaction.echo.partition("\r\n")[0]
         call.allow = transaction.request.index.get("Allow", call.allow)
@@ -209,6 +198,9 @@ class Renegotiation:
             self._server.respond(now, transaction, 481)
             return
         dialog, session = _place(call, transaction.request)
+        if transaction.request.method == "PRACK":
+            self._server.ringing.accept(now, call, transaction, session.answer(body))
+            return
         if transaction.machine is tables.INVITE_SERVER:
             self._moved(call, dialog, transaction)
             self._server.accept(now, call, transaction, body)

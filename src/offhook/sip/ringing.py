@@ -138,20 +138,47 @@ class Ringing:
         if ring is None or ring.out is None or (rseq, seq, method) != (ring.out.rseq, ring.seq, "INVITE"):
             raise Refusal(481)
         body = description(transaction.request)
-        answer = parse_sdp(body) if body is not None else None
-        if answer is not None and call.session.open != "ours":
-            raise Refusal(488)  # an offer here could not be refused later: who wants another session says UPDATE
-        ring.out = None
-        for name in ("again", "unheard"):
-            self._calls.timers.stop(call, name)
-        self._server.respond(now, transaction, 200)
-        if answer is not None:
-            call.session.answered(answer)
-            self._calls.out.append(EarlyAnswered(call.number, answer))
+        said = parse_sdp(body) if body is not None else None
+        if said is not None and call.session.open != "ours":
+            self._offered(now, transaction, call, ring, said)
+            return
+        self._acknowledged(now, transaction, call, ring)
+        if said is not None:
+            call.session.answered(said)
+            self._calls.out.append(EarlyAnswered(call.number, said))
         elif call.session.open == "ours":
             self._server.reject(now, call, 488, "", ())  # what we offered was not answered where it had to be
             return
         self._go_on(now, call, ring)
+
+    def _offered(self, now: Instant, transaction: ServerTransaction, call: Call, ring: Ring, offer: Session) -> None:
+        """Take another offer, which a PRACK may bring once the first is answered (section 5).
+
+        Until it is decided the response stays out; one that is refused is no acknowledgement.
+        """
+        if not ring.settled:
+            raise Refusal(488)  # the first one is still open: this can't be one
+        if call.session.open != "none" or call.reoffer is not None:
+            raise Refusal(500, self._server.come_again())
+        self._calls.reoffered(now, call, transaction, call.session, offer)
+
+    def accept(self, now: Instant, call: Call, transaction: ServerTransaction, body: Session) -> None:
+        """Take a PRACK with our answer to the offer in it."""
+        ring = call.ring
+        if ring is None or ring.out is None:
+            self._server.respond(now, transaction, 481)
+            return
+        self._acknowledged(now, transaction, call, ring, body)
+        self._go_on(now, call, ring)
+
+    def _acknowledged(
+        self, now: Instant, transaction: ServerTransaction, call: Call, ring: Ring, body: Session | None = None
+    ) -> None:
+        ring.out = None
+        for name in ("again", "unheard"):
+            self._calls.timers.stop(call, name)
+        content = (("Content-Type", "application/sdp"),) if body is not None else ()
+        self._server.respond(now, transaction, 200, content, b"" if body is None else bytes(body))
 
     def _go_on(self, now: Instant, call: Call, ring: Ring) -> None:
         if ring.answer is not None:
