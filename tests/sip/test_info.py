@@ -100,6 +100,14 @@ def test_keys_of_ours_go_one_after_the_other(far):
     assert len(far.order(far.agent.press, CALL, "5")) == 1
 
 
+@pytest.mark.parametrize("code", [404, 408, 480, 481, 604])
+def test_a_key_for_a_call_that_is_not_there_ends_it(far, code):
+    far.up()
+    (first,) = far.order(far.agent.press, CALL, "123")
+    assert [message.method for message in far.responds(first, code)] == (["BYE"] if code in (408, 480) else [])
+    assert [ended.code for ended in far.ended()] == [code]
+
+
 def test_who_refuses_a_key_is_sent_no_more(far):
     far.up()
     (first,) = far.order(far.agent.press, CALL, "123")

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 from weakref import ref
 
+from offhook.sip import codes
+
 if TYPE_CHECKING:
     from offhook.carriers.line import Line
     from offhook.carriers.sip import SipLeg
@@ -23,8 +25,8 @@ STALLED_S: Final = 1.0
 PROBE_S: Final = 5.0
 """How long the far end may take to say that it lives: a transaction's own 32 s would be too long for this."""
 
-GONE: Final = frozenset({408, 481, 503})
-"""What says that nobody is there, or knows of the call (RFC 3261 section 12.2.1.2; 503: the request can't go)."""
+GONE: Final = codes.GONE | {503}
+"""What says that nobody is there, or knows of the call (RFC 5057 section 5.1; 503: the request can't go)."""
 
 
 class Watched(Protocol):

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from offhook.core.addresses import reach
 from offhook.core.instants import SECOND, Duration, Instant
+from offhook.sip.codes import LOST, reason
 from offhook.sip.dialog import Dialog, DialogKey
 from offhook.sip.grammar import Fields, Malformed, is_address, is_token, write_host_port
 from offhook.sip.header import COOKIE, NameAddr
 from offhook.sip.locate import PORTS, SECURE, wanted_transport
 from offhook.sip.manners import Manners
+from offhook.sip.meanings import because
 from offhook.sip.message import Request
 from offhook.sip.outcomes import Ended, Flow, Outcome, Reoffered, SipCall
 from offhook.sip.refresh import Refresh, Terms
@@ -373,6 +375,14 @@ class Calls:
             if early.rseq is not None:
                 call.spent[tag] = early.dialog.local_seq  # a fork that answers late goes on from its PRACKs
         call.early.clear()
+
+    def lost(self, now: Instant, call: Call, code: int) -> None:
+        """End a call whose far end has refused a request inside it with a code that leaves no call (RFC 5057 5.1)."""
+        if call.phase == "over":
+            return
+        if code not in LOST:
+            self.bye(now, call, because(code, reason(code)))  # whoever may still have the call is to drop it
+        self.end(call, code, "timeout" if code in (408, 481) else "refused")
 
     def end(self, call: Call, code: int, reason: str, causes: tuple[Cause, ...] = ()) -> None:
         """End a call: told once, then forgotten; its transactions run out by themselves."""

@@ -124,6 +124,13 @@ _CAUSES: Final[dict[int, int]] = {
     608: 21,
 }
 
+LOST: Final = frozenset({404, 410, 416, 481, 482, 483, 484, 485, 604})
+"""What says inside a call that there is no dialog any more, or no way to its far end (RFC 5057 section 5.1)."""
+
+GONE: Final = LOST | {408, 480}
+"""What ends the session that was asked about: the dialog is lost, or nobody is there. 501 does not, whatever RFC 5057
+says: gateways that know no re-INVITE keep the call. Nor does any of these to a REFER: most mean its target."""
+
 
 def reason(code: int) -> str:
     """Give the reason phrase of a status code; a phrase of its class where the code is not a known one."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from offhook.core.instants import Instant
+from offhook.sip.codes import GONE
 from offhook.sip.gate import Refusal
 from offhook.sip.grammar import Malformed, number, param
 from offhook.sip.header import media_type
@@ -108,7 +109,9 @@ class Presses(Purpose):
         self._calls.within(now, call, "INFO", self, extra=(("Content-Type", RELAY),), body=body)
 
     def came(self, now: Instant, sent: ClientTransaction, response: Response) -> bool:
-        """Go on; who refuses one key is sent no more."""
+        """Go on; who refuses one key is sent no more, and where there is no call any more it is over."""
+        if response.code in GONE:
+            self._calls.lost(now, self._call, response.code)
         if response.code >= 300:
             self._keys = ""
         if response.code >= 200:

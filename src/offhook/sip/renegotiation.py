@@ -20,8 +20,8 @@ What is answered while something else is open (RFC 3261 section 14.2, RFC 3311 s
 500 comes with Retry-After. (1) Unless a reliable provisional response has brought the answer already, and the INVITE is
 the first: then it is served, too. (2) Whoever sends the next INVITE has our 2xx, whatever became of its ACK.
 
-A refused change leaves all as it was, but for what an UPDATE changed meanwhile (RFC 6141 section 3). 481, 408 and
-silence end the call (RFC 5057 section 5): there is no dialog at the other end, or no way to it. 491 is tried again
+A refused change leaves all as it was, but for what an UPDATE changed meanwhile (RFC 6141 section 3). Silence,
+and what says that there is no dialog at the other end or no way to it (`codes.GONE`), end the call. 491 is tried again
 within the windows of RFC 3261 section 14.1: whoever owns the Call-ID waits 2.1 to 4 s, the other less than 2 s.
 """
 
@@ -34,6 +34,7 @@ from offhook.core.instants import MILLISECOND, SECOND, Instant
 from offhook.sip import tables
 from offhook.sip.body import description
 from offhook.sip.calls import PROMPT, Call, Calls
+from offhook.sip.codes import GONE
 from offhook.sip.dialog import Dialog, contact_of
 from offhook.sip.gate import Refusal
 from offhook.sip.grammar import Fields
@@ -108,7 +109,7 @@ class Change(Purpose):
     def failed(self, now: Instant, sent: ClientTransaction, why: str) -> None:
         """End a call whose far end is silent; a connection that is gone may be opened again."""
         if why == "timeout":
-            self.owner.gone(now, self, 408, "timeout")
+            self.owner.gone(now, self)
         else:
             self.owner.refused(now, self, 503)
 
@@ -302,8 +303,8 @@ class Renegotiation:
         if change.over or change.sent is not sent or call.phase == "over":
             return True
         calls = self._calls
-        if code in (408, 481):
-            self.gone(now, change, code, "timeout")
+        if code in GONE:
+            calls.lost(now, call, code)
         elif change.cancelled:
             self.refused(now, change, code)
         elif code == 422 and (longer := self._longer(change, sent, response)) is not None:
@@ -420,14 +421,10 @@ class Renegotiation:
         if change.sent is not None and change.body is not None and session.open == "ours":
             session.withdraw()
 
-    def gone(self, now: Instant, change: Change, code: int, why: str) -> None:
-        """End a call that is no call any more at the other end."""
-        call = change.call
-        if change.over or call.phase == "over":
-            return
-        if code != 481:
-            self._calls.bye(now, call, because(code, "no answer"))
-        self._calls.end(call, code, why)
+    def gone(self, now: Instant, change: Change) -> None:
+        """End a call whose far end says nothing any more."""
+        if not change.over:
+            self._calls.lost(now, change.call, 408)
 
     def _done(self, now: Instant, change: Change, code: int, answer: Session | None = None) -> None:
         """Tell what became of a change, and go on to the next."""
@@ -454,7 +451,7 @@ class Renegotiation:
         if change is None or change.sent is None:
             return
         if change.cancelled:
-            self.gone(now, change, 408, "timeout")
+            self.gone(now, change)
             return
         change.cancelled = True
         self._calls.cancel(now, change.sent)
