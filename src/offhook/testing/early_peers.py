@@ -172,7 +172,25 @@ async def keys_and_texts(peer: Peer) -> None:
     await peer.response("BYE")
 
 
-IS_CALLED: Final[tuple[Manner, ...]] = (forks, rings_reliably, plays_early, redirects)
+async def takes_keys(peer: Peer) -> None:
+    """Be called without telephone-event and take keys by INFO: well, not at all, or without a word."""
+    invite = await peer.asked("INVITE")
+    if invite is None:
+        return
+    peer.reply(invite, 200, "OK", peer.sdp(codecs="0 8"), tag="k", extra="Allow: INVITE, ACK, BYE, INFO")
+    for _ in range(3):
+        info = await peer.asked("INFO", within_s=15)
+        if info is None:
+            break
+        manner = peer.rng.random()
+        if manner < 0.7:
+            peer.reply(info, 200, "OK")
+        elif manner < 0.85:
+            peer.reply(info, 415, "Unsupported Media Type")
+    await _let_go(peer)
+
+
+IS_CALLED: Final[tuple[Manner, ...]] = (forks, rings_reliably, plays_early, redirects, takes_keys)
 """Peers that an agent calls."""
 
 CALLS_US: Final[tuple[Manner, ...]] = (insists, keys_and_texts)

@@ -124,6 +124,23 @@ async def is_handed_on(peer: Peer) -> None:
     await _goes(peer)
 
 
+async def picks_up(peer: Peer) -> None:
+    """Be who a caller is handed to: ring, answer, and hang up or be hung up in the end."""
+    invite = await peer.asked("INVITE")
+    if invite is None:
+        return
+    peer.adopt(invite, "p")
+    peer.reply(invite, 180, "Ringing", tag="p")
+    await peer.sleep(0.0, 2.0)
+    peer.reply(invite, 200, "OK", peer.sdp(), tag="p")
+    await peer.asked("ACK", within_s=8)
+    bye = await peer.asked("BYE", within_s=peer.rng.uniform(1.0, 12.0))
+    if bye is not None:
+        peer.reply(bye, 200, "OK")
+    else:
+        await says_bye(peer)
+
+
 def _tells(peer: Peer, refer: Got, line: str, state: str) -> None:
     """Send a NOTIFY in the dialog that a REFER came in."""
     ip, port = peer.address

@@ -26,7 +26,7 @@ from offhook.core.codecs import PCMA, PCMU
 from offhook.core.errors import CallEnded, DialFailed, NotAllowed, OffhookError
 from offhook.core.instants import SECOND
 from offhook.run.host import Host, HostRules
-from offhook.testing import callees, changers, early_peers, peers, referrers, stream_peers
+from offhook.testing import callees, changers, doorkeepers, early_peers, peers, referrers, stream_peers
 from offhook.testing.callers import Caller, CallerPhone
 from offhook.testing.moods import Mood, MoodyBrain, MoodyStt, MoodyTts
 from offhook.testing.network import PROFILES, Profile
@@ -157,11 +157,13 @@ class _Plot:
     def _host(self, agent: Agent) -> Host:
         listen = tuple((transport, (AGENT, SIP_PORT)) for transport in ("udp", "tcp"))
         dial = ("sip:*@10.2.0.1", "sip:*@10.3.0.*")
+        rng = self.world.rng("door")
+        door = doorkeepers.doorkeeper(rng, agent) if rng.random() < 0.25 else agent
         return Host(
             engine=self.world.engine(AGENT),
             rng=self.world.rng("host"),
             rules=HostRules(listen=listen, allow=("10.0.0.0/8",), dial=dial, ring_s=12.0),
-            route=lambda wanted: agent if wanted.called in ("agent", "desk") else None,
+            route=lambda wanted: {"agent": door, "desk": agent}.get(wanted.called),
             models=self._models,
             events=self._event,
         )
@@ -265,17 +267,34 @@ class _Plot:
             await asyncio.sleep(0.001)
             call = await host.dial("sip:x@10.3.0.2" + (";transport=tcp" if by_tcp else ""), agent)
             await asyncio.sleep(rng.uniform(0.5, 8))
+            if manner is early_peers.takes_keys and call.leg.capabilities.press:
+                await call.press("12#")
             if manner in changers.IS_HELD:
                 await call.hold()
                 await asyncio.sleep(rng.uniform(0.0, 4))
                 await call.resume()
             if manner in referrers.IS_HANDED_ON:
-                await call.transfer("sip:x@10.3.0.77", attended=rng.random() < 0.3)
+                await self._hands_on(call, rng)
             await call.hangup()
         except OffhookError as error:
             self.world.journal.event(self.world.loop.now, f"rude callee: {error}")
         await rudeness
         peer.close()
+
+    async def _hands_on(self, call: Call, rng: Random) -> None:
+        """Transfer a far end, blind, attended or by a bridge, to somebody who may be rude as well, or is not there."""
+        manner = rng.choice((*callees.IS_CALLED, *early_peers.IS_CALLED, referrers.picks_up, referrers.picks_up))
+        self.facts.counts[f"rude: {manner.__name__}"] += 1
+        target = peers.Peer(self.world, "10.3.0.78", (AGENT, SIP_PORT), rng)
+        called = self.world.loop.create_task(_await(manner, target), name="target")
+        try:
+            announce = rng.choice(("", "", "A caller for you."))
+            await call.transfer(
+                f"sip:x@10.3.0.7{rng.choice((7, 8, 8, 8))}", attended=rng.random() < 0.5, announce=announce
+            )
+        finally:
+            await called
+            target.close()
 
     async def _drain(self, host: Host) -> None:
         rng = self.world.rng("drain")
