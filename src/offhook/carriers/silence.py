@@ -85,6 +85,7 @@ class Silence:
         self._expected = False
         self._flowing = False
         self._reports = 0
+        self._waited = False
         self._probed_at: float | None = None  # of this silence; None: not yet
         self._timer: asyncio.TimerHandle | None = None
 
@@ -123,7 +124,9 @@ class Silence:
         self._probed_at = None
         # Media may flow before the ACK comes, and all through a re-INVITE: then Stalled will say when it stops.
         if self._expected and not self._flowing:
-            self._reports = self._call.reports()
+            # Asking costs a table of all counters: not each call, only those whose media has come to a stop before.
+            self._reports = self._call.reports() if self._waited else 0
+            self._waited = True
             self._wait(patience_s, self._probe)
 
     def _wait(self, patience_s: float, then: Callable[[], None]) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from offhook.core.instants import SECOND, Duration, Instant
@@ -58,15 +59,11 @@ class Refresh:
         """Give what we ask one far end for; 0: nothing."""
         return max(self._asking_s, _least_s(manners)) if self._asking_s else 0
 
-    def _alone(self, manners: Manners) -> Terms | None:
-        """Give the terms of who says nothing of session timers."""
-        interval_s = self._interval_s(manners)
-        return Terms(interval_s, refreshing=True, known=False) if interval_s else None
-
-    def _unknown(self, manners: Manners) -> Fields:
-        """Give what whoever does not know the extension is told."""
-        interval_s = self._interval_s(manners)
-        return (("Session-Expires", f"{interval_s};refresher=uas"),) if interval_s else ()
+    def _unaware(self, now: Instant, call: Call) -> Fields:
+        """Look after a session alone; give what a far end that says nothing of session timers is told."""
+        terms, said = _alone(self._interval_s(call.manners))
+        self._keep(now, call, terms)
+        return said
 
     def wish(self, manners: Manners) -> Fields:
         """Give what an INVITE of ours that begins a call says."""
@@ -90,8 +87,7 @@ class Refresh:
         index, manners = request.index, call.manners
         if "Session-Expires" not in index:
             if "Supported" not in index:
-                self._keep(now, call, self._alone(manners))
-                return self._unknown(manners)
+                return self._unaware(now, call)
             asked, side, known = SessionExpires(self._interval_s(manners)), "uas", _knows(request)
         else:
             asked, known = parse_session_expires(index["Session-Expires"]), _knows(request)
@@ -100,8 +96,7 @@ class Refresh:
             side = "uas"
         interval_s = self._shortened(asked.seconds, request, manners)
         if not interval_s:
-            self._keep(now, call, self._alone(manners))
-            return self._unknown(manners)
+            return self._unaware(now, call)
         self._keep(now, call, Terms(interval_s, refreshing=side == "uas", known=known))
         expires = ("Session-Expires", f"{interval_s};refresher={side}")
         return (expires, ("Require", "timer")) if known else (expires,)
@@ -137,7 +132,7 @@ class Refresh:
 
     def agreed(self, now: Instant, call: Call, response: Response) -> None:
         """Take the 2xx to an INVITE or UPDATE of ours (section 7.2)."""
-        terms = self._alone(call.manners)
+        terms = _alone(self._interval_s(call.manners))[0]
         if "Session-Expires" in response.index:
             with suppress(Malformed):  # then it said nothing
                 said = parse_session_expires(response.index["Session-Expires"])
@@ -177,6 +172,15 @@ class Refresh:
         """End a call that was not refreshed (section 10)."""
         self._calls.bye(now, call, because(408, "session expired"))
         self._calls.end(call, 408, "expired")
+
+
+@lru_cache(maxsize=64)  # nearly every call's, and a few intervals in all
+def _alone(interval_s: int) -> tuple[Terms | None, Fields]:
+    """Give the terms of a session that we look after alone, and what its 2xx says."""
+    if not interval_s:
+        return None, ()
+    expires = ("Session-Expires", f"{interval_s};refresher=uas")
+    return Terms(interval_s, refreshing=True, known=False), (expires,)
 
 
 def _lasts(terms: Terms) -> Duration:
