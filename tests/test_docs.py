@@ -6,15 +6,19 @@ import io
 import re
 import tomllib
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from pydantic import BaseModel
 
+from offhook.call.events import CallEvent
 from offhook.policy.admission import Admission
 from offhook.run.config import Config, host_rules, load, routes_of
 from offhook.run.security import SecurityLog
+from offhook.sip.codes import REASONS
+from offhook.sip.meanings import COMMON, MEANINGS, REFUSALS, Cause
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -97,3 +101,38 @@ def test_fail2ban_finds_the_source_in_a_line_of_the_security_log() -> None:
         log.note(now, "203.0.113.9", "brute_force", "user=\x1b[2Jroot \r\nkind=fake source=1.2.3.4")
     (line,) = written.getvalue().splitlines()
     assert re.match(pattern[1].replace("<ADDR>", r"203\.0\.113\.9 "), line)
+
+
+def rows_of(page: str, section: str) -> list[list[str]]:
+    """Give the rows of a section's tables, cell by cell, without the ticks."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8").partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    rows = [row.strip("|").replace("`", "").split(" | ") for row in text.splitlines() if row.startswith("| `")]
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+def test_every_meaning_of_an_end_has_its_line_with_its_codes() -> None:
+    told = {
+        name: (codes, causes, refusal) for name, _, codes, causes, refusal in rows_of("calls.md", "What an end means")
+    }
+    assert set(told) == MEANINGS
+    for name, (codes, causes, refusal) in told.items():
+        assert refusal == str(REFUSALS.get(name, "–")), name
+        known = {code for code in range(400, 700) if code in REASONS and COMMON.of(code) == name}
+        if name != "failed":  # which every other code is
+            assert numbers(codes) == known, name
+        said = {cause for cause in range(1, 128) if COMMON.of(500, (Cause("Q.850", cause),)) == name}
+        if name not in ("failed", "ended"):
+            assert numbers(causes) == said, name
+
+
+def numbers(cell: str) -> set[int]:
+    return set() if cell == "–" else {int(number) for number in cell.split()}
+
+
+def test_every_event_has_its_line_with_its_fields() -> None:
+    events = {event.event: event for event in get_args(CallEvent)}
+    told = {row[0]: row[1] for row in rows_of("calls.md", "Events")}
+    assert list(told) == list(events)
+    for name, cell in told.items():
+        named = [field.name for field in fields(events[name]) if field.name not in ("t", "call")]
+        assert (cell.split(", ") if cell != "–" else []) == named

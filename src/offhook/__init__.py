@@ -10,8 +10,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from offhook.call import Agent, Call, answers
-    from offhook.core.errors import CallEnded, DialFailed, NotAllowed, OffhookError, TransferFailed
+    from offhook.call import Agent, Call, Manners, answers
+    from offhook.core.errors import (
+        CallEnded,
+        ConfigError,
+        DialFailed,
+        NotAllowed,
+        OffhookError,
+        TransferFailed,
+        Unreachable,
+    )
     from offhook.run import Phone, run
 
 __version__ = "0.1.0"
@@ -20,11 +28,14 @@ __all__ = [
     "Agent",
     "Call",
     "CallEnded",
+    "ConfigError",
     "DialFailed",
+    "Manners",
     "NotAllowed",
     "OffhookError",
     "Phone",
     "TransferFailed",
+    "Unreachable",
     "answers",
     "run",
 ]
@@ -33,11 +44,14 @@ _ROOMS = {
     "Agent": "offhook.call",
     "Call": "offhook.call",
     "CallEnded": "offhook.core.errors",
+    "ConfigError": "offhook.core.errors",
     "DialFailed": "offhook.core.errors",
+    "Manners": "offhook.call",
     "NotAllowed": "offhook.core.errors",
     "OffhookError": "offhook.core.errors",
     "Phone": "offhook.run",
     "TransferFailed": "offhook.core.errors",
+    "Unreachable": "offhook.core.errors",
     "answers": "offhook.call",
     "run": "offhook.run",
 }

@@ -131,11 +131,15 @@ class Call:
     # Verbs before the answer, for scripts that `offhook.answers` marks
 
     async def ring(self) -> None:
-        """Say that the call rings (180)."""
+        """Say that it rings (180). NotAllowed once it is answered or where we placed it, CallEnded if it is over."""
         self._session.before.ring()
 
     async def early(self, sound: bytes | Path, *, rate_hz: int = 8000) -> None:
-        """Play to a caller who is not answered yet (183): 16-bit mono PCM, or a WAV file of it; returns once heard."""
+        """Play to a caller who is not answered yet (183): 16-bit mono PCM, or a WAV file of it; returns once heard.
+
+        Where the caller can hear nothing yet it is skipped. NotAllowed once the call is answered or where we placed it,
+        CallEnded if the caller gave up, ConfigError for a WAV of another kind.
+        """
         if isinstance(sound, bytes):
             pcm = sound
         else:
@@ -143,11 +147,14 @@ class Call:
         await self._session.before.early(pcm, rate_hz)
 
     async def answer(self) -> None:
-        """Take the call; returns when it is up. CallEnded if the caller went away meanwhile."""
+        """Take the call; returns when it is up. CallEnded if the caller went away, NotAllowed as for `ring`."""
         await self._session.before.answer()
 
     async def reject(self, meaning: str = "declined") -> None:
-        """Refuse the call: `busy`, `declined`, `unavailable`, `not_found` … (`offhook.sip.meanings.REFUSALS`)."""
+        """Refuse the call: `busy`, `declined`, `unavailable`, `not_found` … (`offhook.sip.meanings.REFUSALS`).
+
+        Returns when it is over. ValueError for a meaning that can't be said so, NotAllowed as for `ring`, CallEnded.
+        """
         await self._session.before.reject(meaning)
 
     async def up(self) -> None:
@@ -199,7 +206,10 @@ class Call:
         await self.heard()
 
     async def press(self, keys: str) -> None:
-        """Press keys (0-9*#A-D) towards the far end; returns when they were sent."""
+        """Press keys (0-9*#A-D) towards the far end, 200 ms each, once what was said is heard; returns when sent.
+
+        NotAllowed where the far end takes no keys, ValueError for what is no key, CallEnded if the call is over.
+        """
         self._session.alive()
         if not self.leg.capabilities.press:
             raise NotAllowed("this leg can't press keys")
@@ -218,8 +228,9 @@ class Call:
 
         `attended` calls the target first, while the caller waits, and says `announce` to it; only who answers gets the
         caller. A carrier that does not transfer is no hindrance: the target is called then and the two are joined.
-        NotAllowed if the target is not in the allow-list; TransferFailed(code) if it does not take the call, and then
-        the caller is still here.
+        The target may ring for 60 s. NotAllowed if it is not in the allow-list; TransferFailed(code, a SIP status) if
+        it does not take the call, and then the caller is still here; CallEnded if the caller hangs up meanwhile;
+        ConfigError where there is no voice to announce with.
         """
         self._session.alive()
         able = self.leg.capabilities
@@ -232,11 +243,12 @@ class Call:
         """Put the call on hold: nobody listens or asks whether anyone is there, and the far end is told to be silent.
 
         `play` still sounds there (music). A leg that can't tell it, and a far end that won't hear of it, only pause.
+        CallEnded if the call is over.
         """
         await self._hold(on=True)
 
     async def resume(self) -> None:
-        """Take the call off hold."""
+        """Take the call off hold. CallEnded if the call is over."""
         await self._hold(on=False)
 
     async def _hold(self, *, on: bool) -> None:
@@ -246,7 +258,10 @@ class Call:
             await self.leg.hold(on)
 
     async def hand_over(self, agent: AgentLike) -> None:
-        """Let another agent go on, with the same history, once what was said is heard."""
+        """Let another agent go on, with the same history, once what was said is heard.
+
+        ConfigError where there is no model for it, CallEnded if the call is over.
+        """
         await self.heard()
         self._session.hand_over(agent)
 
