@@ -22,8 +22,8 @@ HOST, PHONE, PEER = "10.1.0.1", "10.2.0.1", "10.3.0.1"
 class Stage:
     """What a test plays on: `host()`, `phone()`, `peer()`, and `play(story)` that runs it in virtual time."""
 
-    def __init__(self) -> None:
-        self.world = World("stage")
+    def __init__(self, *, watched: bool = True) -> None:
+        self.world = World("stage") if watched else World("stage", checkers=())
         self.events: list[CallEvent] = []
         self.names = Names()
 
@@ -77,3 +77,9 @@ class Stage:
 def stage() -> Stage:
     """An empty stage."""
     return Stage()
+
+
+@pytest.fixture
+def unwatched_stage() -> Stage:
+    """An empty stage for a far end that breaks every law: nobody notes that."""
+    return Stage(watched=False)
