@@ -90,6 +90,30 @@ def test_a_contact_that_leads_inside_is_not_gone_to_from_outside(host):
     assert room.route(dialog("sip:far@127.0.0.1"), office) is office
 
 
+@pytest.mark.parametrize("routes", [(), ("<sips:far.example;lr>",)])
+@pytest.mark.parametrize("natted", [False, True])
+@pytest.mark.parametrize(
+    "made_on",
+    [
+        UDP,
+        Flow("tcp", UDP.local, UDP.remote, 3),
+        Flow("ws", UDP.local, UDP.remote, 3),
+        Flow("tcp", UDP.local, UDP.remote),
+    ],
+)
+def test_a_sips_next_hop_never_gets_a_plain_flow(made_on, natted, routes):
+    def inside(uri: Uri) -> Flow | None:
+        return Flow("tls", UDP.local, ("10.0.0.7", 5061))
+
+    for way in (lambda uri: None, inside):
+        room = Calls(rng=random.Random(1), settings=Settings(), way=way)
+        flow = room.route(dialog("sips:far.example", *routes), made_on, natted=natted)
+        # Nobody but who has a certificate for the name is told anything there.
+        assert flow == Flow("tls", UDP.local, (UDP.remote[0], 5061), 0, "far.example")
+    secure = Flow("wss", UDP.local, UDP.remote, 3)
+    assert calls().route(dialog("sips:far.example", *routes), secure, natted=natted) is secure
+
+
 def test_a_stream_that_we_opened_is_kept_for_whoever_is_behind_it():
     tls = Flow("tls", ("192.0.2.1", 5061), ("192.0.2.9", 5061), 0, "trunk.example")
     assert calls().route(dialog("sip:far@192.0.2.9:5061;transport=tls"), tls) is tls

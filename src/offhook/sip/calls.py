@@ -267,7 +267,7 @@ class Calls:
         what it is sent goes to itself then.
         """
         found = self._routed(dialog, flow, natted=natted)
-        return flow if reach(found.remote[0]) < reach(flow.remote[0]) else found
+        return _never_plain(dialog, flow if reach(found.remote[0]) < reach(flow.remote[0]) else found)
 
     def _routed(self, dialog: Dialog, flow: Flow, *, natted: bool) -> Flow:
         """Give the flow that the dialog's route set and target ask for.
@@ -409,3 +409,18 @@ def refuse_breaks(name: str, value: str) -> None:
         raise ValueError(f"{name!r} is no header name")
     if "\r" in value or "\n" in value or "\0" in value:
         raise ValueError(f"a line break in {name}")
+
+
+def _never_plain(dialog: Dialog, flow: Flow) -> Flow:
+    """Give a flow that may lead to a `sips` next hop (RFC 3261 section 26.2.2): with TLS, or none at all.
+
+    Where the way to it is not known, TLS is tried at the host that the dialog is with, under the name that the URI has:
+    who can't show a certificate for it is told nothing.
+    """
+    try:
+        uri = parse_uri(dialog.next_hop())
+    except Malformed:
+        return flow
+    if uri.scheme != "sips" or flow.transport in SECURE:
+        return flow
+    return Flow("tls", flow.local, (flow.remote[0], uri.port or PORTS["tls"]), 0, uri.host)
