@@ -129,8 +129,16 @@ class Line(Protocol):
         """Call `target` for the far end of `first`. NotAllowed outside the rules, Unreachable, OSError (no port)."""
         ...
 
-    def serve(self, leg: SipLeg, call: SipCall, ways: Sequence[Flow]) -> None:
-        """Tell the outcomes of another call to a leg, too, and take what comes from its far end."""
+    def inside(self, target: str) -> bool:
+        """Say whether a target is a user of ours, whom only we can call."""
+        ...
+
+    def affords(self, info: CallInfo) -> None:
+        """Raise NotAllowed where a cap stands against one more call for the far end of this one."""
+        ...
+
+    def serve(self, leg: SipLeg, call: SipCall, ways: Sequence[Flow], *, placed: bool = False) -> None:
+        """Tell the outcomes of another call to a leg, too, and hear its far end; `placed`: it is ours."""
         ...
 
     def release(self, call: SipCall) -> None:

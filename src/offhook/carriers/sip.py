@@ -29,7 +29,7 @@ from offhook.carriers.silence import Silence, Watch
 from offhook.carriers.succession import Succession
 from offhook.carriers.transfers import Transfer
 from offhook.core import signals
-from offhook.core.errors import CallEnded, DialFailed, ProtocolError
+from offhook.core.errors import CallEnded, DialFailed, ProtocolError, TransferFailed
 from offhook.core.media import MediaPlan
 from offhook.core.signals import Connected, Held, HungUp
 from offhook.core.verdict import Verdict
@@ -274,6 +274,8 @@ class SipLeg(PortVerbs):
 
         NotAllowed outside the rules, TransferFailed if the target does not take it, CallEnded if the call is over.
         """
+        if self._line.inside(target):
+            raise TransferFailed(501, "a user of ours is called by us alone", refused=True)
         uri = self._line.screen(target, far_end(self._info, self.flow))
         if not self.up:
             raise CallEnded("there is no call to transfer")
@@ -363,8 +365,7 @@ class SipLeg(PortVerbs):
         return True
 
     def _progressed(self, news: Progress) -> None:
-        plan = self._early.progressed(news)
-        if plan is not None:
+        if (plan := self._early.progressed(news)) is not None:
             self._apply(plan)
         if news.response.code != 199:
             self._inbox.put(signals.Ringing(self._line.now(), news.response.code, self._early.sounds))

@@ -78,6 +78,7 @@ class Succession:
         try:
             ways = await line.ways_to(target)
             line.lands(target, ways)
+            line.affords(self._leg.info)
         except (NotAllowed, ConfigError):
             self._failed(Ended(self._leg.call, 603, "refused"))
             return
@@ -94,7 +95,7 @@ class Succession:
         following.call = line.agent.invite(
             line.now(), target, ways, offer, headers=(*by, *place), account=account, manners=manners
         )
-        line.serve(self._leg, following.call, ways)
+        line.serve(self._leg, following.call, ways, placed=True)
         line.settle()
 
     def told(self, outcome: Outcome) -> None:

@@ -142,10 +142,10 @@ class Host:
             resolver=self._resolver,
         )
         line.on_ended = self._ended
-        if rules.users:
-            hosts = [*[ip for _, (ip, _) in rules.listen], rules.external or "", rules.settings.realm]
-            self._users = Users(line, self.security, [user.name for user in rules.users], hosts)
-            self.gate.sentry = line.agent.registrar
+        self._tolls.attach(line)
+        hosts = [*[ip for _, (ip, _) in rules.listen], rules.external or "", rules.settings.realm]
+        self._users = Users(line, self.security, [user.name for user in rules.users], hosts)
+        self.gate.sentry = line.agent.registrar
         line.on_place = self._consult
         line.on_terms = lambda info: rules.terms(info.trunk)
         line.on_rules = lambda info: rules.transfers(info.trunk)
@@ -293,8 +293,9 @@ class Host:
         """
         if self._draining:
             raise NotAllowed("this phone is being closed")
-        user = self._users.named(to) if self._users is not None else None
-        if self._users is not None and user is not None:
+        assert self._users is not None
+        user = self._users.named(to)
+        if user is not None:
             found: Sequence[Way] = self._users.ways(user, added_headers(headers or {}))
         else:
             found = ways(self.rules, to, Wish(headers, caller, withhold))
@@ -361,7 +362,10 @@ class Host:
         """Call `to` for the far end of a leg: with its number or ours, as the rules of its trunk say."""
         if self._refusing:
             raise NotAllowed("this phone takes no more calls")
-        leg = await self._place(for_another(self.rules, to, first.info), to)
+        assert self._users is not None
+        user = self._users.named(to)
+        way = self._users.ways(user)[0] if user is not None else for_another(self.rules, to, first.info)
+        leg = await self._place(way, to)
         self._tolls.watch(leg, self.line.now)
         return leg
 
@@ -375,7 +379,8 @@ class Host:
 
     def _start(self, leg: SipLeg, agent: AgentLike) -> Call:
         name = leg.info.id
-        call = Call(leg, agent, models=self.models, events=self._heard, allow=self.rules.dial)
+        allow = (*self.rules.dial, *(self._users.targets if self._users is not None else ()))
+        call = Call(leg, agent, models=self.models, events=self._heard, allow=allow)
         task = asyncio.get_running_loop().create_task(self._converse(call, leg), name=f"call {name}")
         self._tasks[name] = task
         task.add_done_callback(partial(self._done, name))

@@ -106,6 +106,10 @@ class SipLine:
         self.on_place: Callable[[str, SipLeg], Awaitable[SipLeg]] = _nobody
         self.on_rules: Callable[[CallInfo], TransferRules] = lambda info: TransferRules()
         self.on_credentials: Callable[[CallInfo], Account | None] = lambda info: None
+        self.on_inside: Callable[[str], bool] = lambda target: False
+        self.on_affords: Callable[[CallInfo], None] = lambda info: None
+        self.on_spend: Callable[[SipLeg, SipCall], None] = lambda leg, call: None
+        self.on_spent: Callable[[SipLeg, SipCall], None] = lambda leg, call: None
         self.on_account: Callable[[AccountOutcome], None] = lambda outcome: None
         self.on_user: Callable[[UserOutcome], None] = lambda outcome: None
         self._incoming = incoming
@@ -114,6 +118,7 @@ class SipLine:
         self._security = security or SecurityLog(self.admission)
         self._dial = tuple(dial)
         self._dialled: dict[str, int] = {}
+        self._placed: set[SipCall] = set()
         self._reached: dict[SipCall, Sequence[Flow]] = {}
         self._questions: dict[SipCall, asyncio.Future[int]] = {}
         self._loop = asyncio.get_running_loop()
@@ -212,11 +217,27 @@ class SipLine:
     def follows(self, target: Uri, peer: Uri, flow: Flow) -> Uri:
         """Give where a referral to `target` goes that came by `flow`.
 
-        NotAllowed where who sent it is no trunk, user or network of ours, or the target is outside the rules.
+        NotAllowed where who sent it is no trunk, user or network of ours, or the target is outside the rules; that is
+        told, unless a trunk or this machine did it.
         """
-        if self.admission.source(flow.remote[0]).kind is Kind.UNKNOWN:
-            raise NotAllowed("who refers us is none of ours")
-        return self.screen(str(target), peer)
+        ip = flow.remote[0]
+        kind = self.admission.source(ip).kind
+        try:
+            if kind is Kind.UNKNOWN:
+                raise NotAllowed("who refers us is none of ours")
+            return self.screen(str(target), peer)
+        except NotAllowed:
+            if kind not in (Kind.LOCAL, Kind.TRUNK):
+                self._security.note(self.now(), ip, "toll_fraud", f"REFER to {target}")
+            raise
+
+    def inside(self, target: str) -> bool:
+        """Say whether a target is a user of ours, whom only we can call."""
+        return self.on_inside(target)
+
+    def affords(self, info: CallInfo) -> None:
+        """Raise NotAllowed where a cap stands against one more call for the far end of this one."""
+        self.on_affords(info)
 
     def lands(self, target: Uri, ways: Sequence[Flow]) -> None:
         """Raise NotAllowed where a target that was allowed by its name has led to an address that is not."""
@@ -268,15 +289,24 @@ class SipLine:
         self.settle()
         return leg
 
-    def serve(self, leg: SipLeg, call: SipCall, ways: Sequence[Flow]) -> None:
-        """Tell the outcomes of another call to a leg, too, and take what comes from its far end."""
+    def serve(self, leg: SipLeg, call: SipCall, ways: Sequence[Flow], *, placed: bool = False) -> None:
+        """Tell the outcomes of another call to a leg, too, and take what comes from its far end; `placed`: it is ours.
+
+        A call of ours costs what any does.
+        """
         self.legs[call] = leg
+        if placed:
+            self._placed.add(call)
+            self.on_spend(leg, call)
         self._reached[call] = ways
         self.dialled(ways, +1)
 
     def release(self, call: SipCall) -> None:
         """Tell the outcomes of a call to nobody any more."""
-        self.legs.pop(call, None)
+        leg = self.legs.pop(call, None)
+        if leg is not None and call in self._placed:
+            self._placed.discard(call)
+            self.on_spent(leg, call)
         self.dialled(self._reached.pop(call, ()), -1)
 
     def forget(self, leg: SipLeg) -> None:

@@ -8,13 +8,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from math import inf
+from typing import TYPE_CHECKING
 
 import structlog
 
+from offhook.call.leg import CallInfo
 from offhook.carriers.sip import SipLeg
+from offhook.core.errors import NotAllowed
 from offhook.core.instants import Instant
 from offhook.policy.toll import Meter
 from offhook.run.rules import HostRules
+from offhook.sip.outcomes import SipCall
+
+if TYPE_CHECKING:
+    from offhook.run.line import SipLine
 
 log = structlog.get_logger("offhook.tolls")
 
@@ -53,6 +60,25 @@ class Tolls:
         for meter in self._meters(trunk):
             meter.end(now, call, answered=answered)
 
+    def attach(self, line: SipLine) -> None:
+        """Count the calls that far ends refer us to, as calls of the trunk that they came by."""
+        now = line.now
+
+        def affords(info: CallInfo) -> None:
+            if (why := self.why_not(now(), info.trunk)) is not None:
+                raise NotAllowed(f"another can't be called now: {why}")
+
+        def spend(leg: SipLeg, call: SipCall) -> None:
+            self.begin(now(), leg.info.trunk, call)
+            self.watch(leg, now)
+
+        def spent(leg: SipLeg, call: SipCall) -> None:
+            # The leg has gone on with it where it was answered.
+            for meter in self._meters(leg.info.trunk):
+                meter.end(now(), call, answered=leg.call == call)
+
+        line.on_affords, line.on_spend, line.on_spent = affords, spend, spent
+
     def left_s(self, now: Instant, trunk: str) -> float:
         """Give how long the calls of ours through a trunk may go on, all together."""
         return min([meter.left_s(now) for meter in self._meters(trunk)])
@@ -66,6 +92,8 @@ class Tolls:
             log.warning("a call was ended: its minutes are used up", call=leg.info.id, trunk=leg.info.trunk)
             leg.expire("toll")
             return
+        if (timer := self._timers.pop(leg.first[0], None)) is not None:
+            timer.cancel()
         wait_s = max(1.0, left_s / max(1, self._all.live))
         self._timers[leg.first[0]] = asyncio.get_running_loop().call_later(wait_s, self.watch, leg, now)
 

@@ -40,6 +40,7 @@ class Users:
         self._names = frozenset(names)
         self._hosts = HERE | {host.lower() for host in hosts}
         line.on_user = self._told
+        line.on_inside = lambda target: self.named(target) is not None
 
     def named(self, to: str) -> str | None:
         """Give the user that `to` names (`alice`, `sip:alice@offhook`), None where it is none of ours."""
@@ -51,6 +52,11 @@ class Users:
             return None
         user = unescape(uri.user or "")
         return user if user in self._names and uri.host.lower() in self._hosts and not uri.headers else None
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The addresses of all users, as rules of what may be transferred to."""
+        return tuple([f"sip:{name}@{host}" for name in self._names for host in self._hosts if host])
 
     def ways(self, user: str, headers: Fields = ()) -> list[Way]:
         """Give where a user is, the preferred place first. DialFailed (480) where it is nowhere."""
