@@ -89,6 +89,28 @@ def test_a_number_without_a_trunk_says_what_to_add():
         ways(rules(), "+4930123456")
 
 
+@pytest.mark.survives(32)
+def test_an_address_at_the_host_of_a_trunk_is_called_as_its_customer_and_any_other_as_nobodys():
+    pbx = Trunk("a", uri=parse_uri("sip:pbx.example;transport=tcp"), username="desk", outbound_proxy=FIRST)
+    both = rules(pbx, dial=("sip:*@pbx.example", "sip:*@far.example"))
+    (inside,) = ways(both, "sip:102@PBX.example:5060")
+    assert (inside.trunk, str(inside.target), inside.next_hop) == (pbx, "sip:102@PBX.example:5060", FIRST)
+    assert inside.sender is not None
+    assert inside.sender.uri == "sip:desk@pbx.example"
+    for other in ("sip:102@far.example", "sip:102@pbx.example:5070"):
+        (way,) = ways(both, other)
+        assert way.trunk is None
+
+
+@pytest.mark.parametrize("number", ["112", "+112", "911"])
+def test_no_emergency_number_is_called_as_an_address_at_the_host_of_a_trunk(number: str):
+    with pytest.raises(NotAllowed, match="emergency"):
+        ways(
+            rules(Trunk("a", uri=parse_uri("sip:pbx.example")), dial=("sip:*@pbx.example",)),
+            f"sip:{number}@pbx.example",
+        )
+
+
 # Over the wire
 
 

@@ -1,7 +1,7 @@
 """Where a call of ours goes: the ways to try, in order, and what they may cost.
 
     to ─► number? ─┬─ E.164 ─► allowed? emergency? ─► each trunk, in order ─► Way(target, next hop, From, headers)
-                   └─ sip: ──► allowed? ───────────────────────────────────► one Way
+                   └─ sip: ──► allowed? ─► at the host of a trunk? emergency? ─► one Way, as its customer or as nobody's
 
 Laws: what `dial.allow` does not list is not dialled, whoever asks; a number that calls the police, the fire brigade or
 an ambulance is not, unless the rules list it as it stands and the trunk takes it: nobody in an emergency is served by
@@ -78,6 +78,11 @@ def ways(rules: HostRules, to: str, wish: Wish | None = None) -> Sequence[Way]:
         uri = parse_target(to)
         if uri.headers or not allows_address(rules.dial, uri.user or "", uri.host, uri.port):
             raise NotAllowed(f"{to} is not among the addresses that dial.allow lists")
+        home = next((trunk for trunk in rules.trunks if trunk.uri and _place(trunk.uri) == _place(uri)), None)
+        if home is not None:  # an extension of the PBX whose customer we are: it asks who calls
+            _refuse_emergency(rules, home, uri.user or "")
+            sender, identity = home.sender(caller=wish.caller, withhold=wish.withhold)
+            return (Way(uri, home.next_hop(), sender, (*identity, *home.headers, *headers), home),)
         sender = NameAddr("Anonymous", "sip:anonymous@anonymous.invalid") if wish.withhold else None
         return (Way(uri, uri, sender, (*headers, ("Privacy", "id")) if wish.withhold else headers),)
     trunks = rules.outward
@@ -94,12 +99,7 @@ def ways(rules: HostRules, to: str, wish: Wish | None = None) -> Sequence[Way]:
 
 def _through(rules: HostRules, trunk: Trunk, number: str, wish: Wish, headers: Fields) -> Way | None:
     """Give the way through one trunk; None where the number, as it reads there, is not allowed."""
-    if is_emergency(number, trunk.country):
-        if not trunk.emergency or number not in rules.dial:
-            raise NotAllowed(
-                f"{number} is an emergency number: no agent calls one unless dial.allow lists it as it stands and "
-                f"trunks.{trunk.name}.emergency is true"
-            )
+    if _refuse_emergency(rules, trunk, number):
         dialled = number
     else:
         dialled = canonical(number, trunk.country)
@@ -108,6 +108,22 @@ def _through(rules: HostRules, trunk: Trunk, number: str, wish: Wish, headers: F
     sender, identity = trunk.sender(caller=wish.caller, withhold=wish.withhold)
     numbers = canonical(wish.caller or trunk.caller, trunk.country), dialled
     return Way(trunk.target(dialled), trunk.next_hop(), sender, (*identity, *trunk.headers, *headers), trunk, numbers)
+
+
+def _refuse_emergency(rules: HostRules, trunk: Trunk, number: str) -> bool:
+    """Say whether it is an emergency number that may be dialled. NotAllowed where it is one that may not."""
+    if not is_emergency(number, trunk.country):
+        return False
+    if not trunk.emergency or number not in rules.dial:
+        raise NotAllowed(
+            f"{number} is an emergency number: no agent calls one unless dial.allow lists it as it stands and "
+            f"trunks.{trunk.name}.emergency is true"
+        )
+    return True
+
+
+def _place(uri: Uri) -> tuple[str, int]:
+    return uri.host.lower(), uri.port or (5061 if uri.scheme == "sips" or uri.param("transport") == "tls" else 5060)
 
 
 def parse_target(target: str) -> Uri:
