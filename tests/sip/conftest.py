@@ -183,7 +183,7 @@ class Far:
         fields = [(name, value) for name, value in request.headers if name in ("Via", "From", "Call-ID", "CSeq")]
         to = request.index["To"]
         fields.append(("To", to if "tag=" in to or not tag else f"{to};tag={tag}"))
-        if 200 <= code < 300 and request.method == "INVITE":
+        if 200 <= code < 300 and request.method == "INVITE" and "Contact" not in dict(headers):
             fields.append(("Contact", "<sip:far@192.0.2.9:5070>"))
         fields += headers
         if body:

@@ -204,6 +204,24 @@ def test_a_consultation_is_handed_on_as_it_stands(far, bodies):
     assert "%3Bto-tag%3Ddesk%3Bfrom-tag%3D" in asked.index["Refer-To"]
 
 
+@pytest.mark.survives(10)
+@pytest.mark.parametrize(
+    ("contact", "named"),
+    [
+        ("sip:far@192.0.2.9:5070", str(DESK)),
+        ("sip:desk@pbx.example;gr=urn:uuid:1", "sip:desk@pbx.example;gr=urn:uuid:1"),
+    ],
+)
+def test_who_was_consulted_through_a_proxy_is_named_by_what_all_can_reach(far, bodies, contact, named):
+    """Its Contact may be a port that only the proxy can reach; a GRUU is everybody's."""
+    far.up()
+    consulted = far.agent.invite(far.now, DESK, (far.flow,), bodies("offer"))
+    (invite,) = far.gather()
+    headers = (("Record-Route", "<sip:192.0.2.50;lr>"), ("Contact", f"<{contact}>"))
+    far.answers(invite, tag="desk", headers=headers)
+    assert str(parse_refer_to(refer(far, other=consulted).index["Refer-To"]).target) == named
+
+
 def test_a_consultation_that_is_not_up_can_not_be_handed_on(far, bodies):
     far.up()
     ringing = far.agent.invite(far.now, DESK, (far.flow,), bodies("offer"))

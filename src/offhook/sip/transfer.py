@@ -142,7 +142,7 @@ class Transfers:
             if theirs is None or theirs.phase != "up" or theirs.dialog is None:
                 calls.out.append(TransferProgress(number, 481, "", final=True, refused=False))
                 return
-            refer_to = _in_place_of(theirs.dialog)
+            refer_to = _in_place_of(theirs.dialog, target)
         refuse_breaks("Refer-To", str(refer_to))
         if call.phase != "up" or call.dialog is None or (call.referral is not None and call.referral.open):
             calls.out.append(TransferProgress(number, 491, "Request Pending", final=True, refused=False))
@@ -333,9 +333,14 @@ def replaced_by(calls: Calls, request: Request) -> Call | None:
     return call
 
 
-def _in_place_of(dialog: Dialog) -> ReferTo:
-    """Give the Refer-To that asks for our place in a dialog: the tags as its far end sees them."""
-    target = parse_uri(dialog.target)
+def _in_place_of(dialog: Dialog, called: Uri) -> ReferTo:
+    """Give the Refer-To that asks for our place in a dialog: the tags as its far end sees them.
+
+    Behind a proxy it names who was `called`: a Contact may be reached by who has the route set and by nobody else, a
+    GRUU by all (RFC 5589 section 7.3).
+    """
+    contact = parse_uri(dialog.target)
+    target = called if dialog.routes and contact.param("gr") is None else contact
     return ReferTo(replace(target, headers=""), Replaces(dialog.call_id, dialog.remote_tag, dialog.local_tag))
 
 
