@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +15,7 @@ from typing import Any
 import pytest
 
 from interop import kit as tools
-from interop.kit import PATIENCE_S, free_port, until
-
-OFFHOOK = str(Path(sys.executable).with_name("offhook"))
+from interop.kit import OFFHOOK, PATIENCE_S, free_port, until
 
 
 @dataclass

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import random
 import socket
+import sys
 import time
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 PATIENCE_S = 30.0
+
+OFFHOOK = str(Path(sys.executable).with_name("offhook"))
 
 
 def until(what: str, check: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
@@ -22,6 +26,16 @@ def until(what: str, check: Callable[[], Any], patience_s: float = PATIENCE_S) -
         assert time.monotonic() < deadline, f"waited {patience_s:.0f} s for {what}"
         time.sleep(0.02)
     return found
+
+
+@contextmanager
+def ended_if_it_fails(stop: Callable[[], None]) -> Generator[None]:
+    """End what was started where the rest of its beginning fails: nobody else has hold of it yet."""
+    try:
+        yield
+    except BaseException:
+        stop()
+        raise
 
 
 def free_port(taken: set[int] | None = None) -> int:

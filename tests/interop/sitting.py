@@ -13,12 +13,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from interop import kit
+from interop.peers.kamailio import Behind, Kamailio
 from interop.peers.peer import Certificates, Peer, Place, Registrar, address
 from interop.peers.pjsua import Pjsua
 from interop.program import Event, Program
@@ -43,10 +44,17 @@ class Office:
     said: kit.Search
     folder: Path
     certificates: Certificates
+    proxy: Kamailio | None = None
+    """Through whom the desk and the phones reach each other; None: they do without."""
 
     def uri(self, user: str, transport: str) -> str:
-        """Where the desk is called."""
-        return address(user, transport, self.port)
+        """Where the desk, or behind a proxy whoever it is, is called."""
+        return address(user, transport, self.proxy.port if self.proxy is not None else self.port)
+
+    def registrar(self, user: str, transport: str) -> Registrar:
+        """Where a user registers: with the proxy, or else with the desk."""
+        port = self.proxy.port if self.proxy is not None else self.port
+        return Registrar(f"127.0.0.1:{port + (transport == 'tls')}", password(user))
 
 
 @dataclass
@@ -64,8 +72,11 @@ class Sitting:
     """Whether the peer registers with the desk first, and is called where it did."""
     results: dict[str, BaseException | None] = field(default_factory=dict)
 
+    user: str = ""
+    """Whose messages on the wire are of this sitting: no other's hold this name."""
+
     def __post_init__(self) -> None:
-        self.user = f"{self.name}-{self.role}-{self.transport}"
+        self.user = self.user or f"{self.name}-{self.role}-{self.transport}"
         self.call = ""
         self.since = 0
 
@@ -87,8 +98,7 @@ class Sitting:
     def run(self) -> None:
         """Go through all features that are asked for; never raises."""
         office = self.office
-        port = office.port + (self.transport == "tls")
-        registrar = Registrar(f"127.0.0.1:{port}", password(self.user)) if self.registers else None
+        registrar = office.registrar(self.user, self.transport) if self.registers else None
         place = Place(
             office.folder / self.user, self.user, self.transport, office.certificates, registrar, self.expires_s
         )
@@ -99,8 +109,9 @@ class Sitting:
             return
         try:
             if self.registers:
+                registered = self.peer.registered if office.proxy is None else self._desk_is_registered
                 with self.cell("register"):
-                    kit.until("the registration", self.peer.registered)
+                    kit.until("the registration", registered)
             self._talk()
             transfers = {
                 "blind": self._blind, "attended": self._attended,
@@ -115,6 +126,10 @@ class Sitting:
                 self.results[feature] = error
         finally:
             self.peer.stop()
+
+    def _desk_is_registered(self) -> bool:
+        taken = re.compile(r"SIP/2\.0 200 .*^CSeq: \d+ REGISTER\r?$", re.MULTILINE | re.DOTALL)
+        return any(taken.match(one["text"]) for one in self.office.desk.told("sip", way="in"))
 
     @contextmanager
     def cell(self, feature: str) -> Generator[None]:
@@ -151,9 +166,15 @@ class Sitting:
             came = lambda: [one for one in desk.told("incoming", since) if self.user in one["caller"]]  # noqa: E731
             self.call = desk.wait("the call", came)[0]["call"]
         else:
-            self.call = desk.do("dial", to=f"sip:{self.user}@offhook" if self.registers else self.peer.uri)
+            self.call = desk.do("dial", to=self._whom())
         desk.wait("the answer", lambda: self.told("answered") or self.role == "callee")
         kit.until("the peer to be in a call", self.peer.up)
+
+    def _whom(self) -> str:
+        """Give whom the desk dials: a number through its trunk, a user of its own, or where the phone listens."""
+        if self.office.proxy is not None:
+            return self.user
+        return f"sip:{self.user}@offhook" if self.registers else self.peer.uri
 
     def _sound(self) -> None:
         """Hear each other, both ways, from now on."""
@@ -242,9 +263,7 @@ class Sitting:
 
     def _transfer(self, hand_on: Callable[[], None]) -> None:
         """Bring a call up, have it handed on to a witness, and clear up."""
-        user = f"witness-{self.user}-{len(self.results)}"
-        office = self.office
-        self.witness = Pjsua(Place(office.folder / user, user, self.transport, office.certificates))
+        self.witness = self._made_witness()
         try:
             self._connect()
             hand_on()
@@ -255,6 +274,14 @@ class Sitting:
                 self.peer.hangup()
             self.witness.stop()
         kit.until("the peer's end", lambda: not self.peer.up())
+
+    def _made_witness(self) -> Pjsua:
+        office, number = self.office, len(self.results)
+        user = f"witness-{self.user}-{number}" if office.proxy is None else f"{self.user}{number:02}"
+        place = Place(office.folder / user, user, self.transport, office.certificates)
+        if office.proxy is None:
+            return Pjsua(place)
+        return Behind(replace(place, registrar=office.registrar(user, self.transport)))
 
     def _witnessed(self, said: kit.Search) -> None:
         kit.until("the witness to hear", kit.through(self.witness.heard, said), 20.0)

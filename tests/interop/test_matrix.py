@@ -5,8 +5,9 @@ The cells of one peer in one role over one transport are one sitting, a call or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,25 @@ import pytest
 
 from interop import certificates, kit
 from interop.matrix import PAGE, ROLES, Cell, cells, page, table
-from interop.peers.baresip import MODULES, Baresip
+from interop.peers import baresip, kamailio
+from interop.peers.baresip import Baresip
+from interop.peers.kamailio import REALM, Behind, Kamailio
 from interop.peers.linphone import Linphone
-from interop.peers.peer import Peer, Place
+from interop.peers.peer import Certificates, Peer, Place
 from interop.peers.pjsua import Pjsua
 from interop.peers.sipp import Sipp
 from interop.program import Program
 from interop.sitting import Office, Sitting, password
 
-PEERS: dict[str, Callable[[Place], Peer]] = {"pjsua2": Pjsua, "baresip": Baresip, "linphone": Linphone, "sipp": Sipp}
+PEERS: dict[str, Callable[[Place], Peer]] = {
+    "pjsua2": Pjsua,
+    "baresip": Baresip,
+    "linphone": Linphone,
+    "sipp": Sipp,
+    "kamailio": Behind,
+}
+
+TRANSPORTS = table()["transports"]
 
 TIMERS = {"linphone": 90}
 """Who refreshes a session only when its timer says so, and the shortest that RFC 4028 section 4 allows."""
@@ -31,6 +42,12 @@ PROGRAMS = {
     "baresip": ("baresip", "baresip-core"),
     "linphone": ("linphonec", "linphone-cli"),
     "sipp": ("sipp", "sip-tester"),
+    "kamailio": ("kamailio", "kamailio"),
+}
+
+FILES = {
+    "baresip": (f"{baresip.MODULES}/sndfile.so", "baresip-core"),
+    "kamailio": (f"{kamailio.MODULES}/tls.so", "kamailio-tls-modules"),
 }
 
 REGISTERED = [
@@ -50,25 +67,50 @@ AT_A_TIME = 3
 GREEN = [cell for cell in cells() if not cell.reason]
 
 
-@pytest.fixture(scope="session")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    """One desk and one witness for all."""
-    folder = tmp_path_factory.mktemp("office")
-    made = certificates.make(folder / "certificates")
+def opened(folder: Path, made: Certificates, *, accounts: str, proxy: Kamailio | None = None) -> Office:
+    """Start a desk with these accounts in its configuration."""
+    folder.mkdir(exist_ok=True)
     port, rtp, said = kit.free_port(), kit.free_port(), kit.endless(99, folder / "desk.wav")
     (folder / "desk.toml").write_text(
         "[sip]\n"
         f'listen = ["udp://127.0.0.1:{port}", "tcp://127.0.0.1:{port}", "tls://127.0.0.1:{port + 1}"]\n'
         f"rtp_ports = [{rtp}, {rtp + 600}]\n"
         f'tls = {{ certificate = "{made.certificate}", key = "{made.key}", ca = "{made.authority}" }}\n'
-        '[dial]\nallow = ["sip:*@127.0.0.1"]\n'
-        '[routes]\n"*" = "interop.desk:talk"\n'
-        "[users]\n" + "".join(f'{user} = "{password(user)}"\n' for user in USERS)
+        '[dial]\nallow = ["sip:*@127.0.0.1", "+1555"]\n'
+        '[routes]\n"*" = "interop.desk:talk"\n' + accounts
     )
     arguments = (folder / "desk.toml", folder / "desk.wav", folder)
-    desk = Program("desk.py", *arguments, log=folder / "desk.log")
-    yield Office(desk, port, said, folder, made)
-    desk.stop()
+    return Office(Program("desk.py", *arguments, log=folder / "desk.log"), port, said, folder, made, proxy)
+
+
+@pytest.fixture(scope="session")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    """One desk and one witness for all that need no proxy."""
+    folder = tmp_path_factory.mktemp("office")
+    users = "".join(f'{user} = "{password(user)}"\n' for user in USERS)
+    made = opened(folder, certificates.make(folder / "certificates"), accounts=f"[users]\n{users}")
+    yield made
+    made.desk.stop()
+
+
+@contextmanager
+def behind(office: Office, number: str, role: str, transport: str) -> Generator[Office]:
+    """Open a desk that is a customer of a Kamailio of its own, which knows this number and those it is handed on to."""
+    folder = office.folder / f"kamailio-{role}-{transport}"
+    folder.mkdir()
+    users = ("desk", number, *(f"{number}{witness:02}" for witness in range(20)))
+    accounts = {user: password(user) for user in users}
+    proxy = Kamailio(folder / "kamailio", accounts, certificates=office.certificates)
+    with ExitStack() as ends:
+        ends.callback(proxy.stop)
+        carried = f"127.0.0.1:{proxy.port + (transport == 'tls')};transport={transport}"
+        trunk = (
+            f'[trunks.main]\naddress = "sip:{carried}"\nrealm = "{REALM}"\n'
+            f'username = "desk"\npassword = "{password("desk")}"\n'
+        )
+        made = opened(folder, office.certificates, accounts=trunk, proxy=proxy)
+        ends.callback(made.desk.stop)
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +131,12 @@ def sittings(
     def sit(name: str, role: str, transport: str, features: set[str]) -> dict[str, Any]:
         sitting = Sitting(office, PEERS[name], name, role, transport, frozenset(features), TIMERS.get(name, 0))
         sitting.registers = (name, role, transport) in REGISTERED
-        sitting.run()
+        if name != "kamailio":
+            sitting.run()
+            return sitting.results
+        sitting.registers, sitting.user = True, f"+1555010{ROLES.index(role)}{TRANSPORTS.index(transport)}"
+        with behind(office, sitting.user, role, transport) as sitting.office:
+            sitting.run()
         return sitting.results
 
     yield {key: pool.submit(sit, *key, features) for key, features in wanted.items()}
@@ -107,8 +154,8 @@ def test_a_peer(
 ) -> None:
     if cell.peer in PROGRAMS:
         peer(*PROGRAMS[cell.peer])
-    if cell.peer == "baresip":
-        peer_file(f"{MODULES}/sndfile.so", "baresip-core")
+    if cell.peer in FILES:
+        peer_file(*FILES[cell.peer])
     error = sittings[cell.peer, cell.role, cell.transport].result(580)[cell.feature]
     if error is not None:
         raise error

@@ -58,8 +58,12 @@ class Pjsua:
         self.program.wait("the answer", up)
 
     def up(self) -> bool:
+        return bool(self._confirmed())
+
+    def _confirmed(self) -> list[int]:
+        """Give the calls that are up, oldest first."""
         states = {one["call"]: one["state"] for one in self.program.told("state")}
-        return "CONFIRMED" in states.values()
+        return [call for call, state in states.items() if state == "CONFIRMED"]
 
     def heard(self) -> np.ndarray:
         files = sorted(self.folder.glob("heard-*.wav"), key=lambda file: int(file.stem.rpartition("-")[2]))
@@ -87,8 +91,7 @@ class Pjsua:
         self.program.do("blind", to=f"<{to}>")  # without, what follows a semicolon is not the URI's
 
     def attended(self) -> None:
-        states = {one["call"]: one["state"] for one in self.program.told("state")}
-        first, second = [call for call, state in states.items() if state == "CONFIRMED"][-2:]
+        first, second = self.program.wait("two calls", lambda: len(self._confirmed()) >= 2 and self._confirmed()[-2:])
         self.program.do("attended", call=first, other=second)
 
     def expect(self, what: str) -> None:
