@@ -240,6 +240,9 @@ async def bombard(stage: Any, rng: random.Random, rounds: int) -> int:
         for call, tag in far.lasting.items():
             far.say("BYE", call, 10_000_000, tag)
         await asyncio.sleep(600.0)
+        up = host.live
+        await host.drain(1.0)  # a bent INVITE may have made a call that its far end knows nothing of, and keeps alive
+        await asyncio.sleep(60.0)
         gc.collect()
         grown = rss_kib(os.getpid()) - before
         counters = host.counters()
@@ -254,7 +257,7 @@ async def bombard(stage: Any, rng: random.Random, rounds: int) -> int:
         assert counters["media_received_audio"] > rounds // 100
         assert counters["media_dropped_malformed"] > rounds // 100
         assert (counters["guard"], counters["failures"], counters["calls"]) == (0, 0, 0)
-        assert host.live == 0
+        assert (up <= rounds // 1000, host.live) == (True, 0)
         assert far.answers[200] > rounds // 4
         assert far.answers[400] > rounds // 25
         assert far.answers[488] > rounds // 100
