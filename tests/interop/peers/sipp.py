@@ -14,6 +14,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from urllib.parse import quote
 
 import numpy as np
@@ -111,7 +112,7 @@ class Script:
         if self.to:
             begin = (
                 self.say("ready")
-                + "<recvCmd/>\n"
+                + f"<recvCmd/>\n{self.say('took')}"
                 + self.send("INVITE", body=self.body(), where=self.to)
                 + '<recv response="100" optional="true"/>\n<recv response="180" optional="true"/>\n'
                 + '<recv response="200" rrs="true"><action><ereg regexp="tag=([^;]*)" search_in="hdr" header="To:" '
@@ -135,7 +136,7 @@ class Script:
         )
         where = "".join(f'<nop next="{n}" test="t{n}"/>\n' for n in range(2, 2 + len(steps)))
         branches = "".join(
-            f'<label id="{n}"/>\n{step}{"" if "hangup" in name else self.say(name)}'
+            f'<label id="{n}"/>\n{self.say("took")}{step}{"" if "hangup" in name else self.say(name)}'
             f'<nop next="{over if "hangup" in name else 1}"/>\n'
             for n, (name, step) in enumerate(steps.items(), 2)
         )
@@ -222,7 +223,8 @@ class Sipp:
         kit.until("SIPp to wait", lambda: one.said().count("waiting") > before)
 
     def hangup(self) -> None:
-        self.running[-1].do("hangup")
+        with contextlib.suppress(ConnectionError):  # one whose place was taken has ended by itself
+            self.running[-1].do("hangup")
 
     def stop(self) -> None:
         for one in self.running:
@@ -250,7 +252,7 @@ class Running:
                         program, *([remote[1]] if remote else []), "-sf", str(script), "-i", "127.0.0.1",
                         "-p", str(port), "-t", f"{place.transport[0]}1", "-mi", "127.0.0.1",
                         "-mp", str(kit.free_port()), "-rtp_echo",
-                        "-3pcc", f"127.0.0.1:{twin.getsockname()[1]}", "-m", "1", "-nostdin", "-timeout", "120",
+                        "-3pcc", f"127.0.0.1:{twin.getsockname()[1]}", "-m", "1", "-nostdin", "-timeout", "300",
                         "-trace_msg", "-message_file", str(folder / f"messages{number}"), "-trace_err",
                         "-error_file", str(folder / f"errors{number}"),
                     ],
@@ -280,10 +282,22 @@ class Running:
         kit.until(f"SIPp to say {word}", lambda: word in self.said())
 
     def do(self, word: str, more: str = "") -> None:
-        """Give an order, once the one before is done: what comes while it is busy, it never hears."""
+        """Give an order, once the one before is done, again until it is taken: a busy script hears nothing."""
         kit.until("SIPp to be done", lambda: self._awaited <= len(self.said()))
-        self._awaited = len(self.said()) + (2 if word.startswith("our-") else 1)
-        self.twin.sendall(f"Call-ID: {self.call_id}\r\nDo: {word}\r\n{more}\r\n".encode() + END)
+        took = self.said().count("took")
+        self._awaited = len(self.said()) + (3 if word.startswith("our-") else 2)
+        said_at = 0.0
+
+        def taken() -> bool:
+            nonlocal said_at
+            if self.said().count("took") > took:
+                return True
+            if time.monotonic() > said_at + 1.0:
+                said_at = time.monotonic()
+                self.twin.sendall(f"Call-ID: {self.call_id}\r\nDo: {word}\r\n{more}\r\n".encode() + END)
+            return False
+
+        kit.until(f"SIPp to take {word}", taken)
 
     def stop(self) -> None:
         if self.process.poll() is None:
