@@ -192,3 +192,10 @@ def test_other_values() -> None:
     assert telephone(plain("four people at 7 30")) is None
     assert email(plain("maria at example dot org")) == "maria@example.org"
     assert name("I would like to book", asked=False) is None
+
+
+def test_a_name_is_found_however_its_cue_was_heard():
+    for text in ("The name is Samuel, please.", "The name of Samuel, please.", "In the name of Samuel."):
+        found = name(text, asked=False)
+        assert found is not None
+        assert found.value == "Samuel"

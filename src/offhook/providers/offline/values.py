@@ -209,7 +209,7 @@ def telephone(words: list[str]) -> Found | None:
 
 
 _NAME_CUES = re.compile(
-    r"\b(?:my name is|my name's|the name is|the name's|name is|name's|under the name of|under the name|in the name of|"
+    r"\b(?:my name is|my name's|the name is|the name's|name is|name's|under the name of|under the name|name of|"
     r"under|this is|i am|i'm|it is|it's|that's|call me|for|by)"
     r"\s+(?=((?:(?:mister|mr|mrs|ms|miss|doctor|dr)\.?\s+)?[^,.;:!?]+))",
     re.IGNORECASE,
