@@ -167,11 +167,11 @@ def test_a_closed_number_is_ignored_and_its_sums_stay(engine, far):
 
 def test_ports_that_are_taken_are_skipped_and_none_left_is_an_error():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", 28002))
-        engine = native.Engine(first_port=28000, last_port=28005)
+        taken.bind(("127.0.0.1", 9302))
+        engine = native.Engine(first_port=9300, last_port=9305)
         try:
             ports = [engine.open(ssrc=1, sequence=0, timestamp=0)[1] for _ in range(2)]
-            assert ports == [28000, 28004]
+            assert ports == [9300, 9304]
             with pytest.raises(OSError, match="free"):
                 engine.open(ssrc=1, sequence=0, timestamp=0)
         finally:
@@ -180,7 +180,7 @@ def test_ports_that_are_taken_are_skipped_and_none_left_is_an_error():
 
 def test_a_pair_rests_before_it_is_given_out_again(far):
     """A late packet of the last call must not reach the next one."""
-    engine = native.Engine(first_port=28100, last_port=28101)
+    engine = native.Engine(first_port=9400, last_port=9401)
     try:
         number, port = engine.open(ssrc=1, sequence=0, timestamp=0)
         engine.close(number)
