@@ -6,7 +6,6 @@ Phones of others and a busy machine are what they are: what fails once sits once
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -158,8 +157,9 @@ def sittings(
 
     yield {key: pool.submit(sat, *key, features) for key, features in wanted.items()}
     pool.shutdown(cancel_futures=True)
+    told = request.config.pluginmanager.get_plugin("terminalreporter")  # what it writes is not captured
     for line in twice:
-        print("sat twice:", line, file=sys.__stderr__)
+        told.write_line(f"sat twice: {line}")
 
 
 @pytest.mark.interop
