@@ -157,7 +157,8 @@ def sittings(
 
     yield {key: pool.submit(sat, *key, features) for key, features in wanted.items()}
     pool.shutdown(cancel_futures=True)
-    told = request.config.pluginmanager.get_plugin("terminalreporter")  # what it writes is not captured
+    told: pytest.TerminalReporter | None = request.config.pluginmanager.get_plugin("terminalreporter")
+    assert told is not None, "what pytest itself tells of is not captured"
     for line in twice:
         told.write_line(f"sat twice: {line}")
 

@@ -258,7 +258,7 @@ impl World {
                 let mut heard = Vec::new();
                 self.port.take_heard(&mut heard);
                 assert!(heard.len() <= usize::from(SAMPLES_MOST), "what nobody takes is bounded");
-                let pcm = vec![i16::from(level) * 200 - 25_000; usize::from(samples % SAMPLES_MOST)];
+                let pcm = vec![i16::from_be_bytes([level, 0]); usize::from(samples % SAMPLES_MOST)];
                 self.port.feed(self.now, &pcm);
             }
         }
