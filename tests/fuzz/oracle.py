@@ -33,14 +33,22 @@ WORDS = (
 )
 
 
+PLANT = "--plant="
+
+
+def plant() -> str:
+    """Give the parser in which this run was asked for a fault, "" where in none."""
+    return next((option.removeprefix(PLANT) for option in sys.argv if option.startswith(PLANT)), "")
+
+
 def planted(parser: str) -> bool:
     """Whether this run was asked for a fault in that parser."""
-    return f"--plant={parser}" in sys.argv
+    return plant() == parser
 
 
 def fuzz(target: Callable[[bytes], None], seeds: Sequence[bytes]) -> None:
     """Run a target under libFuzzer with its seeds; a crash is printed, and kept where `-artifact_prefix` says."""
-    options = [option for option in sys.argv[1:] if not option.startswith("--plant=")]
+    options = [option for option in sys.argv[1:] if not option.startswith(PLANT)]
     with tempfile.TemporaryDirectory(prefix="offhook-fuzz-") as folder:
         corpus = Path(folder) / "corpus"
         corpus.mkdir()

@@ -26,12 +26,17 @@ PARSERS = [
 pytest.importorskip("atheris", reason="atheris has no wheel for this Python or machine", exc_type=ImportError)
 
 
+PLANTED_S = 300
+"""What a planted fault may take on a busy machine; a run ends when it is found."""
+
+
 def run(target: str, *options: str, within_s: float) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(HERE / f"fuzz_{target}.py"), *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=within_s, check=False)
 
 
 @pytest.mark.fuzz
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("target", TARGETS)
 def test_nothing_is_found(target, fuzz_seconds):
     done = run(target, f"-max_total_time={round(fuzz_seconds)}", within_s=fuzz_seconds + 90)
@@ -40,10 +45,9 @@ def test_nothing_is_found(target, fuzz_seconds):
 
 
 @pytest.mark.fuzz
+@pytest.mark.timeout(PLANTED_S + 120)
 @pytest.mark.parametrize(("target", "parser"), PARSERS)
-def test_a_planted_fault_is_found(target, parser, fuzz_seconds):
-    done = run(
-        target, f"--plant={parser}", f"-max_total_time={max(60, round(fuzz_seconds))}", within_s=fuzz_seconds + 150
-    )
+def test_a_planted_fault_is_found(target, parser):
+    done = run(target, f"--plant={parser}", f"-max_total_time={PLANTED_S}", within_s=PLANTED_S + 90)
     assert done.returncode != 0
     assert "Uncaught Python exception" in done.stdout + done.stderr

@@ -20,6 +20,10 @@ SAYS = {
 }
 
 
+PLANTED_S = 300
+"""What a planted fault may take on a busy machine; a run ends when it is found."""
+
+
 def fuzz(seconds: int, *targets: str, plant: bool = False) -> subprocess.CompletedProcess[str]:
     """Run the tool with time to build the targets the first time."""
     command = [str(ROOT / "tools" / "fuzz-native"), str(seconds), *targets]
@@ -28,10 +32,10 @@ def fuzz(seconds: int, *targets: str, plant: bool = False) -> subprocess.Complet
 
 
 @pytest.mark.fuzz
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(PLANTED_S + 500)
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_planted_fault_is_found_within_a_minute(target):
-    done = fuzz(60, target, plant=True)
+def test_a_planted_fault_is_found(target):
+    done = fuzz(PLANTED_S, target, plant=True)
     assert done.returncode == 1, done.stdout[-4000:] + done.stderr[-4000:]
     assert SAYS[target] in done.stdout
     assert done.stdout.rstrip().endswith(f"found something: {target}")
