@@ -27,6 +27,7 @@ pub mod stun;
 pub mod sys;
 pub mod tape;
 pub mod timeline;
+pub mod tone;
 pub mod vad;
 
 #[cfg(feature = "python")]

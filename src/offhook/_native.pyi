@@ -393,3 +393,14 @@ class Loss:
 
     def __init__(self) -> None: ...
     def push(self, pcm: bytes | None) -> bytes: ...
+
+class Keypad:
+    """The ear for keys in 8 kHz audio (ITU-T Q.24) as a stage of its own."""
+
+    def __init__(self) -> None: ...
+    def push(self, pcm: bytes, concealed: bool = False) -> list[tuple[str, int]]:
+        """Give the keys that are heard for the first time, and the sample at which each began."""
+
+    @property
+    def sounding(self) -> bool:
+        """Whether what sounds is a key, as far as can be said."""

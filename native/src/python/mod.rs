@@ -26,6 +26,7 @@ fn native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<engine::PyEngine>()?;
     m.add_class::<stages::PyResampler>()?;
     m.add_class::<stages::Loss>()?;
+    m.add_class::<stages::PyKeypad>()?;
     m.add_function(wrap_pyfunction!(stages::encode, m)?)?;
     m.add_function(wrap_pyfunction!(stages::decode, m)?)
 }

@@ -7,6 +7,7 @@ use super::{pcm_bytes, samples, wrong};
 use crate::codec::Law;
 use crate::conceal::Conceal;
 use crate::resample::{Resampler, RATES};
+use crate::tone::keypad::Keypad;
 
 fn law(codec: &str) -> PyResult<Law> {
     Law::named(codec).ok_or_else(|| wrong(format!("{codec:?} is not a codec that we speak (PCMU, PCMA)")))
@@ -77,5 +78,35 @@ impl Loss {
             None => self.0.fill(HOLE, &mut out),
         }
         pcm_bytes(py, &out)
+    }
+}
+
+/// The ear for keys in the audio, as a stage of its own.
+#[pyclass(name = "Keypad", module = "offhook._native")]
+#[derive(Default)]
+pub struct PyKeypad {
+    keypad: Keypad,
+    heard: usize,
+}
+
+#[pymethods]
+impl PyKeypad {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    #[pyo3(signature = (pcm, concealed = false))]
+    fn push(&mut self, pcm: &[u8], concealed: bool) -> PyResult<Vec<(char, usize)>> {
+        let pcm = samples(pcm)?;
+        self.heard += pcm.len();
+        let mut told = Vec::new();
+        self.keypad.push(&pcm, concealed, &mut |press| told.push((press.key, self.heard.saturating_sub(press.ago))));
+        Ok(told)
+    }
+
+    #[getter]
+    fn sounding(&self) -> bool {
+        self.keypad.is_sounding()
     }
 }
