@@ -62,8 +62,6 @@ counters! {
     /// Jumps of the sequence that the ear followed.
     Jumps => "jumps",
     KeysSent => "keys_sent",
-    /// Keys that could not be sent, because telephone-event was not agreed.
-    KeysRefused => "keys_refused",
     /// Pieces of audio for an utterance that was cut or over.
     StaleAudio => "stale_audio",
     /// Departures that came a packet time late or more, and were caught up.

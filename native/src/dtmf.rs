@@ -50,8 +50,14 @@ impl Event {
     /// The key, None for an event that is no key (a flash, a fax tone).
     #[must_use]
     pub fn key(&self) -> Option<char> {
-        KEYS.get(usize::from(self.code)).map(|&key| char::from(key))
+        key_of(self.code)
     }
+}
+
+/// The key of an event code, None for an event that is no key.
+#[must_use]
+pub fn key_of(code: u8) -> Option<char> {
+    KEYS.get(usize::from(code)).map(|&key| char::from(key))
 }
 
 /// The event code of a key (`a` to `d` as `A` to `D`), None for any other character.

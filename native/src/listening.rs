@@ -113,6 +113,28 @@ impl Listening {
         self.count_silence(end, u32::try_from(samples).unwrap_or(0), tell);
     }
 
+    /// Silence the last samples of what is kept: they were no speech. What was told is told.
+    pub fn blank(&mut self, mut samples: usize) {
+        for piece in self.past.iter_mut().rev() {
+            let from = piece.codes.len().saturating_sub(samples);
+            piece.codes[from..].fill(piece.law.silence());
+            samples = samples.saturating_sub(piece.codes.len());
+        }
+    }
+
+    /// The last samples of what is kept, as many as there are.
+    pub fn kept(&self, samples: usize, pcm: &mut Vec<i16>) {
+        let before = self.past_samples.saturating_sub(samples);
+        let mut end = 0;
+        for piece in &self.past {
+            end += piece.codes.len();
+            if end <= before {
+                continue;
+            }
+            piece.law.decode_into(&piece.codes, pcm);
+        }
+    }
+
     /// Comfort noise came: count silence by the clock from here.
     pub fn quiet(&mut self, now: i64) {
         self.quiet_since = Some(now);

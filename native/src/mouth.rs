@@ -7,18 +7,21 @@ use std::net::SocketAddr;
 
 use crate::codec::Law;
 use crate::counters::{Count, Counters};
-use crate::dtmf;
+use crate::dtmf::{self, key_of};
 use crate::event::Sink;
 use crate::plan::Plan;
 use crate::queue::{Key, Queue};
 use crate::relay::Relay;
 use crate::rtp::Packet;
+use crate::tone::make::Sounding;
 
 /// Gain moves from 1 to 0 in 10 ms down, 20 ms up, at most.
 const DOWN: f32 = 1.0 / 80.0;
 const UP: f32 = 1.0 / 160.0;
 /// RFC 4733 section 2.5.1.4: the end of an event is sent three times.
 const ENDS: u8 = 3;
+/// The longest way of a key's tones there and back, samples: 600 ms.
+const ECHO: u32 = 4800;
 /// Level of our keys, minus dBm0.
 const KEY_VOLUME: u8 = 10;
 
@@ -40,6 +43,10 @@ pub struct Mouth {
     timestamp: u32,
     pub queue: Queue,
     pressing: Option<Pressing>,
+    /// A key that sounds in the audio, and the silence behind it, samples.
+    tone: Option<(Sounding, usize)>,
+    /// The key whose tones left last, and the timestamp of their last packet.
+    toned: Option<(char, u32)>,
     gain: f32,
     wanted_gain: f32,
     /// The last packet had something to hear.
@@ -65,6 +72,8 @@ impl Mouth {
             timestamp,
             queue: Queue::default(),
             pressing: None,
+            tone: None,
+            toned: None,
             gain: 1.0,
             wanted_gain: 1.0,
             sounding: false,
@@ -82,6 +91,12 @@ impl Mouth {
     #[must_use]
     pub fn is_sounding(&self) -> bool {
         self.sounding
+    }
+
+    /// Whether a key that is heard may be our own, which comes back.
+    #[must_use]
+    pub fn echoes(&self, key: char) -> bool {
+        self.toned.is_some_and(|(own, at)| own == key && self.timestamp.wrapping_sub(at) < ECHO)
     }
 
     /// Time went by without packets.
@@ -113,7 +128,7 @@ impl Mouth {
         if let Some(relay) = &mut relay {
             relay.pull(frame, counters);
         }
-        if self.pressing.is_none() {
+        if self.pressing.is_none() && self.tone.is_none() {
             let pulled = self.queue.pull(slot.now, slot.lag, frame, pcm);
             if pulled.underrun {
                 counters.add(Count::Underruns);
@@ -128,6 +143,7 @@ impl Mouth {
                 return self.send_key(pressing, number, frame, to, sink);
             }
         }
+        sounding |= self.sound_key(frame, pcm);
         if let Some(relay) = relay {
             sounding |= relay.mix(pcm);
         }
@@ -143,13 +159,36 @@ impl Mouth {
         self.sequence = self.sequence.wrapping_add(1);
     }
 
+    /// Where the far end takes no events, a key is heard: its tones, behind what was queued before it.
     fn begin(&mut self, key: Key, plan: &Plan, counters: &Counters) {
+        counters.add(Count::KeysSent);
         if plan.dtmf_send.is_none() {
-            counters.add(Count::KeysRefused);
+            self.tone = key_of(key.code)
+                .and_then(|code| Sounding::new(code, u32::from(key.duration), 8000))
+                .map(|tone| (tone, usize::try_from(key.gap).unwrap_or(0)));
             return;
         }
-        counters.add(Count::KeysSent);
         self.pressing = Some(Pressing { key, timestamp: self.timestamp, elapsed: 0, ends: 0, gap: 0 });
+    }
+
+    /// Fill the frame with the key that sounds, or with the silence behind it; give whether there is something to hear.
+    fn sound_key(&mut self, frame: usize, pcm: &mut Vec<i16>) -> bool {
+        let Some((tone, gap)) = &mut self.tone else {
+            return false;
+        };
+        let before = pcm.len();
+        tone.append(frame - before.min(frame), pcm);
+        let sounding = pcm.len() > before;
+        if sounding {
+            self.toned = Some((tone.key(), self.timestamp));
+        }
+        let rest = (frame - pcm.len().min(frame)).min(*gap);
+        pcm.resize(pcm.len() + rest, 0);
+        *gap -= rest;
+        if *gap == 0 && tone.is_over() {
+            self.tone = None;
+        }
+        sounding
     }
 
     fn send_key(&mut self, pressing: Pressing, number: u8, frame: usize, to: SocketAddr, sink: &mut Sink) -> usize {

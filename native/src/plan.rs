@@ -67,6 +67,12 @@ impl Plan {
         (96..=127).rev().find(free).unwrap_or(127)
     }
 
+    /// Whether keys may come in the audio: where nothing better was agreed for them.
+    #[must_use]
+    pub fn keys_in_band(&self) -> bool {
+        self.dtmf_receive.is_none() && self.dtmf_send.is_none()
+    }
+
     /// Samples in a packet.
     #[must_use]
     pub fn frame(&self) -> usize {

@@ -13,6 +13,7 @@
 
 mod inbound;
 mod outbound;
+mod tones;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::reports::Reports;
 use crate::stun::{Id, Question};
 use crate::tape::Tape;
 use crate::timeline::Timeline;
+use crate::tone::ear::KeyEar;
 
 const MS: i64 = 1_000_000;
 /// No valid packet for this long is a stall.
@@ -78,6 +80,7 @@ pub struct Port {
     conceal: Conceal,
     timeline: Timeline,
     keys: Keys,
+    key_ear: KeyEar,
     listening: Listening,
     last_valid: Option<i64>,
     stalled: bool,
@@ -115,6 +118,7 @@ impl Port {
             conceal: Conceal::default(),
             timeline: Timeline::default(),
             keys: Keys::default(),
+            key_ear: KeyEar::default(),
             listening: Listening::default(),
             last_valid: None,
             stalled: false,
@@ -176,6 +180,7 @@ impl Port {
             self.rtcp_source = None;
         }
         let sends = plan.sending && plan.remote.is_some();
+        self.key_ear.listen(plan.keys_in_band());
         if !plan.receiving {
             // On hold nobody owes us packets.
             self.last_valid = None;

@@ -52,6 +52,19 @@ impl Tape {
         lay(&mut self.ours, (at - self.begun + SAMPLE / 2).div_euclid(SAMPLE), pcm);
     }
 
+    /// Silence the last samples of the far end's: they were no speech.
+    pub fn blank_far(&mut self, samples: usize) {
+        let end = self.far_ends.and_then(|end| usize::try_from(end).ok()).unwrap_or(0).min(self.far.len());
+        self.far[end.saturating_sub(samples)..end].fill(0);
+    }
+
+    /// The far end's last samples, as many as there are.
+    #[must_use]
+    pub fn far(&self, samples: usize) -> &[i16] {
+        let end = self.far_ends.and_then(|end| usize::try_from(end).ok()).unwrap_or(0).min(self.far.len());
+        &self.far[end.saturating_sub(samples)..end]
+    }
+
     /// When the next stretch is complete.
     #[must_use]
     pub fn due(&self) -> i64 {

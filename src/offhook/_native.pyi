@@ -47,14 +47,18 @@ class SpeechEnded:
 
 @final
 class Digit:
-    """A key was pressed, told once, at its first packet (RFC 4733). `duration_ms`: how long it had lasted by then."""
+    """A key was pressed, told once: at its first packet (RFC 4733), or `in_band` once its tones are certain (Q.24).
 
-    def __init__(self, port: int, seq: int, at: int, key: str, duration_ms: int = 0) -> None: ...
+    `duration_ms`: how long it had lasted by then.
+    """
+
+    def __init__(self, port: int, seq: int, at: int, key: str, duration_ms: int = 0, in_band: bool = False) -> None: ...
     port: Final[int]
     seq: Final[int]
     at: Final[int]
     key: Final[str]
     duration_ms: Final[int]
+    in_band: Final[bool]
 
 @final
 class Played:
@@ -272,9 +276,9 @@ class Port:
         """Bring a ducked voice back to full level over 20 ms."""
 
     def press(self, now: int, keys: str, duration_ms: int = 100, gap_ms: int = 100) -> None:
-        """Send keys `0-9*#A-D` as RFC 4733 events behind what is queued, 64 at most, each 20 to 8000 ms long.
+        """Send keys `0-9*#A-D` behind what is queued, 64 at most, each 20 to 8000 ms long; ValueError for another.
 
-        ValueError for any other key. Where `dtmf_send` was not agreed they are counted (`keys_refused`), not sent.
+        They go as RFC 4733 events, and as tones in the audio (ITU-T Q.23) where `dtmf_send` was not agreed.
         """
 
     def relay(self, on: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from offhook import _native as native
-from offhook.carriers.keys import Keys
+from offhook.carriers.keys import Keys, Source
 from offhook.core.instants import MILLISECOND
 from offhook.core.signals import Texted
 from offhook.testing.checkers.media import Cadence
@@ -108,19 +108,30 @@ def test_a_text_beside_the_call_is_told(stage: Any) -> None:
 
 
 MS = MILLISECOND
+TONES, INFO, EVENTS = Source
 
 
 @pytest.mark.parametrize(
     ("presses", "told"),
     [
-        ([("event", 0, "1"), ("info", 20, "1"), ("event", 300, "1"), ("info", 320, "1")], "11"),
-        ([("info", 0, "1"), ("event", 100, "1"), ("info", 300, "2"), ("event", 310, "2")], "12"),
-        ([("info", 0, "1"), ("info", 300, "1"), ("info", 600, "1")], "111"),
-        ([("info", 0, "1"), ("event", 151, "1")], "11"),
-        ([("info", 0, "1"), ("event", 100, "2")], "12"),
-        ([("event", 0, "1"), ("event", 100, "1")], "11"),
+        ([(EVENTS, 0, "1"), (INFO, 20, "1"), (EVENTS, 300, "1"), (INFO, 320, "1")], "11"),
+        ([(INFO, 0, "1"), (EVENTS, 100, "1"), (INFO, 300, "2"), (EVENTS, 310, "2")], "12"),
+        ([(INFO, 0, "1"), (INFO, 300, "1"), (INFO, 600, "1")], "111"),
+        ([(INFO, 0, "1"), (EVENTS, 151, "1")], "11"),
+        ([(INFO, 0, "1"), (EVENTS, 100, "2")], "12"),
+        ([(EVENTS, 0, "1"), (EVENTS, 100, "1")], "11"),
+        ([(TONES, 0, "1"), (INFO, 120, "1"), (TONES, 300, "2"), (INFO, 420, "2")], "12"),
+        ([(INFO, 0, "1"), (TONES, 60, "1"), (TONES, 300, "1"), (INFO, 310, "1")], "11"),
+        ([(TONES, 0, "1"), (TONES, 160, "1"), (EVENTS, 320, "1"), (INFO, 330, "1")], "111"),
     ],
 )
-def test_one_press_is_told_once_whoever_says_it(presses: list[tuple[str, int, str]], told: str) -> None:
+def test_one_press_is_told_once_whoever_says_it(presses: list[tuple[Source, int, str]], told: str) -> None:
     ours = Keys()
-    assert "".join([key for how, at, key in presses if getattr(ours, how)(at * MS, key)]) == told
+    assert "".join([key for how, at, key in presses if ours.tells(at * MS, key, how)]) == told
+
+
+def test_an_info_at_the_end_of_a_long_press_is_the_press_whose_tones_were_heard() -> None:
+    ours = Keys()
+    assert ours.tells(1000 * MS, "5", TONES)
+    assert not ours.tells(1900 * MS, "5", INFO, 880)
+    assert ours.tells(2500 * MS, "5", INFO, 100)

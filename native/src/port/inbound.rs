@@ -165,13 +165,18 @@ impl Port {
     }
 
     fn take_key(&mut self, timestamp: u32, event: dtmf::Event, sink: &mut Sink) {
-        let Some(first) = self.keys.hear(timestamp, event) else {
+        let first = self.keys.hear(timestamp, event);
+        if let Some(key) = event.key() {
+            self.key_ear.event(key);
+        }
+        let Some(first) = first else {
             return;
         };
         if let Some(key) = first.key() {
+            self.take_leak(key);
             let at = self.timeline.at(timestamp).unwrap_or(self.clock).min(self.clock);
             let duration_ms = u32::from(first.duration) / SAMPLES_PER_MS;
-            self.tell(at, Kind::Digit { key, duration_ms }, sink);
+            self.tell(at, Kind::Digit { key, duration_ms, in_band: false }, sink);
         }
     }
 
@@ -187,6 +192,7 @@ impl Port {
         if new_stream {
             self.timeline.forget();
             self.keys = Keys::default();
+            self.key_ear.forget();
         }
         self.expected = None;
     }
@@ -266,6 +272,9 @@ impl Port {
         let at = self.timeline.at(timestamp).unwrap_or(self.clock);
         if let Some(tape) = &mut self.tape {
             tape.put_far(at, pcm);
+        }
+        if self.is_tone(at, pcm, concealed, sink) {
+            return self.silence(timestamp, pcm.len(), sink);
         }
         if let Some(relay) = &mut self.relay {
             relay.hear(pcm);

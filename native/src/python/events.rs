@@ -70,7 +70,7 @@ event!(
 );
 event!(
     /// A key was pressed.
-    Digit(key, duration_ms = 0) { key: String, duration_ms: u32 }
+    Digit(key, duration_ms = 0, in_band = false) { key: String, duration_ms: u32, in_band: bool }
 );
 event!(
     /// An utterance has been heard in full.
@@ -156,8 +156,8 @@ pub fn append(list: &Bound<'_, PyList>, event: &Event) -> PyResult<()> {
         }
         Kind::SpeechBegan => list.append(Bound::new(py, SpeechBegan { port, seq, at })?),
         &Kind::SpeechEnded { silence_ms } => list.append(Bound::new(py, SpeechEnded { port, seq, at, silence_ms })?),
-        &Kind::Digit { key, duration_ms } => {
-            list.append(Bound::new(py, Digit { port, seq, at, key: key.to_string(), duration_ms })?)
+        &Kind::Digit { key, duration_ms, in_band } => {
+            list.append(Bound::new(py, Digit { port, seq, at, key: key.to_string(), duration_ms, in_band })?)
         }
         &Kind::Played { utterance, sent_ms } => {
             list.append(Bound::new(py, Played { port, seq, at, utterance, sent_ms })?)

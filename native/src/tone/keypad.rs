@@ -25,7 +25,7 @@ const LOW_OVER_HIGH: f32 = 10.0;
 /// How far a tone may be off, as a share of its frequency: 1.5 % must do and 3.5 % must not.
 const OFF: f32 = 0.024;
 /// How much of the energy the two must hold.
-const SHARE: f32 = 0.80;
+const SHARE: f32 = 0.88;
 /// Windows with a key in a row that make it suspect.
 const SUSPECT: u32 = 2;
 /// Windows with a key that tell it: a tone of 23 ms fills fewer, one of 40 ms as many.

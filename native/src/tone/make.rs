@@ -24,6 +24,7 @@ pub fn place(key: char) -> Option<(usize, usize)> {
 /// A key that sounds: made a frame at a time.
 #[derive(Clone, Copy, Debug)]
 pub struct Sounding {
+    key: char,
     low: Sine,
     high: Sine,
     at: u32,
@@ -39,7 +40,19 @@ impl Sounding {
         let edge = EDGE_MS * rate_hz / 1000;
         let low = Sine::new(LOW_HZ[row], LOW_DBM0, rate_hz);
         let high = Sine::new(HIGH_HZ[column], HIGH_DBM0, rate_hz);
-        Some(Self { low, high, at: 0, samples, edge: edge.min(samples / 2) })
+        Some(Self { key, low, high, at: 0, samples, edge: edge.min(samples / 2) })
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> char {
+        self.key
+    }
+
+    /// Whether all of it was made.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.at >= self.samples
     }
 
     /// Append up to `most` samples; nothing once it is over.

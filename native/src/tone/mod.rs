@@ -9,6 +9,7 @@
 //! G.711 can carry (its tables 1 and 2).
 
 pub mod bank;
+pub mod ear;
 pub mod keypad;
 pub mod make;
 

@@ -12,7 +12,7 @@ from offhook import _native as native
 from offhook.call.leg import LegEvent
 from offhook.carriers.early import Threshold
 from offhook.carriers.inbox import Inbox
-from offhook.carriers.keys import Keys
+from offhook.carriers.keys import Keys, Source
 from offhook.carriers.plane import Engine
 from offhook.core.instants import Instant
 
@@ -56,7 +56,9 @@ class PortVerbs:
         """Say whether an event of the port may be told."""
         if not self._threshold.lets(event):
             return False
-        return not isinstance(event, native.Digit) or self._keys.event(event.at, event.key)
+        if not isinstance(event, native.Digit):
+            return True
+        return self._keys.tells(event.at, event.key, Source.TONES if event.in_band else Source.EVENTS)
 
     def reports(self) -> int:
         """Give how many RTCP packets of the far end have come."""
@@ -64,7 +66,7 @@ class PortVerbs:
 
     def _pressed(self, now: Instant, key: str, duration_ms: int) -> None:
         """Tell a key that came by signalling, unless the port has told it."""
-        if self._threshold.opened and self._keys.info(now, key):
+        if self._threshold.opened and self._keys.tells(now, key, Source.INFO, duration_ms):
             self._inbox.put(native.Digit(self._number, 0, now, key, duration_ms))
 
     def listen(self, mode: Literal["all", "speech", "none"]) -> None:
@@ -98,7 +100,7 @@ class PortVerbs:
         self._engine.restore(self._number)
 
     def press(self, keys: str) -> None:
-        """Send keys as RFC 4733 events. ValueError for what is no key."""
+        """Send keys as RFC 4733 events, or as tones where those were not agreed. ValueError for what is no key."""
         self._engine.press(self._number, keys)
 
     def bridge(self, other: object) -> None:

@@ -147,10 +147,9 @@ class SipLeg(PortVerbs):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What can be done: keys where telephone-event was agreed or INFO is taken, transfers as the trunk has it."""
-        plan, rules = self.negotiation.plan, self._line.rules(self._info)
-        press = plan is None or plan.dtmf_send is not None or self._by_info
-        return Capabilities(press=press, transfer=rules.refer, bridge=rules.bridge)
+        """What can be done: keys always, as events, by INFO or as tones; transfers as the trunk has it."""
+        rules = self._line.rules(self._info)
+        return Capabilities(transfer=rules.refer, bridge=rules.bridge)
 
     @property
     def _by_info(self) -> bool:

@@ -360,7 +360,7 @@ _FIELDS: Final[dict[type[Any], tuple[str, ...]]] = {
     native.Heard: (*_STAMPED, "pcm", "concealed"),
     native.SpeechBegan: _STAMPED,
     native.SpeechEnded: (*_STAMPED, "silence_ms"),
-    native.Digit: (*_STAMPED, "key", "duration_ms"),
+    native.Digit: (*_STAMPED, "key", "duration_ms", "in_band"),
     native.Played: (*_STAMPED, "utterance", "sent_ms"),
     native.Marked: (*_STAMPED, "utterance", "mark"),
     native.Cut: (*_STAMPED, "utterance", "generation", "sent_ms", "heard_ms", "exact"),
