@@ -10,6 +10,7 @@ says its own, and a cell that is about media waits until a stretch of it has com
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -28,6 +29,10 @@ KEYS = "159*0#"
 
 HELD = re.compile(r"^a=(?:sendonly|inactive)\r?$|^c=IN IP4 0\.0\.0\.0\r?$", re.MULTILINE)
 SILENT = re.compile(r"^a=(?:recvonly|inactive)\r?$", re.MULTILINE)
+
+
+PORTLESS = frozenset({"linphone"})
+"""Who connects its two calls by the bare address of the second: port and transport of whom it called are lost."""
 
 
 def password(user: str) -> str:
@@ -263,7 +268,7 @@ class Sitting:
 
     def _transfer(self, hand_on: Callable[[], None]) -> None:
         """Bring a call up, have it handed on to a witness, and clear up."""
-        self.witness = self._made_witness()
+        self.witness = self._made_witness(hand_on)
         try:
             self._connect()
             hand_on()
@@ -275,10 +280,13 @@ class Sitting:
             self.witness.stop()
         kit.until("the peer's end", lambda: not self.peer.up())
 
-    def _made_witness(self) -> Pjsua:
+    def _made_witness(self, hand_on: Callable[[], None]) -> Pjsua:
         office, number = self.office, len(self.results)
         user = f"witness-{self.user}-{number}" if office.proxy is None else f"{self.user}{number:02}"
         place = Place(office.folder / user, user, self.transport, office.certificates)
+        if self.name in PORTLESS and hand_on == self._attended:
+            alone = ".".join(str(random.randrange(1, 255)) for _ in range(3))
+            return Pjsua(replace(place, transport="udp", host=f"127.{alone}"))
         if office.proxy is None:
             return Pjsua(place)
         return Behind(replace(place, registrar=office.registrar(user, self.transport)))

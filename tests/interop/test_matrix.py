@@ -80,7 +80,7 @@ def opened(folder: Path, made: Certificates, *, accounts: str, proxy: Kamailio |
         f'listen = ["udp://127.0.0.1:{port}", "tcp://127.0.0.1:{port}", "tls://127.0.0.1:{port + 1}"]\n'
         f"rtp_ports = [{rtp}, {rtp + 600}]\n"
         f'tls = {{ certificate = "{made.certificate}", key = "{made.key}", ca = "{made.authority}" }}\n'
-        '[dial]\nallow = ["sip:*@127.0.0.1", "+1555"]\n'
+        '[dial]\nallow = ["sip:*@127.*", "+1555"]\n'
         '[routes]\n"*" = "interop.desk:talk"\n' + accounts
     )
     arguments = (folder / "desk.toml", folder / "desk.wav", folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -57,8 +58,9 @@ class Baresip:
         place = self.place
         host, more = ("127.0.0.1", ";regint=0")
         if place.registrar is not None:
+            carried = "" if place.transport == "udp" else f";transport={place.transport}"
             host, more = (
-                place.registrar.host,
+                place.registrar.host + carried,
                 f";regint=60;auth_user={place.user};auth_pass={place.registrar.password}",
             )
         return f"<sip:{place.user}@{host}>;answermode=auto;audio_codecs={codecs}{more}"
@@ -95,7 +97,9 @@ class Baresip:
         return [event for event in self._events if event.get("type") == kind]
 
     def registered(self) -> bool:
-        return bool(self.told("REGISTER_OK"))
+        # Its event may be over before anybody listens to it.
+        taken = re.compile(rb"^SIP/2\.0 200 [^\r]*\r\n(?:[^\r\n]+\r\n)*CSeq: \d+ REGISTER\r\n", re.MULTILINE)
+        return bool(taken.search((self.folder / "log").read_bytes()))
 
     def dial(self, to: str) -> None:
         before = len(self.told("CALL_ESTABLISHED"))

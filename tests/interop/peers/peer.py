@@ -17,6 +17,9 @@ import numpy as np
 from interop import kit
 
 
+LOCAL = "127.0.0.1"
+
+
 @dataclass(frozen=True)
 class Certificates:
     """Paths: whom to trust, and what we show, as chain and key and as one file with both."""
@@ -46,9 +49,17 @@ class Place:
     registrar: Registrar | None = None
     expires_s: int = 0
     """Ask for a session timer of so many seconds (RFC 4028); 0: as the program likes."""
+    host: str = LOCAL
+    """Where it listens; on an address of its own it is called without a port, at the usual one."""
+
+    def port(self) -> int:
+        """Give a port for a phone to listen on."""
+        return kit.free_port() if self.host == LOCAL else 5060
 
     def uri(self, port: int) -> str:
         """Give the URI at which a phone on this port is called; TLS is on the next one."""
+        if self.host != LOCAL:
+            return f"sip:{self.user}@{self.host}"
         return address(self.user, self.transport, port)
 
     def said(self) -> kit.Search:

@@ -16,7 +16,7 @@ class Pjsua:
 
     def __init__(self, place: Place, *, codecs: tuple[str, ...] = ("PCMU",)) -> None:
         self.said = place.said()
-        port = kit.free_port()
+        port = place.port()
         self.uri = place.uri(port)
         self.folder = place.folder
         self.place = place
@@ -24,10 +24,11 @@ class Pjsua:
         wish = {
             "folder": str(place.folder),
             "transport": place.transport,
+            "host": place.host,
             "port": port,
             "rtp_port": kit.free_port(),
             "codecs": codecs,
-            "identity": f"sip:{place.user}@127.0.0.1",
+            "identity": f"sip:{place.user}@{place.host}",
             "play": str(place.folder / "said.wav"),
             "expires_s": place.expires_s,
             "authority": str(place.certificates.authority),

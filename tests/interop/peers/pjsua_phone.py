@@ -172,7 +172,7 @@ def endpoint():
     kinds = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP, "tls": pj.PJSIP_TRANSPORT_TLS}
     transport = pj.TransportConfig()
     transport.port = wish["port"] + (wish["transport"] == "tls")
-    transport.boundAddress = "127.0.0.1"
+    transport.boundAddress = wish["host"]
     transport.tlsConfig.CaListFile = wish["authority"]
     transport.tlsConfig.certFile = wish["certificate"]
     transport.tlsConfig.privKeyFile = wish["key"]
