@@ -21,6 +21,7 @@ import numpy as np
 
 from interop import kit
 from interop.peers.kamailio import Behind, Kamailio
+from interop.peers.netsip import NetSip
 from interop.peers.peer import Certificates, Peer, Place, Registrar, address
 from interop.peers.pjsua import Pjsua
 from interop.program import Event, Program
@@ -49,7 +50,7 @@ class Office:
     said: kit.Search
     folder: Path
     certificates: Certificates
-    proxy: Kamailio | None = None
+    proxy: Kamailio | NetSip | None = None
     """Through whom the desk and the phones reach each other; None: they do without."""
 
     def uri(self, user: str, transport: str) -> str:
@@ -60,6 +61,11 @@ class Office:
         """Where a user registers: with the proxy, or else with the desk."""
         port = self.proxy.port if self.proxy is not None else self.port
         return Registrar(f"127.0.0.1:{port + (transport == 'tls')}", password(user))
+
+    def is_registered(self) -> bool:
+        """Whether the desk is, with its registrar."""
+        taken = re.compile(r"SIP/2\.0 200 .*^CSeq: \d+ REGISTER\r?$", re.MULTILINE | re.DOTALL | re.IGNORECASE)
+        return any(taken.match(one["text"]) for one in self.desk.told("sip", way="in"))
 
 
 @dataclass
@@ -114,7 +120,7 @@ class Sitting:
             return
         try:
             if self.registers:
-                registered = self.peer.registered if office.proxy is None else self._desk_is_registered
+                registered = self.peer.registered if office.proxy is None else office.is_registered
                 with self.cell("register"):
                     kit.until("the registration", registered)
             self._talk()
@@ -132,9 +138,10 @@ class Sitting:
         finally:
             self.peer.stop()
 
-    def _desk_is_registered(self) -> bool:
-        taken = re.compile(r"SIP/2\.0 200 .*^CSeq: \d+ REGISTER\r?$", re.MULTILINE | re.DOTALL)
-        return any(taken.match(one["text"]) for one in self.office.desk.told("sip", way="in"))
+    def register_only(self) -> None:
+        """Wait for the desk's registration with who is no more than a registrar; never raises."""
+        with self.cell("register"):
+            kit.until("the registration", self.office.is_registered)
 
     @contextmanager
     def cell(self, feature: str) -> Generator[None]:
@@ -304,9 +311,14 @@ class Sitting:
         self._witnessed(self.office.said)
 
     def _our_blind(self) -> None:
-        self.office.desk.do("transfer", call=self.call, to=self.witness.uri)
-        self._witnessed(self.peer.said)
+        self._refer("transfer")
 
     def _our_attended(self) -> None:
-        self.office.desk.do("attended", call=self.call, to=self.witness.uri)
-        self._witnessed(self.peer.said)
+        self._refer("attended")
+
+    def _refer(self, how: str) -> None:
+        self.peer.expect("our-refer")
+        referring = self.office.desk.order(how, call=self.call, to=self.witness.uri)
+        self.peer.follow()
+        self.office.desk.outcome(referring)
+        self._witnessed(self.witness.said if self.peer.echoes else self.peer.said)

@@ -154,6 +154,9 @@ class Baresip:
         if what == "our-hold":
             self._say_again()
 
+    def follow(self) -> None:
+        """Nothing: a phone does by itself."""
+
     def hangup(self) -> None:
         self.command("hangup")
 

@@ -103,6 +103,13 @@ modparam("tls", "ca_list", "{authority}")
 """
 
 
+def listens(port: int) -> bool:
+    """Say whether someone takes connections there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 class Kamailio:
     """One Kamailio with accounts, a password each; TLS, on the port above the others, where it has a certificate."""
 
@@ -141,13 +148,8 @@ class Kamailio:
             self._process = subprocess.Popen(command, stdout=out, stderr=out)
         with kit.ended_if_it_fails(self.stop):
             # Its children say on stderr that they are there before they listen: what tells is the port.
-            kit.until("kamailio to listen", lambda: self._process.poll() is not None or self._listens())
+            kit.until("kamailio to listen", lambda: self._process.poll() is not None or listens(self.port))
             assert self._process.poll() is None, self.log()[-2000:]
-
-    def _listens(self) -> bool:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.settimeout(1)
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def log(self) -> str:
         """Give all that it said."""

@@ -145,6 +145,9 @@ class Linphone:
     def expect(self, what: str) -> None:
         """Nothing: a phone takes what comes."""
 
+    def follow(self) -> None:
+        """Nothing: a phone does by itself."""
+
     def hangup(self) -> None:
         self.command("terminate all")
 

@@ -16,7 +16,6 @@ import numpy as np
 
 from interop import kit
 
-
 LOCAL = "127.0.0.1"
 
 
@@ -141,6 +140,10 @@ class Peer(Protocol):
 
     def expect(self, what: str) -> None:
         """Hear what offhook is about to do: a phone need not know, a script must."""
+        ...
+
+    def follow(self) -> None:
+        """Call whom offhook refers it to and tell it so: a phone does by itself."""
         ...
 
     def hangup(self) -> None:

@@ -98,6 +98,9 @@ class Pjsua:
     def expect(self, what: str) -> None:
         """Nothing: a phone takes what comes."""
 
+    def follow(self) -> None:
+        """Nothing: a phone does by itself."""
+
     def hangup(self) -> None:
         self.program.do("hangup-all")
 

@@ -3,7 +3,8 @@
     script ─ "Say: ready" ─► we          we ─ "Do: hold" ─► script ─► re-INVITE, 200, ACK ─ "Say: held" ─► we
 
 Its sound is an echo: what it hears goes back as it came, keys too. What offhook will do must be said to it before
-(`expect`): a message that its script does not wait for is none of its business.
+(`expect`): a message that its script does not wait for is none of its business. A script is one call: whom it is
+referred to, another SIPp calls, and it tells what came of that (`follow`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import socket
 import subprocess
 import threading
 import time
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from interop import kit
 from interop.peers.peer import Place
 
 END = b"\x1b"  # what ends a command between two of them
+AGAIN_S = 5.0
 
 SDP = """v=0
 o=- 1 {version} IN IP4 [local_ip]
@@ -40,12 +42,16 @@ TIMER = "Supported: timer\nSession-Expires: 1800;refresher=uac\n"
 
 
 class Script:
-    """Writes a scenario for one side of a call; `user` is its own, `to` whom it calls ("" where it is called)."""
+    """Writes a scenario for one side of a call; `user` is its own, `to` whom it calls ("" where it is called).
 
-    def __init__(self, user: str, transport: str, to: str) -> None:
+    `replaces` is the call whose place this one is to take (RFC 3891).
+    """
+
+    def __init__(self, user: str, transport: str, to: str, replaces: str) -> None:
         suffix = "" if transport == "udp" else f";transport={transport}"
         self.contact = f"Contact: <sip:{user}@[local_ip]:[local_port]{suffix}>\n"
         self.to = to
+        self.replaces = f"Replaces: {replaces}\n" if replaces else ""
         self.version = 0
         tag = "[pid]x[call_number]"
         if to:
@@ -91,6 +97,12 @@ class Script:
         answer = self.answer("200 OK", body=self.body(direction))
         return f'{self.say("waiting")}<recv request="INVITE"/>\n{answer}<recv request="ACK"/>\n'
 
+    def notify(self, state: str, status: str) -> str:
+        """Tell how what it was referred to goes on (RFC 3515 section 2.4.5)."""
+        more = f"Event: refer\nSubscription-State: {state}\nContent-Type: message/sipfrag;version=2.0\n"
+        body = f"Content-Length: [len]\n\nSIP/2.0 {status}\n"
+        return self.send("NOTIFY", more, body) + '<recv response="200"/>\n'
+
     def steps(self) -> dict[str, str]:
         """Give what each order makes it do."""
         notified = f'<recv request="NOTIFY"/>\n{self.answer("200 OK")}'
@@ -101,6 +113,17 @@ class Script:
             "our-hold": self.take("recvonly"),
             "our-resume": self.take("sendrecv"),
             "refer": self.send("REFER", "Refer-To: [$target]\n") + '<recv response="202"/>\n' + notified + notified,
+            "our-refer": (
+                f'{self.say("waiting")}<recv request="REFER"><action>'
+                '<ereg regexp=".*" search_in="hdr" header="Refer-To:" assign_to="whom"/></action></recv>\n'
+                + self.answer("202 Accepted")
+                + self.notify("active;expires=60", "100 Trying")
+                + self.say("asked", "Whom: [$whom]\n")
+            ),
+            "followed": (
+                self.notify("terminated;reason=noresource", "200 OK")
+                + f'<recv request="BYE"/>\n{self.answer("200 OK")}{self.say("over")}'
+            ),
             "hangup": self.send("BYE") + '<recv response="200"/>\n' + self.say("over"),
             "our-hangup": f'{self.say("waiting")}<recv request="BYE"/>\n{self.answer("200 OK")}{self.say("over")}',
         }
@@ -108,17 +131,18 @@ class Script:
     def text(self) -> str:
         """Write the whole scenario."""
         over = 99
-        steps = self.steps()
+        steps, last = self.steps(), ("hangup", "our-hangup", "followed")
         if self.to:
             begin = (
                 self.say("ready")
                 + f"<recvCmd/>\n{self.say('took')}"
-                + self.send("INVITE", body=self.body(), where=self.to)
+                + self.send("INVITE", self.replaces, self.body(), where=self.to)
                 + '<recv response="100" optional="true"/>\n<recv response="180" optional="true"/>\n'
                 + '<recv response="200" rrs="true"><action><ereg regexp="tag=([^;]*)" search_in="hdr" header="To:" '
                 + 'assign_to="all,theirs"/></action></recv>\n'
                 + self.send("ACK")
                 + self.say("up", f"Tags: [$theirs] {self.tag}\n")
+                + self.say("dial")
             )
         else:
             begin = (
@@ -136,8 +160,8 @@ class Script:
         )
         where = "".join(f'<nop next="{n}" test="t{n}"/>\n' for n in range(2, 2 + len(steps)))
         branches = "".join(
-            f'<label id="{n}"/>\n{self.say("took")}{step}{"" if "hangup" in name else self.say(name)}'
-            f'<nop next="{over if "hangup" in name else 1}"/>\n'
+            f'<label id="{n}"/>\n{self.say("took")}{step}{"" if name in last else self.say(name)}'
+            f'<nop next="{over if name in last else 1}"/>\n'
             for n, (name, step) in enumerate(steps.items(), 2)
         )
         return (
@@ -163,8 +187,10 @@ class Sipp:
         self.uri = place.uri(self.port)
         self.running: list[Running] = []
 
-    def _start(self, to: str) -> Running:
-        one = Running(self.place, to, self.port if not to else kit.free_port(), len(self.running))
+    def _start(self, to: str, replaces: str = "") -> Running:
+        port = self.port if not to else kit.free_port()
+        script = Script(self.place.user, self.place.transport, to, replaces)
+        one = Running(self.place, script, port, len(self.running))
         self.running.append(one)
         return one
 
@@ -178,7 +204,10 @@ class Sipp:
             self._start("")
 
     def dial(self, to: str) -> None:
-        one = self._start(to)
+        self._dial(to)
+
+    def _dial(self, to: str, replaces: str = "") -> None:
+        one = self._start(to, replaces)
         one.wait("ready")
         one.do("dial")
         one.wait("up")
@@ -222,6 +251,13 @@ class Sipp:
         one.do(what)
         kit.until("SIPp to wait", lambda: one.said().count("waiting") > before)
 
+    def follow(self) -> None:
+        asked = self.running[-1]
+        asked.wait("asked")
+        to, _, replaces = asked.whom().partition("?Replaces=")
+        self._dial(to, unquote(replaces))
+        asked.do("followed")
+
     def hangup(self) -> None:
         with contextlib.suppress(ConnectionError):  # one whose place was taken has ended by itself
             self.running[-1].do("hangup")
@@ -234,22 +270,22 @@ class Sipp:
 class Running:
     """One SIPp with one call."""
 
-    def __init__(self, place: Place, to: str, port: int, number: int) -> None:
-        self.to = to
+    def __init__(self, place: Place, script: Script, port: int, number: int) -> None:
+        self.to = script.to
         folder = place.folder
-        script = folder / f"script{number}.xml"
-        script.write_text(Script(place.user, place.transport, to).text())
+        file = folder / f"script{number}.xml"
+        file.write_text(script.text())
         program = shutil.which("sipp")
         assert program
         self.text = b""
-        self._awaited = 1
+        self._done = lambda: True
         with socket.create_server(("127.0.0.1", 0)) as twin:
             twin.settimeout(kit.PATIENCE_S)
-            remote = re.search(r"@([0-9.:]+)", to)
+            remote = re.search(r"@([0-9.:]+)", self.to)
             with (folder / f"screen{number}").open("wb") as screen:
                 self.process = subprocess.Popen(
                     [
-                        program, *([remote[1]] if remote else []), "-sf", str(script), "-i", "127.0.0.1",
+                        program, *([remote[1]] if remote else []), "-sf", str(file), "-i", "127.0.0.1",
                         "-p", str(port), "-t", f"{place.transport[0]}1", "-mi", "127.0.0.1",
                         "-mp", str(kit.free_port()), "-rtp_echo",
                         "-3pcc", f"127.0.0.1:{twin.getsockname()[1]}", "-m", "1", "-nostdin", "-timeout", "300",
@@ -278,21 +314,28 @@ class Running:
         """Give the far end's tag and its own."""
         return re.findall(r"Tags: (\S+) (\S+)", self.text.decode())[0]
 
+    def whom(self) -> str:
+        """Give whom it was referred to."""
+        return re.findall(r"Whom: [^<\r\n]*<([^>]*)>", self.text.decode())[-1]
+
     def wait(self, word: str) -> None:
         kit.until(f"SIPp to say {word}", lambda: word in self.said())
 
     def do(self, word: str, more: str = "") -> None:
-        """Give an order, once the one before is done, again until it is taken: a busy script hears nothing."""
-        kit.until("SIPp to be done", lambda: self._awaited <= len(self.said()))
-        took = self.said().count("took")
-        self._awaited = len(self.said()) + (3 if word.startswith("our-") else 2)
+        """Give an order, once the one before is done, again until it is taken: a busy script hears nothing.
+
+        Not soon again: one that comes while its script waits for a message ends the call.
+        """
+        kit.until("SIPp to be done", lambda: self._done())
+        took, before = self.said().count("took"), self.said().count(word)
+        self._done = lambda: self.said().count(word) > before
         said_at = 0.0
 
         def taken() -> bool:
             nonlocal said_at
             if self.said().count("took") > took:
                 return True
-            if time.monotonic() > said_at + 1.0:
+            if time.monotonic() > said_at + AGAIN_S:
                 said_at = time.monotonic()
                 self.twin.sendall(f"Call-ID: {self.call_id}\r\nDo: {word}\r\n{more}\r\n".encode() + END)
             return False
