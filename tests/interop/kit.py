@@ -72,19 +72,6 @@ def write_wav(path: Path, samples: np.ndarray) -> None:
         file.writeframes(samples.astype("<i2").tobytes())
 
 
-def read_wav(path: Path) -> np.ndarray:
-    with wave.open(str(path), "rb") as file:
-        assert file.getnchannels() == 1
-        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(float)
-        step = file.getframerate() // 8000
-        return samples[::step]
-
-
-def correlation(heard: np.ndarray, said: np.ndarray) -> float:
-    """Give how alike two sounds are (−1 to 1) where they fit each other best; `said` may be any stretch of `heard`."""
-    return Search(heard).best(said)
-
-
 class Search:
     """Looks for sounds in a longer one, whose transform it keeps."""
 

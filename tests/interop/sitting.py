@@ -26,7 +26,7 @@ from interop.peers.peer import Certificates, Peer, Place, Registrar, address
 from interop.peers.pjsua import Pjsua
 from interop.program import Event, Program
 
-KEYS = "159*0#"
+KEYS = "0123456789*#"
 
 HELD = re.compile(r"^a=(?:sendonly|inactive)\r?$|^c=IN IP4 0\.0\.0\.0\r?$", re.MULTILINE)
 SILENT = re.compile(r"^a=(?:recvonly|inactive)\r?$", re.MULTILINE)

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from interop import certificates
 from interop.peers import baresip
+from interop.peers.baresip import Baresip
 from interop.peers.kamailio import MODULES, REALM, Kamailio
+from interop.peers.peer import Place, Registrar
 
 pytestmark = pytest.mark.interop
 
@@ -103,29 +106,15 @@ def test_a_call_through_it_proves_who_we_are(kit, serve, kamailio, algorithm, tm
     assert "486" in done.stderr + done.stdout
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_baresip_registers_at_us(kit, serve, peer, peer_file, tmp_path, transport):
-    program = peer("baresip", "baresip-core")
+def test_baresip_registers_at_us_and_takes_it_back_when_it_goes(kit, serve, peer, peer_file, tmp_path):
+    peer("baresip", "baresip-core")
     peer_file(f"{baresip.MODULES}/account.so", "baresip-core")
     serving = serve(toml='[users]\nalice = "wonderland"\n')
-    folder = tmp_path / "baresip"
-    folder.mkdir()
-    sip = kit.free_port()
-    lines = [
-        f"sip_listen 127.0.0.1:{sip}", "net_interface 127.0.0.1", f"module_path {baresip.MODULES}",
-        "module g711.so", "module_tmp account.so", "module_app menu.so",
-    ]  # fmt: skip
-    (folder / "config").write_text("\n".join(lines) + "\n")
-    account = f"<sip:alice@127.0.0.1:{serving.port};transport={transport}>;auth_user=alice;auth_pass={{}};regint=60\n"
-    (folder / "accounts").write_text(account.format("wonderland"))
-    (folder / "contacts").write_text("")
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([program, "-f", str(folder)], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    registrar = Registrar(f"127.0.0.1:{serving.port}", "wonderland")
+    phone = Baresip(Place(tmp_path / "phone", "alice", "udp", certificates.make(tmp_path / "made"), registrar))
     try:
-        kit.until("the registration", lambda: "a user is registered" in serving.log.read_text())
-        kit.until("baresip to know of it", lambda: "200 OK" in (folder / "log").read_text(errors="replace"))
-        assert "alice" in serving.log.read_text()
+        kit.until("baresip to know of its registration", phone.registered)
+        assert "a user is registered" in serving.log.read_text()
     finally:
-        process.terminate()
-        process.wait(10)
+        phone.stop()
     kit.until("baresip to unregister", lambda: "a user is gone" in serving.log.read_text())

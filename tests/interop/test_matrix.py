@@ -66,6 +66,9 @@ REGISTERED = [
 AGAIN = "-again"
 """What a second sitting's user is called."""
 
+BEFORE = {"resume": "hold", "our-resume": "our-hold"}
+"""What must be done before a feature."""
+
 USERS = [user + sitting for user in dict.fromkeys("-".join(key) for key in REGISTERED) for sitting in ("", AGAIN)]
 
 AT_A_TIME = 3
@@ -139,6 +142,7 @@ def sittings(
     twice: list[str] = []
 
     def sit(name: str, role: str, transport: str, features: set[str], again: str = "") -> dict[str, Any]:
+        features = features | {BEFORE[feature] for feature in features & set(BEFORE)}
         sitting = Sitting(
             office, PEERS.get(name, Behind), name, role, transport, frozenset(features), TIMERS.get(name, 0)
         )

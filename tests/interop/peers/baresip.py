@@ -22,7 +22,7 @@ MODULES = Path("/usr/lib/baresip/modules")
 class Baresip:
     """One baresip with one account."""
 
-    def __init__(self, place: Place, *, codecs: str = "pcmu") -> None:
+    def __init__(self, place: Place, *, codecs: tuple[str, ...] = ("PCMU",)) -> None:
         self.said = place.said()
         self.folder = folder = place.folder
         self.place = place
@@ -54,7 +54,7 @@ class Baresip:
         self._told = b""
         self._events: list[dict[str, Any]] = []
 
-    def _account(self, codecs: str) -> str:
+    def _account(self, codecs: tuple[str, ...]) -> str:
         place = self.place
         host, more = ("127.0.0.1", ";regint=0")
         if place.registrar is not None:
@@ -63,7 +63,7 @@ class Baresip:
                 place.registrar.host + carried,
                 f";regint=60;auth_user={place.user};auth_pass={place.registrar.password}",
             )
-        return f"<sip:{place.user}@{host}>;answermode=auto;audio_codecs={codecs}{more}"
+        return f"<sip:{place.user}@{host}>;answermode=auto;audio_codecs={','.join(codecs).lower()}{more}"
 
     def _connect(self, port: int) -> socket.socket | None:
         try:

@@ -15,7 +15,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from urllib.parse import quote, unquote
 
 import numpy as np
@@ -24,7 +23,6 @@ from interop import kit
 from interop.peers.peer import Place
 
 END = b"\x1b"  # what ends a command between two of them
-AGAIN_S = 5.0
 
 SDP = """v=0
 o=- 1 {version} IN IP4 [local_ip]
@@ -81,8 +79,8 @@ class Script:
         )
 
     @staticmethod
-    def say(word: str, more: str = "") -> str:
-        return f"<sendCmd><![CDATA[\nCall-ID: [call_id]\nSay: {word}\n{more}]]></sendCmd>\n"
+    def say(word: str, more: str = "", then: str = "") -> str:
+        return f"<sendCmd{then}><![CDATA[\nCall-ID: [call_id]\nSay: {word}\n{more}]]></sendCmd>\n"
 
     def invite(self, direction: str = "sendrecv", more: str = "") -> str:
         """Offer something anew, have it answered."""
@@ -135,7 +133,7 @@ class Script:
         if self.to:
             begin = (
                 self.say("ready")
-                + f"<recvCmd/>\n{self.say('took')}"
+                + "<recvCmd/>\n"
                 + self.send("INVITE", self.replaces, self.body(), where=self.to)
                 + '<recv response="100" optional="true"/>\n<recv response="180" optional="true"/>\n'
                 + '<recv response="200" rrs="true"><action><ereg regexp="tag=([^;]*)" search_in="hdr" header="To:" '
@@ -160,8 +158,9 @@ class Script:
         )
         where = "".join(f'<nop next="{n}" test="t{n}"/>\n' for n in range(2, 2 + len(steps)))
         branches = "".join(
-            f'<label id="{n}"/>\n{self.say("took")}{step}{"" if name in last else self.say(name)}'
-            f'<nop next="{over if name in last else 1}"/>\n'
+            f'<label id="{n}"/>\n{step}'
+            # The next order may come at once, and a script that is at a step in between takes it for a mistake.
+            + (f'<nop next="{over}"/>\n' if name in last else self.say(name, then=' next="1"'))
             for n, (name, step) in enumerate(steps.items(), 2)
         )
         return (
@@ -322,25 +321,11 @@ class Running:
         kit.until(f"SIPp to say {word}", lambda: word in self.said())
 
     def do(self, word: str, more: str = "") -> None:
-        """Give an order, once the one before is done, again until it is taken: a busy script hears nothing.
-
-        Not soon again: one that comes while its script waits for a message ends the call.
-        """
+        """Give an order, once the one before is done: one that comes sooner ends the call."""
         kit.until("SIPp to be done", lambda: self._done())
-        took, before = self.said().count("took"), self.said().count(word)
+        before = self.said().count(word)
         self._done = lambda: self.said().count(word) > before
-        said_at = 0.0
-
-        def taken() -> bool:
-            nonlocal said_at
-            if self.said().count("took") > took:
-                return True
-            if time.monotonic() > said_at + AGAIN_S:
-                said_at = time.monotonic()
-                self.twin.sendall(f"Call-ID: {self.call_id}\r\nDo: {word}\r\n{more}\r\n".encode() + END)
-            return False
-
-        kit.until(f"SIPp to take {word}", taken)
+        self.twin.sendall(f"Call-ID: {self.call_id}\r\nDo: {word}\r\n{more}\r\n".encode() + END)
 
     def stop(self) -> None:
         if self.process.poll() is None:

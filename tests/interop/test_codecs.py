@@ -1,0 +1,69 @@
+"""Phones with one codec or the other call the echo, over UDP and TCP, and hear themselves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interop import certificates, kit
+from interop.peers import baresip
+from interop.peers.baresip import Baresip
+from interop.peers.peer import Peer, Place, address
+from interop.peers.pjsua import Pjsua
+
+pytestmark = pytest.mark.interop
+
+PJSUA = pytest.mark.skipif(find_spec("pjsua2") is None, reason="pjsua2 has no wheel here: pip install pjsua2-python")
+
+
+@pytest.fixture
+def place(tmp_path: Path, peer: Callable[[str, str], str], peer_file: Callable[[str, str], Path]) -> Place:
+    """Where a phone over UDP may live; everything that it needs of Debian is there."""
+    peer("baresip", "baresip-core")
+    peer_file(f"{baresip.MODULES}/sndfile.so", "baresip-core")
+    return Place(tmp_path / "phone", "phone", "udp", certificates.make(tmp_path / "certificates"))
+
+
+@contextmanager
+def in_a_call(phone: Peer, serving: Any, transport: str) -> Generator[None]:
+    """Have a phone call the echo, and hang up at the end."""
+    try:
+        phone.dial(address("echo", transport, serving.port))
+        yield
+        phone.hangup()
+        kit.until("the end", lambda: serving.events("ended"))
+    finally:
+        phone.stop()
+
+
+def hears_itself(phone: Peer) -> None:
+    kit.until("the phone to hear itself", kit.through(phone.heard, phone.said), 15.0)
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("codec", ["PCMU", "PCMA"])
+@pytest.mark.parametrize("make", [pytest.param(Pjsua, marks=PJSUA), Baresip])
+def test_it_hears_itself(serve: Any, place: Place, make: Any, codec: str, transport: str) -> None:
+    serving = serve()
+    place = Place(place.folder, place.user, transport, place.certificates)
+    phone = make(place, codecs=(codec,))
+    with in_a_call(phone, serving, transport):
+        hears_itself(phone)
+    assert [line["event"] for line in serving.events()] == ["incoming", "answered", "ended"]
+    assert serving.stop() == 0
+
+
+def test_one_codec_in_another_out(serve: Any, place: Place) -> None:
+    serving = serve(toml='sip = { send = "PCMA", codecs = ["PCMU"] }\n')
+    phone = Baresip(place, codecs=("PCMU", "PCMA"))
+    with in_a_call(phone, serving, "udp"):
+        hears_itself(phone)
+    # It sends what our answer names, and finds by itself that we send the other that it had offered.
+    log = (phone.folder / "log").read_text(errors="replace")
+    assert re.search(r"decoder changed payload 0 -> 8", log), log[-3000:]
