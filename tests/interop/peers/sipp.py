@@ -39,6 +39,31 @@ a={direction}
 TIMER = "Supported: timer\nSession-Expires: 1800;refresher=uac\n"
 
 
+REGISTER = """<?xml version="1.0" encoding="ISO-8859-1" ?>
+<scenario name="a registration">
+{first}<recv response="401" auth="true"/>
+{second}<recv response="200"/>
+</scenario>
+"""
+
+
+def registration(place: Place, port: int) -> str:
+    """Write a scenario that registers where a phone listens, and proves who it is (SIPp knows MD5)."""
+    assert place.registrar is not None
+    who = f"<sip:{place.user}@{place.registrar.host}>"
+
+    def request(number: int, more: str) -> str:
+        return (
+            f'<send retrans="500"><![CDATA[\nREGISTER sip:{place.registrar.host} SIP/2.0\n'
+            "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n"
+            f"From: {who};tag=[pid]\nTo: {who}\nCall-ID: [call_id]\nCSeq: {number} REGISTER\nMax-Forwards: 70\n"
+            f"Contact: <{place.uri(port)}>\nExpires: 300\n{more}Content-Length: 0\n\n]]></send>\n"
+        )
+
+    proof = f"[authentication username={place.user} password={place.registrar.password}]\n"
+    return REGISTER.format(first=request(1, ""), second=request(2, proof))
+
+
 class Script:
     """Writes a scenario for one side of a call; `user` is its own, `to` whom it calls ("" where it is called).
 
@@ -185,6 +210,23 @@ class Sipp:
         self.port = kit.free_port()
         self.uri = place.uri(self.port)
         self.running: list[Running] = []
+        self._registering = self._register() if place.registrar is not None else None
+
+    def _register(self) -> subprocess.Popen[bytes]:
+        assert self.place.registrar is not None
+        script, screen = self.place.folder / "register.xml", self.place.folder / "screen"
+        script.write_text(registration(self.place, self.port))
+        program = shutil.which("sipp")
+        assert program
+        with screen.open("wb") as out:
+            return subprocess.Popen(
+                [
+                    program, self.place.registrar.host, "-sf", str(script), "-i", "127.0.0.1",
+                    "-p", str(kit.free_port()), "-t", f"{self.place.transport[0]}1", "-m", "1", "-nostdin",
+                    "-timeout", "30", "-timeout_error",
+                ],
+                cwd=self.place.folder, stdout=out, stderr=out, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
 
     def _start(self, to: str, replaces: str = "") -> Running:
         port = self.port if not to else kit.free_port()
@@ -194,7 +236,9 @@ class Sipp:
         return one
 
     def registered(self) -> bool:
-        return False
+        assert self._registering is not None
+        assert not self._registering.poll(), "it was not taken"
+        return self._registering.poll() == 0
 
     def fresh(self) -> None:
         for one in self.running:
@@ -262,6 +306,9 @@ class Sipp:
             self.running[-1].do("hangup")
 
     def stop(self) -> None:
+        if self._registering is not None:
+            self._registering.kill()
+            self._registering.wait()
         for one in self.running:
             one.stop()
 
