@@ -20,7 +20,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 
 from interop import kit
-from interop.peers.peer import Place
+from interop.peers.peer import Place, Registrar
 
 END = b"\x1b"  # what ends a command between two of them
 
@@ -47,20 +47,19 @@ REGISTER = """<?xml version="1.0" encoding="ISO-8859-1" ?>
 """
 
 
-def registration(place: Place, port: int) -> str:
+def registration(place: Place, registrar: Registrar, port: int) -> str:
     """Write a scenario that registers where a phone listens, and proves who it is (SIPp knows MD5)."""
-    assert place.registrar is not None
-    who = f"<sip:{place.user}@{place.registrar.host}>"
+    who = f"<sip:{place.user}@{registrar.host}>"
 
     def request(number: int, more: str) -> str:
         return (
-            f'<send retrans="500"><![CDATA[\nREGISTER sip:{place.registrar.host} SIP/2.0\n'
+            f'<send retrans="500"><![CDATA[\nREGISTER sip:{registrar.host} SIP/2.0\n'
             "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n"
             f"From: {who};tag=[pid]\nTo: {who}\nCall-ID: [call_id]\nCSeq: {number} REGISTER\nMax-Forwards: 70\n"
             f"Contact: <{place.uri(port)}>\nExpires: 300\n{more}Content-Length: 0\n\n]]></send>\n"
         )
 
-    proof = f"[authentication username={place.user} password={place.registrar.password}]\n"
+    proof = f"[authentication username={place.user} password={registrar.password}]\n"
     return REGISTER.format(first=request(1, ""), second=request(2, proof))
 
 
@@ -210,18 +209,17 @@ class Sipp:
         self.port = kit.free_port()
         self.uri = place.uri(self.port)
         self.running: list[Running] = []
-        self._registering = self._register() if place.registrar is not None else None
+        self._registering = self._register(place.registrar) if place.registrar is not None else None
 
-    def _register(self) -> subprocess.Popen[bytes]:
-        assert self.place.registrar is not None
+    def _register(self, registrar: Registrar) -> subprocess.Popen[bytes]:
         script, screen = self.place.folder / "register.xml", self.place.folder / "screen"
-        script.write_text(registration(self.place, self.port))
+        script.write_text(registration(self.place, registrar, self.port))
         program = shutil.which("sipp")
         assert program
         with screen.open("wb") as out:
             return subprocess.Popen(
                 [
-                    program, self.place.registrar.host, "-sf", str(script), "-i", "127.0.0.1",
+                    program, registrar.host, "-sf", str(script), "-i", "127.0.0.1",
                     "-p", str(kit.free_port()), "-t", f"{self.place.transport[0]}1", "-m", "1", "-nostdin",
                     "-timeout", "30", "-timeout_error",
                 ],
