@@ -38,6 +38,12 @@ counters! {
     DroppedDuplicate => "dropped_duplicate",
     /// STUN that nobody asked for.
     DroppedStun => "dropped_stun",
+    /// Where SRTP was agreed: a wrong tag or none, plain RTP too.
+    DroppedForged => "dropped_forged",
+    /// Where SRTP was agreed: it came before, or is older than can be told.
+    DroppedReplayed => "dropped_replayed",
+    /// Where SRTP was agreed: the far end's key is not known yet, or has more streams than one may.
+    DroppedUnkeyed => "dropped_unkeyed",
     /// While we do not receive (hold).
     DroppedHeld => "dropped_held",
     /// Before the first `configure`.
@@ -50,6 +56,8 @@ counters! {
     SentStun => "sent_stun",
     /// RTP that only keeps the way open while we are held.
     SentKeepalive => "sent_keepalive",
+    /// Packets that did not leave, since the key that was to protect them is used up (RFC 3711 section 9.2).
+    Unsealed => "unsealed",
     /// Holes in the sequence that were closed, in packets.
     Lost => "lost",
     /// Packets that were made up for lost ones.

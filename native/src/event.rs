@@ -78,6 +78,21 @@ impl Sink {
         self.departures.push(Departure { from, to, destination, rtcp });
     }
 
+    /// Put what `write` makes of the last datagram in its place, or nothing, where it makes nothing; whether it did.
+    pub fn replace_last<B: AsRef<[u8]>>(&mut self, write: impl FnOnce(&[u8]) -> Option<B>) -> bool {
+        let Some(last) = self.departures.last_mut() else { return false };
+        let from = last.from as usize;
+        let Some(instead) = write(&self.bytes[from..last.to as usize]) else {
+            self.departures.pop();
+            self.bytes.truncate(from);
+            return false;
+        };
+        self.bytes.truncate(from);
+        self.bytes.extend_from_slice(instead.as_ref());
+        last.to = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
+        true
+    }
+
     /// The datagrams, in order.
     pub fn packets(&self) -> impl Iterator<Item = (&[u8], &Departure)> {
         self.departures.iter().map(|one| (&self.bytes[one.from as usize..one.to as usize], one))

@@ -9,6 +9,8 @@
 //!                                └─► closed on that address
 //! ```
 //!
+//! What SRTP has authenticated is the far end's from wherever it comes, and moves the latch at once.
+//!
 //! So media that anybody else sprays at the port is refused (no "RTP bleed"), a peer behind a NAT is found, and one
 //! whose NAT forgets it is found again. Where a plan says `remote`, only a new address there opens the latch again.
 
@@ -70,13 +72,14 @@ impl Latch {
         self.source.or(self.agreed)
     }
 
-    /// Judge a well-formed RTP packet of an agreed payload type.
-    pub fn judge(&mut self, now: i64, from: SocketAddr, ssrc: u32, sequence: u16) -> Verdict {
+    /// Judge a well-formed RTP packet of an agreed payload type. `authentic`: it had the tag of the far end's key, so
+    /// whatever address it comes from is the far end's.
+    pub fn judge(&mut self, now: i64, from: SocketAddr, ssrc: u32, sequence: u16, authentic: bool) -> Verdict {
         if self.source == Some(from) {
             self.last = Some((now, ssrc, sequence));
             return Verdict::Take;
         }
-        if self.agreed == Some(from) {
+        if authentic || self.agreed == Some(from) {
             return self.take(now, from, ssrc, sequence);
         }
         if self.source.is_some() && !self.moved_on(now, from, ssrc, sequence) {
@@ -132,17 +135,17 @@ mod tests {
     #[test]
     fn the_agreed_address_is_taken_at_once() {
         let mut latch = latched(1);
-        assert_eq!(latch.judge(0, address(1), 7, 100), Verdict::Latch);
-        assert_eq!(latch.judge(MS, address(1), 7, 101), Verdict::Take);
-        assert_eq!(latch.judge(MS, address(2), 7, 102), Verdict::Refuse);
+        assert_eq!(latch.judge(0, address(1), 7, 100, false), Verdict::Latch);
+        assert_eq!(latch.judge(MS, address(1), 7, 101, false), Verdict::Take);
+        assert_eq!(latch.judge(MS, address(2), 7, 102, false), Verdict::Refuse);
     }
 
     #[test]
     fn a_peer_behind_a_nat_proves_itself_with_two_packets() {
         let mut latch = latched(1);
-        assert_eq!(latch.judge(0, address(9), 7, u16::MAX), Verdict::Wait);
+        assert_eq!(latch.judge(0, address(9), 7, u16::MAX, false), Verdict::Wait);
         assert_eq!(latch.destination(), Some(address(1)));
-        assert_eq!(latch.judge(0, address(9), 7, 0), Verdict::Latch);
+        assert_eq!(latch.judge(0, address(9), 7, 0, false), Verdict::Latch);
         assert_eq!(latch.destination(), Some(address(9)));
     }
 
@@ -150,7 +153,7 @@ mod tests {
     fn a_spray_of_unrelated_packets_never_latches() {
         let mut latch = latched(1);
         for n in 0..1000u16 {
-            assert_eq!(latch.judge(0, address(9), u32::from(n % 3), n.wrapping_mul(77)), Verdict::Wait);
+            assert_eq!(latch.judge(0, address(9), u32::from(n % 3), n.wrapping_mul(77), false), Verdict::Wait);
         }
         assert_eq!(latch.source(), None);
     }
@@ -158,38 +161,38 @@ mod tests {
     #[test]
     fn the_agreed_address_takes_the_latch_from_one_who_was_faster() {
         let mut latch = latched(1);
-        latch.judge(0, address(66), 9, 1);
-        assert_eq!(latch.judge(0, address(66), 9, 2), Verdict::Latch);
-        assert_eq!(latch.judge(MS, address(1), 7, 5), Verdict::Latch);
-        assert_eq!(latch.judge(MS, address(66), 9, 3), Verdict::Refuse);
+        latch.judge(0, address(66), 9, 1, false);
+        assert_eq!(latch.judge(0, address(66), 9, 2, false), Verdict::Latch);
+        assert_eq!(latch.judge(MS, address(1), 7, 5, false), Verdict::Latch);
+        assert_eq!(latch.judge(MS, address(66), 9, 3, false), Verdict::Refuse);
     }
 
     #[test]
     fn a_stream_moves_only_after_two_seconds_of_silence_and_in_sequence() {
         let mut latch = latched(1);
-        latch.judge(0, address(1), 7, 100);
-        assert_eq!(latch.judge(1999 * MS, address(5), 7, 200), Verdict::Refuse);
-        assert_eq!(latch.judge(2000 * MS, address(5), 8, 200), Verdict::Refuse, "another stream");
-        assert_eq!(latch.judge(2000 * MS, address(5), 7, 99), Verdict::Refuse, "behind");
-        assert_eq!(latch.judge(2000 * MS, address(5), 7, 9000), Verdict::Refuse, "far ahead");
+        latch.judge(0, address(1), 7, 100, false);
+        assert_eq!(latch.judge(1999 * MS, address(5), 7, 200, false), Verdict::Refuse);
+        assert_eq!(latch.judge(2000 * MS, address(5), 8, 200, false), Verdict::Refuse, "another stream");
+        assert_eq!(latch.judge(2000 * MS, address(5), 7, 99, false), Verdict::Refuse, "behind");
+        assert_eq!(latch.judge(2000 * MS, address(5), 7, 9000, false), Verdict::Refuse, "far ahead");
         let six: SocketAddr = "[2001:db8::1]:4000".parse().expect("an address");
-        assert_eq!(latch.judge(2000 * MS, six, 7, 200), Verdict::Refuse, "another family");
-        assert_eq!(latch.judge(2000 * MS, address(5), 7, 200), Verdict::Wait);
-        assert_eq!(latch.judge(2020 * MS, address(5), 7, 201), Verdict::Latch);
-        assert_eq!(latch.judge(2040 * MS, address(6), 7, 202), Verdict::Refuse);
+        assert_eq!(latch.judge(2000 * MS, six, 7, 200, false), Verdict::Refuse, "another family");
+        assert_eq!(latch.judge(2000 * MS, address(5), 7, 200, false), Verdict::Wait);
+        assert_eq!(latch.judge(2020 * MS, address(5), 7, 201, false), Verdict::Latch);
+        assert_eq!(latch.judge(2040 * MS, address(6), 7, 202, false), Verdict::Refuse);
     }
 
     #[test]
     fn only_a_new_address_opens_it_again() {
         let mut latch = latched(1);
-        latch.judge(0, address(9), 7, 1);
-        latch.judge(0, address(9), 7, 2);
+        latch.judge(0, address(9), 7, 1, false);
+        latch.judge(0, address(9), 7, 2, false);
         latch.agree(Some(address(1)));
         assert_eq!(latch.source(), Some(address(9)));
         latch.agree(None);
         assert_eq!(latch.source(), Some(address(9)), "a hold closes nothing");
         latch.agree(Some(address(2)));
         assert_eq!(latch.source(), None);
-        assert_eq!(latch.judge(0, address(2), 8, 1), Verdict::Latch);
+        assert_eq!(latch.judge(0, address(2), 8, 1, false), Verdict::Latch);
     }
 }

@@ -23,6 +23,7 @@ pub mod reports;
 pub mod resample;
 pub mod rtcp;
 pub mod rtp;
+pub mod secure;
 pub mod stun;
 pub mod sys;
 pub mod tape;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::codec::Law;
+use crate::secure::Protection;
 
 /// The RTP clock and the sample rate of every codec here, samples per ms.
 pub const SAMPLES_PER_MS: u32 = 8;
@@ -21,6 +22,8 @@ pub struct Plan {
     pub sending: bool,
     pub receiving: bool,
     pub rtcp_mux: bool,
+    /// The keys of SRTP. Where there are some, nothing plain is taken or sent.
+    pub protection: Option<Protection>,
 }
 
 /// What a payload type carries.

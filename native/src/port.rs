@@ -1,7 +1,7 @@
 //! One call's media: the pure machine.
 //!
 //! ```text
-//! datagram ─► rtp ─► latch ─► ear ─► conceal ─► listening ─► events
+//! datagram ─► open ─► rtp ─► latch ─► ear ─► conceal ─► listening ─► events
 //!        └─► rtcp ─► reports            └─► tape ◄─┐
 //! play ─► feed ─► mouth (queue, duck, keys) ───────┴─► packets, on the grid
 //! a bridge: what is heard ─► the other port's relay ─► its mouth
@@ -11,12 +11,15 @@
 //! It holds no clock, socket, thread or randomness. `now` comes in as monotonic ns and never goes back; what it makes
 //! goes into a [`Sink`]; [`Port::deadline`] says when to `tick` next. The same inputs make the same bytes and events.
 
+mod guard;
 mod inbound;
 mod outbound;
 mod tones;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+use guard::Guard;
 
 use crate::codec::Law;
 use crate::conceal::Conceal;
@@ -69,6 +72,7 @@ pub struct Port {
     /// When the next keepalive leaves, while we do not send.
     keepalive: Option<i64>,
     question: Option<Question>,
+    guard: Guard,
     latch: Latch,
     rtcp_source: Option<SocketAddr>,
     ear: Ear<Waiting>,
@@ -109,6 +113,7 @@ impl Port {
             stopped_at: None,
             keepalive: None,
             question: None,
+            guard: Guard::default(),
             latch: Latch::default(),
             rtcp_source: None,
             ear: Ear::default(),
@@ -175,6 +180,7 @@ impl Port {
     pub fn configure(&mut self, now: i64, generation: u64, plan: Plan) {
         self.see(now);
         self.generation = generation;
+        self.guard.agree(self.clock, plan.protection.as_ref());
         self.latch.agree(plan.remote);
         if self.latch.source().is_none() {
             self.rtcp_source = None;
@@ -371,7 +377,7 @@ impl Port {
         if let Some(to) = self.rtcp_destination() {
             let bye = self.reports.bye(self.clock, self.mouth.timestamp());
             sink.send(to.0, to.1, |out| bye.build(out));
-            self.counters.add(Count::SentRtcp);
+            self.guard.seal(true, Count::SentRtcp, &self.counters, sink);
         }
     }
 

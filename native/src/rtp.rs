@@ -108,6 +108,24 @@ fn split(data: &[u8], at: usize) -> Result<(&[u8], &[u8]), Malformed> {
     data.split_at_checked(at).ok_or(Malformed::Short)
 }
 
+/// Bytes before the payload, where the payload may be encrypted: sources and extension, which are not.
+///
+/// # Errors
+/// [`Malformed`] where the datagram is no RTP, or ends before that.
+pub fn header_bytes(data: &[u8]) -> Result<usize, Malformed> {
+    let fixed = data.first_chunk::<HEADER_BYTES>().ok_or(Malformed::Short)?;
+    if fixed[0] >> 6 != 2 {
+        return Err(Malformed::Version);
+    }
+    let mut length = HEADER_BYTES + usize::from(fixed[0] & 0x0F) * 4;
+    if fixed[0] & 0x10 != 0 {
+        let (_, rest) = split(data, length)?;
+        let head = rest.first_chunk::<4>().ok_or(Malformed::Short)?;
+        length += 4 + usize::from(u16::from_be_bytes([head[2], head[3]])) * 4;
+    }
+    split(data, length).map(|_| length)
+}
+
 /// How far `sequence` is ahead of `reference`, across the wrap (RFC 3550 appendix A.1).
 #[must_use]
 pub fn sequence_ahead(sequence: u16, reference: u16) -> i16 {

@@ -231,8 +231,15 @@ class Port:
         sending: bool = True,
         receiving: bool = True,
         rtcp_mux: bool = False,
+        protection: tuple[str, bytes, bytes | None] | None = None,
     ) -> None:
-        """Apply an agreed `MediaPlan` (its fields, by name). SSRC, sequence, timestamp and tape survive."""
+        """Apply an agreed `MediaPlan` (its fields, by name). SSRC, sequence, timestamp and tape survive.
+
+        `protection` is a suite ("AES_CM_128_HMAC_SHA1_80", "…_32", "AEAD_AES_128_GCM", "AEAD_AES_256_GCM"), our master
+        key and theirs, each with its salt behind it (30, 28 or 44 bytes); theirs is None while it is not known. With it
+        all is SRTP and SRTCP, and what is plain, forged or replayed is counted `dropped_forged`, `dropped_replayed`,
+        `dropped_unkeyed`. A key that goes on keeps its counters; the far end's key before is taken for 5 s more.
+        """
 
     def listen(self, mode: str) -> None:
         """Say which audio becomes `Heard`: "all", "speech" (the gate, with 500 ms of pre-roll) or "none"."""
@@ -244,7 +251,8 @@ class Port:
         """Take one datagram from the RTP socket (or, with `rtcp`, from the RTCP socket).
 
         The latch takes the agreed address at its first packet, any other source at its second in sequence (the first
-        is counted `dropped_probation`), and then nobody else.
+        is counted `dropped_probation`), and then nobody else. Under SRTP it takes whatever address a packet with the
+        right tag comes from.
         """
 
     def tick(self, now: int) -> None:
@@ -344,6 +352,7 @@ class Engine:
         sending: bool = True,
         receiving: bool = True,
         rtcp_mux: bool = False,
+        protection: tuple[str, bytes, bytes | None] | None = None,
     ) -> None: ...
     def listen(self, port: int, mode: str) -> None: ...
     def tape(self, port: int, on: bool) -> None: ...

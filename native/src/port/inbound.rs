@@ -1,7 +1,7 @@
 //! What a Port receives: a datagram's way to the ear, and from there to what Python hears.
 //!
 //! ```text
-//! datagram ─► RTP? ─► agreed payload? ─► latch ─► ear ─► in order ─► conceal ─► listening ─► the reflex
+//! datagram ─► SRTP: open it ─► RTP? ─► agreed payload? ─► latch ─► ear ─► in order ─► conceal ─► listening ─► the reflex
 //!         └─► RTCP ─► reports              each way out is counted by its reason
 //! ```
 
@@ -37,6 +37,11 @@ impl Port {
         };
         // RFC 5761 section 4: 192 to 223 in the second byte is RTCP, where one port carries both.
         let muxed = plan.rtcp_mux && data.get(1).is_some_and(|kind| (192..=223).contains(kind));
+        let opened = match self.guard.open(self.clock, data, rtcp || muxed) {
+            Ok(opened) => opened,
+            Err(count) => return self.counters.add(count),
+        };
+        let data = opened.as_deref().unwrap_or(data);
         if rtcp || muxed {
             self.take_rtcp(data, from);
         } else {
@@ -58,7 +63,7 @@ impl Port {
     fn take_rtcp(&mut self, data: &[u8], from: SocketAddr) {
         let agreed = self.plan.as_ref().and_then(|plan| plan.remote_rtcp);
         let known = |rtp: Option<SocketAddr>| rtp.is_some_and(|rtp| rtp.ip() == from.ip());
-        if agreed != Some(from) && !known(self.latch.destination()) {
+        if self.guard.is_plain() && agreed != Some(from) && !known(self.latch.destination()) {
             return self.counters.add(Count::DroppedRtcpSource);
         }
         let Ok(compound) = Compound::parse(data) else {
@@ -95,7 +100,8 @@ impl Port {
             }
             return Count::DroppedHeld;
         }
-        match self.latch.judge(self.clock, from, packet.ssrc, packet.sequence) {
+        let authentic = !self.guard.is_plain();
+        match self.latch.judge(self.clock, from, packet.ssrc, packet.sequence, authentic) {
             Source::Take => {}
             Source::Latch => self.counters.add(Count::Latched),
             Source::Wait => return Count::DroppedProbation,

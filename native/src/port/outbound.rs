@@ -1,7 +1,7 @@
 //! What a Port sends: packets on their grid, reports, and what it tells of both.
 //!
 //! ```text
-//! the clock ─► depart ─► mouth ─► a packet, every packet time ─► tape
+//! the clock ─► depart ─► mouth ─► a packet, every packet time ─► seal (SRTP) ─► tape
 //!         └──► report ─► an SR or RR (RFC 3550 section 6.4) to where reports go
 //! ```
 
@@ -45,7 +45,7 @@ impl Port {
             }
             let left =
                 self.mouth.depart(slot, plan, self.relay.as_deref_mut(), &self.counters, &mut self.scratch, sink);
-            self.counters.add(Count::Sent);
+            self.guard.seal(false, Count::Sent, &self.counters, sink);
             self.reports.sent(left);
             if let Some(tape) = self.tape.as_mut().filter(|_| !self.scratch.is_empty()) {
                 tape.put_ours(due, &self.scratch);
@@ -68,7 +68,7 @@ impl Port {
         let went_by = self.stopped_at.map_or(0, |stopped| (self.clock - stopped).max(0) / plan.ptime());
         let samples = i64::try_from(plan.frame()).unwrap_or(0) * went_by;
         self.mouth.keep_alive(plan.unknown(), u32::try_from(samples & 0xFFFF_FFFF).unwrap_or(0), to, sink);
-        self.counters.add(Count::SentKeepalive);
+        self.guard.seal(false, Count::SentKeepalive, &self.counters, sink);
         self.reports.sent(0);
     }
 
@@ -101,7 +101,7 @@ impl Port {
         let (compound, quality) = self.reports.report(self.clock, self.mouth.timestamp());
         if let Some((to, rtcp)) = self.rtcp_destination() {
             sink.send(to, rtcp, |out| compound.build(out));
-            self.counters.add(Count::SentRtcp);
+            self.guard.seal(true, Count::SentRtcp, &self.counters, sink);
         }
         if let Some(quality) = quality {
             self.tell(self.clock, Kind::Quality(quality), sink);

@@ -8,7 +8,9 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-use super::{address, depth, even, events, keys, mode, plan, rate, samples, transaction, wrong, Address, Numbered};
+use super::{
+    address, depth, even, events, keys, mode, plan, rate, samples, transaction, wrong, Address, Keyed, Numbered,
+};
 use crate::engine::Engine;
 use crate::feed::Feed;
 use crate::lane::{Command, Shared};
@@ -108,7 +110,8 @@ impl PyEngine {
 
     #[pyo3(signature = (
         port, generation, *, remote, remote_rtcp, send, receive, dtmf_send = None, dtmf_receive = None,
-        noise_send = None, noise_receive = None, ptime_ms = 20, sending = true, receiving = true, rtcp_mux = false
+        noise_send = None, noise_receive = None, ptime_ms = 20, sending = true, receiving = true, rtcp_mux = false,
+        protection = None
     ))]
     fn configure(
         &self,
@@ -126,11 +129,12 @@ impl PyEngine {
         sending: bool,
         receiving: bool,
         rtcp_mux: bool,
+        protection: Option<Keyed>,
     ) -> PyResult<()> {
         let _ = noise_send; // As in `Port`.
         let dtmf = (dtmf_send, dtmf_receive);
         let directions = (sending, receiving, rtcp_mux);
-        let plan = plan(remote, remote_rtcp, send, receive, dtmf, noise_receive, ptime_ms, directions)?;
+        let plan = plan(remote, remote_rtcp, send, receive, dtmf, noise_receive, ptime_ms, directions, protection)?;
         self.send(port, Command::Configure(port, generation, Box::new(plan)))
     }
 

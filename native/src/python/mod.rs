@@ -17,6 +17,7 @@ use crate::listening::Mode;
 use crate::plan::Plan;
 use crate::port::{KEYS_MOST, KEY_MOST_MS};
 use crate::resample::RATES;
+use crate::secure::{Master, Protection, Suite};
 use crate::stun::Id;
 
 #[pymodule(name = "_native", gil_used = true)]
@@ -35,6 +36,8 @@ fn native(m: &Bound<'_, PyModule>) -> PyResult<()> {
 type Address = (String, u16);
 /// A payload number and an encoding name.
 type Numbered = (u8, String);
+/// A suite, our key and theirs, each with its salt; theirs may come later.
+type Keyed = (String, Vec<u8>, Option<Vec<u8>>);
 
 fn wrong(what: impl Into<String>) -> PyErr {
     PyValueError::new_err(what.into())
@@ -67,6 +70,7 @@ fn plan(
     noise_receive: Option<u8>,
     ptime_ms: u32,
     (sending, receiving, rtcp_mux): (bool, bool, bool),
+    keyed: Option<Keyed>,
 ) -> PyResult<Plan> {
     if !(10..=200).contains(&ptime_ms) {
         return Err(wrong(format!("a ptime of {ptime_ms} ms is not between 10 and 200")));
@@ -83,7 +87,18 @@ fn plan(
         sending,
         receiving,
         rtcp_mux,
+        protection: keyed.map(protection).transpose()?,
     })
+}
+
+fn protection((name, send, receive): Keyed) -> PyResult<Protection> {
+    let suite = Suite::named(&name).ok_or_else(|| wrong(format!("{name:?} is not a suite of SRTP that we have")))?;
+    let master = |bytes: &[u8]| {
+        let length = suite.master_bytes();
+        Master::new(suite, bytes).ok_or_else(|| wrong(format!("a key of {name} with its salt has {length} bytes")))
+    };
+    let receive = receive.as_deref().map(master).transpose()?;
+    Ok(Protection { suite, send: master(&send)?, receive })
 }
 
 fn mode(name: &str) -> PyResult<Mode> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-use super::{address, depth, events, keys, mode, plan, rate, samples, transaction, Address, Numbered};
+use super::{address, depth, events, keys, mode, plan, rate, samples, transaction, Address, Keyed, Numbered};
 use crate::event::Sink;
 use crate::feed::Feed;
 use crate::port::Port;
@@ -29,7 +29,8 @@ impl PyPort {
 
     #[pyo3(signature = (
         now, generation, *, remote, remote_rtcp, send, receive, dtmf_send = None, dtmf_receive = None,
-        noise_send = None, noise_receive = None, ptime_ms = 20, sending = true, receiving = true, rtcp_mux = false
+        noise_send = None, noise_receive = None, ptime_ms = 20, sending = true, receiving = true, rtcp_mux = false,
+        protection = None
     ))]
     fn configure(
         &mut self,
@@ -47,11 +48,12 @@ impl PyPort {
         sending: bool,
         receiving: bool,
         rtcp_mux: bool,
+        protection: Option<Keyed>,
     ) -> PyResult<()> {
         let _ = noise_send; // We send silence as audio: a stream without pauses needs no comfort noise.
         let dtmf = (dtmf_send, dtmf_receive);
         let directions = (sending, receiving, rtcp_mux);
-        let plan = plan(remote, remote_rtcp, send, receive, dtmf, noise_receive, ptime_ms, directions)?;
+        let plan = plan(remote, remote_rtcp, send, receive, dtmf, noise_receive, ptime_ms, directions, protection)?;
         self.port.configure(now, generation, plan);
         Ok(())
     }

@@ -35,6 +35,7 @@ class Engine(Protocol):
         sending: bool = True,
         receiving: bool = True,
         rtcp_mux: bool = False,
+        protection: tuple[str, bytes, bytes | None] | None = None,
     ) -> None: ...
     def listen(self, port: int, mode: str) -> None: ...
     def tape(self, port: int, on: bool) -> None: ...
@@ -90,4 +91,5 @@ def configure(engine: Engine, number: int, generation: int, plan: MediaPlan) -> 
         sending=plan.sending,
         receiving=plan.receiving,
         rtcp_mux=plan.rtcp_mux,
+        protection=plan.protection and (plan.protection.suite, plan.protection.send, plan.protection.receive),
     )

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Address = tuple[str, int]
 """A numeric IP address and a port."""
 
 
 @dataclass(frozen=True, slots=True)
+class Protection:
+    """The keys of SRTP: a suite by its name in RFC 4568 or 7714, and each way's master key with its salt behind it.
+
+    `receive` is None while the far end's key is not known; nothing that it sends can be taken then. The keys are in no
+    repr.
+    """
+
+    suite: str
+    send: bytes = field(repr=False)
+    receive: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class MediaPlan:
     """One agreed audio stream, as seen from our side.
 
-    `remote` is where the far end's SDP says that it listens (None: not known yet, or held at 0.0.0.0).
-    `send` is the payload number and codec name that we send; `receive` maps every payload number that we take to
-    its codec name. The two may differ in number (RFC 3264 section 5.1). `dtmf_*` and `noise_*` are the payload
-    numbers of telephone-event and comfort noise, None where they were not agreed. `sending` and `receiving` are the
-    agreed direction. Codec names are those of `offhook.core.codecs`.
+    `remote` is where the far end's SDP says that it listens (None: not known yet, or held at 0.0.0.0). `send` is
+    the payload number and codec name that we send; `receive` maps every payload number that we take to its codec
+    name. The two may differ in number (RFC 3264 section 5.1). `dtmf_*` and `noise_*` are the payload numbers of
+    telephone-event and comfort noise, None where they were not agreed. `sending` and `receiving` are the agreed
+    direction. With `protection` every packet is SRTP, and nothing plain is taken. Codec names are those of
+    `offhook.core.codecs`.
     """
 
     remote: Address | None
@@ -31,3 +45,4 @@ class MediaPlan:
     sending: bool = True
     receiving: bool = True
     rtcp_mux: bool = False
+    protection: Protection | None = None

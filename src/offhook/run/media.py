@@ -32,10 +32,11 @@ class EngineMedia:
     def open(self, take: Callable[[native.Event], None]) -> tuple[int, int]:
         """Open a port; give its number and its RTP port. OSError where none is free."""
         rng = self._rng
-        # RFC 3550 section 5.1: all three random, so that a known text helps nobody who listens.
+        # RFC 3550 section 5.1: all three random, so that a known text helps nobody who listens. The number begins in
+        # its lower half, so that no early loss hides a wrap, which SRTP counts (RFC 3711 section 3.3.1).
         number, rtp_port = self.engine.open(
             ssrc=rng.getrandbits(32),
-            sequence=rng.getrandbits(16),
+            sequence=rng.getrandbits(15),
             timestamp=rng.getrandbits(32),
             cname=f"{rng.getrandbits(64):016x}",
         )
