@@ -8,6 +8,7 @@
 //! The first 10 ms stand, then 1/5 is taken off every 10 ms: after 60 ms there is silence. Nothing is delayed: the
 //! good audio passes through unchanged but for the crossfade behind a hole.
 
+/// All in samples at 8 kHz; at 16 kHz there are twice as many.
 /// History to find a pitch in: the longest lag and a template before it.
 const HISTORY: usize = 280;
 /// Pitch lags, 66 to 200 Hz at 8 kHz, as in G.711 appendix I.
@@ -22,7 +23,9 @@ const SILENT: usize = 480;
 /// The state of one stream.
 #[derive(Debug)]
 pub struct Conceal {
-    history: [i16; HISTORY],
+    /// Samples a sample at 8 kHz.
+    width: usize,
+    history: Vec<i16>,
     /// One period to repeat, with its seam already blended. Empty while nothing is lost.
     period: Vec<i16>,
     /// Samples made up since the last good one.
@@ -31,15 +34,22 @@ pub struct Conceal {
 
 impl Default for Conceal {
     fn default() -> Self {
-        Self { history: [0; HISTORY], period: Vec::new(), made: 0 }
+        Self::new(crate::codec::NARROW)
     }
 }
 
 impl Conceal {
+    /// For a stream at 8 or 16 kHz.
+    #[must_use]
+    pub fn new(rate_hz: u32) -> Self {
+        let width = if rate_hz > crate::codec::NARROW { 2 } else { 1 };
+        Self { width, history: vec![0; HISTORY * width], period: Vec::new(), made: 0 }
+    }
+
     /// Good audio: remember it, and blend its first samples with what was made up before it.
     pub fn hear(&mut self, pcm: &mut [i16]) {
         if self.made > 0 {
-            let blend = SEAM.min(pcm.len());
+            let blend = (SEAM * self.width).min(pcm.len());
             for (n, sample) in pcm[..blend].iter_mut().enumerate() {
                 let made = self.next();
                 *sample = mix(made, *sample, n + 1, blend + 1);
@@ -67,17 +77,17 @@ impl Conceal {
         let Some(&sample) = self.period.get(self.made % self.period.len().max(1)) else {
             return 0;
         };
-        let gain = gain(self.made);
+        let gain = gain(self.made / self.width);
         self.made += 1;
         scale(sample, gain)
     }
 
     fn find_period(&mut self) {
         let lag = self.best_lag();
-        let end = HISTORY;
+        let end = self.history.len();
         self.period.extend_from_slice(&self.history[end - lag..]);
         // The end of the period runs into its beginning: blend it with what came a period earlier.
-        let blend = (lag / 4).min(SEAM);
+        let blend = (lag / 4).min(SEAM * self.width);
         for n in 0..blend {
             let earlier = self.history[end - lag - blend + n];
             let at = lag - blend + n;
@@ -86,22 +96,10 @@ impl Conceal {
     }
 
     /// The lag at which the end of the history is most like what came before it.
-    #[allow(clippy::cast_precision_loss)]
     fn best_lag(&self) -> usize {
-        let end = HISTORY;
-        let template = &self.history[end - TEMPLATE..];
-        let score = |lag: usize| {
-            let shifted = &self.history[end - TEMPLATE - lag..end - lag];
-            let (mut like, mut energy) = (0i64, 1i64);
-            for (&left, &right) in template.iter().zip(shifted).step_by(2) {
-                like += i64::from(left) * i64::from(right);
-                energy += i64::from(right) * i64::from(right);
-            }
-            like as f64 / (energy as f64).sqrt()
-        };
-        let mut best = (f64::MIN, LONGEST);
-        for lag in SHORTEST..=LONGEST {
-            let found = score(lag);
+        let mut best = (f64::MIN, LONGEST * self.width);
+        for lag in SHORTEST * self.width..=LONGEST * self.width {
+            let found = if self.width == 1 { self.score::<2>(lag) } else { self.score::<4>(lag) };
             if found > best.0 {
                 best = (found, lag);
             }
@@ -109,14 +107,29 @@ impl Conceal {
         best.1
     }
 
+    /// How alike, by every so manieth sample.
+    #[allow(clippy::cast_precision_loss)]
+    fn score<const STEP: usize>(&self, lag: usize) -> f64 {
+        let (end, length) = (self.history.len(), TEMPLATE * STEP / 2);
+        let template = &self.history[end - length..];
+        let shifted = &self.history[end - length - lag..end - lag];
+        let (mut like, mut energy) = (0i64, 1i64);
+        for (&left, &right) in template.iter().zip(shifted).step_by(STEP) {
+            like += i64::from(left) * i64::from(right);
+            energy += i64::from(right) * i64::from(right);
+        }
+        like as f64 / (energy as f64).sqrt()
+    }
+
     fn remember(&mut self, pcm: &[i16]) {
         self.remember_from(pcm);
     }
 
     fn remember_from(&mut self, pcm: &[i16]) {
-        let keep = pcm.len().min(HISTORY);
+        let all = self.history.len();
+        let keep = pcm.len().min(all);
         self.history.copy_within(keep.., 0);
-        self.history[HISTORY - keep..].copy_from_slice(&pcm[pcm.len() - keep..]);
+        self.history[all - keep..].copy_from_slice(&pcm[pcm.len() - keep..]);
     }
 }
 

@@ -231,7 +231,8 @@ impl Driver {
         self.sink.clear_packets();
         seat.shared.hold(seat.port.queued());
         if let Some(other) = seat.bridged.filter(|_| seat.port.take_heard(&mut self.heard)) {
-            self.pass_audio(other);
+            let rate_hz = seat.port.rate_hz();
+            self.pass_audio(other, rate_hz);
         }
         if !self.sink.events.is_empty() {
             self.pass_events();
@@ -239,10 +240,10 @@ impl Driver {
     }
 
     /// Let the other end of a bridge have what the one heard. It leaves when the next packet there is due.
-    fn pass_audio(&mut self, other: u32) {
+    fn pass_audio(&mut self, other: u32, rate_hz: u32) {
         let Some(index) = self.find(other) else { return };
         if let Some(seat) = &mut self.seats[index] {
-            seat.port.feed(now(), &self.heard);
+            seat.port.feed(now(), &self.heard, rate_hz);
         }
     }
 

@@ -79,12 +79,12 @@ struct Sounding {
     event: Event,
 }
 
-/// A peer that moves the timestamp with every packet of one event does so by at most a packet (50 ms at 8 kHz).
-const CREEP: i32 = 400;
+/// A peer that moves the timestamp with every packet of one event does so by at most a packet.
+const CREEP_MS: u32 = 50;
 
 impl Keys {
-    /// Take one event packet; give the event if it is the first of its key.
-    pub fn hear(&mut self, timestamp: u32, event: Event) -> Option<Event> {
+    /// Take one event packet, on a clock of `clock_hz`; give the event if it is the first of its key.
+    pub fn hear(&mut self, timestamp: u32, event: Event, clock_hz: u32) -> Option<Event> {
         let Some(last) = self.last else {
             self.last = Some(Sounding { timestamp, event });
             return Some(event);
@@ -102,7 +102,8 @@ impl Keys {
         let segment = same_key && !last.event.end && ahead == i32::from(u16::MAX) && last.event.duration > u16::MAX / 2;
         let grows = !last.event.end && event.duration > last.event.duration;
         let repeats = event.end && event.duration == last.event.duration;
-        let creeping = same_key && ahead <= CREEP && (grows || repeats);
+        let creep = i32::try_from(CREEP_MS * (clock_hz / 1000)).unwrap_or(0);
+        let creeping = same_key && ahead <= creep && (grows || repeats);
         self.note(timestamp, event);
         (!segment && !creeping).then_some(event)
     }
@@ -127,7 +128,7 @@ mod tests {
 
     fn heard(packets: impl IntoIterator<Item = (u32, Event)>) -> Vec<char> {
         let mut keys = Keys::default();
-        packets.into_iter().filter_map(|(at, event)| keys.hear(at, event)?.key()).collect()
+        packets.into_iter().filter_map(|(at, event)| keys.hear(at, event, 8000)?.key()).collect()
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub struct Event {
 /// The kinds of event; `_native.pyi` says what each means.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
-    Heard { pcm: Vec<i16>, concealed: bool },
+    Heard { pcm: Vec<i16>, rate_hz: u32, concealed: bool },
     SpeechBegan,
     SpeechEnded { silence_ms: u32 },
     Digit { key: char, duration_ms: u32, in_band: bool },
@@ -27,7 +27,7 @@ pub enum Kind {
     Flowing,
     Stalled,
     Ducked,
-    Taped { pcm: Vec<i16> },
+    Taped { pcm: Vec<i16>, rate_hz: u32 },
     Quality(Quality),
     Mapped { address: SocketAddr },
 }

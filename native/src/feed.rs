@@ -1,36 +1,70 @@
-//! From an utterance's PCM at any rate to the play queue's 8 kHz, a resampler an utterance.
+//! From an utterance's PCM at any rate to the play queue's, a resampler an utterance.
 
-use crate::resample::Resampler;
-
-/// The rate of the play queue and of the wire.
-pub const RATE: u32 = 8000;
+use crate::codec::NARROW;
+use crate::resample::{convert, Resampler, RATES};
+use crate::timeline::scaled;
 
 /// Converts what is played. It sits at the door (`Port`, or the caller's side of the `Engine`), so that the thread
 /// that keeps time never resamples two seconds of speech at once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Feed {
+    /// What the play queue runs at.
+    rate_hz: u32,
     current: Option<(u64, u32)>,
     resampler: Option<Resampler>,
+    /// What the filter held when the rate of the queue changed, at the new one.
+    left: Vec<i16>,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self { rate_hz: NARROW, current: None, resampler: None, left: Vec::new() }
+    }
 }
 
 impl Feed {
+    /// The rate of what it gives.
+    #[must_use]
+    pub fn rate_hz(&self) -> u32 {
+        self.rate_hz
+    }
+
+    /// Give audio at another rate from here on.
+    pub fn run_at(&mut self, rate_hz: u32) {
+        if self.rate_hz == rate_hz {
+            return;
+        }
+        let mut held = Vec::new();
+        if let Some(resampler) = &mut self.resampler {
+            resampler.finish(&mut held);
+        }
+        self.left = convert(&held, self.rate_hz, rate_hz);
+        self.rate_hz = rate_hz;
+        self.resampler = self.current.and_then(|(_, from_hz)| Resampler::between(from_hz, rate_hz));
+    }
+
     /// Convert `pcm` of one utterance; None where the rate is not known.
     pub fn push(&mut self, utterance: u64, pcm: Vec<i16>, rate_hz: u32) -> Option<Vec<i16>> {
         if self.current != Some((utterance, rate_hz)) {
-            self.resampler = if rate_hz == RATE { None } else { Some(Resampler::new(rate_hz, RATE)?) };
+            if !RATES.contains(&rate_hz) {
+                return None;
+            }
+            self.resampler = Resampler::between(rate_hz, self.rate_hz);
             self.current = Some((utterance, rate_hz));
+            self.left.clear();
         }
         let Some(resampler) = &mut self.resampler else {
-            return Some(pcm);
+            return Some(if self.left.is_empty() { pcm } else { [std::mem::take(&mut self.left), pcm].concat() });
         };
-        let mut out = Vec::with_capacity(pcm.len() / 2 + 32);
+        let mut out = std::mem::take(&mut self.left);
+        out.reserve(scaled(pcm.len(), rate_hz, self.rate_hz) + 32);
         resampler.push(&pcm, &mut out);
         Some(out)
     }
 
     /// The last samples of an utterance that is complete.
     pub fn finish(&mut self, utterance: u64) -> Vec<i16> {
-        let mut tail = Vec::new();
+        let mut tail = std::mem::take(&mut self.left);
         if self.current.is_some_and(|(current, _)| current == utterance) {
             if let Some(resampler) = &mut self.resampler {
                 resampler.finish(&mut tail);

@@ -16,7 +16,7 @@ use crate::listening::Mode;
 use crate::pair::Pair;
 use crate::plan::Plan;
 use crate::port::Port;
-use crate::queue::CAPACITY;
+use crate::queue::capacity;
 use crate::stun::Id;
 use crate::sys::Wake;
 
@@ -92,11 +92,11 @@ impl Shared {
         Self { counters, coming: AtomicUsize::new(0), queued: AtomicUsize::new(0) }
     }
 
-    /// Samples that fit. It may say too little for a moment, never too much.
+    /// Samples at the Port's rate that fit. It may say too little for a moment, and too much only while the rate changes.
     #[must_use]
-    pub fn room(&self) -> usize {
+    pub fn room(&self, rate_hz: u32) -> usize {
         let coming = self.coming.load(Ordering::Acquire);
-        CAPACITY.saturating_sub(coming + self.queued.load(Ordering::Acquire))
+        capacity(rate_hz).saturating_sub(coming + self.queued.load(Ordering::Acquire))
     }
 
     /// Samples set out.

@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 
-use crate::codec::Law;
+use crate::codec::{Law, NARROW};
 use crate::event::Kind;
-use crate::timeline::SAMPLE;
+use crate::timeline::{lasting, scaled};
 use crate::vad::{Edge, Gate, HANGOVER_MS, STEP};
 
-/// What is kept for the moment that the gate opens: 500 ms.
-const PRE_ROLL: usize = 4000;
+/// What is kept for the moment that the gate opens.
+const PRE_ROLL: i64 = 500_000_000;
+/// A sample of the gate's, which are at 8 kHz whatever it hears, ns.
+const SAMPLE: i64 = 125_000;
 
 /// Which audio becomes `Heard`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,29 +32,62 @@ impl Mode {
     }
 }
 
-/// One packet's worth of the past, in the codes of the wire: half the bytes of PCM.
+/// One packet's worth of the past.
 #[derive(Debug)]
 struct Piece {
     at: i64,
     concealed: bool,
-    law: Law,
-    codes: Vec<u8>,
+    rate_hz: u32,
+    kept: Kept,
+}
+
+/// Audio of G.711 is kept in the codes of the wire: half the bytes of PCM.
+#[derive(Debug)]
+enum Kept {
+    Codes(Law, Vec<u8>),
+    Pcm(Vec<i16>),
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        match &self.kept {
+            Kept::Codes(_, codes) => codes.len(),
+            Kept::Pcm(pcm) => pcm.len(),
+        }
+    }
+
+    fn lasting(&self) -> i64 {
+        span(self.len(), self.rate_hz)
+    }
+}
+
+fn span(samples: usize, rate_hz: u32) -> i64 {
+    lasting(i64::try_from(samples).unwrap_or(0), rate_hz)
 }
 
 /// The listening side of one port.
 #[derive(Debug)]
 pub struct Listening {
     mode: Mode,
+    rate_hz: u32,
     gate: Gate,
     past: VecDeque<Piece>,
-    past_samples: usize,
+    /// How long the past is, ns.
+    past_lasts: i64,
     /// Comfort noise began here: from now on silence is told by the clock, since the sender said that it is silent.
     quiet_since: Option<i64>,
 }
 
 impl Default for Listening {
     fn default() -> Self {
-        Self { mode: Mode::None, gate: Gate::default(), past: VecDeque::new(), past_samples: 0, quiet_since: None }
+        Self {
+            mode: Mode::None,
+            rate_hz: NARROW,
+            gate: Gate::default(),
+            past: VecDeque::new(),
+            past_lasts: 0,
+            quiet_since: None,
+        }
     }
 }
 
@@ -61,8 +96,13 @@ impl Listening {
         self.mode = mode;
         if mode != Mode::Speech {
             self.past = VecDeque::new();
-            self.past_samples = 0;
+            self.past_lasts = 0;
         }
+    }
+
+    /// Audio comes at another rate from here on.
+    pub fn run_at(&mut self, rate_hz: u32) {
+        self.rate_hz = rate_hz;
     }
 
     /// Whether somebody is speaking.
@@ -71,14 +111,17 @@ impl Listening {
         self.gate.is_open()
     }
 
-    /// Take audio that begins at `at`; `law` is what it came in.
-    pub fn hear(&mut self, at: i64, pcm: &[i16], law: Law, concealed: bool, tell: &mut impl FnMut(i64, Kind)) {
+    /// Take audio that begins at `at`; `law` is what it came in, where that says all of it.
+    pub fn hear(&mut self, at: i64, pcm: &[i16], law: Option<Law>, concealed: bool, tell: &mut impl FnMut(i64, Kind)) {
         self.quiet_since = None;
+        let rate_hz = self.rate_hz;
+        let heard = || Kind::Heard { pcm: pcm.to_vec(), rate_hz, concealed };
         let mut told = false;
         let mut end = at;
-        for step in pcm.chunks(STEP) {
-            end += i64::try_from(step.len()).unwrap_or(0) * SAMPLE;
-            match self.gate.push(step) {
+        let wide = rate_hz > NARROW;
+        for step in pcm.chunks(if wide { 2 * STEP } else { STEP }) {
+            end += span(step.len(), rate_hz);
+            match if wide { self.gate.push_wide(step) } else { self.gate.push(step) } {
                 Some(Edge::Opened { ago }) => {
                     tell(end - i64::from(ago) * SAMPLE, Kind::SpeechBegan);
                     self.tell_past(tell);
@@ -86,7 +129,7 @@ impl Listening {
                 Some(Edge::Closed { ago }) => {
                     if !told && self.mode == Mode::Speech {
                         told = true;
-                        tell(at, Kind::Heard { pcm: pcm.to_vec(), concealed });
+                        tell(at, heard());
                     }
                     tell(end - i64::from(ago) * SAMPLE, Kind::SpeechEnded { silence_ms: ago / 8 });
                 }
@@ -94,9 +137,9 @@ impl Listening {
             }
         }
         match self.mode {
-            Mode::All => tell(at, Kind::Heard { pcm: pcm.to_vec(), concealed }),
+            Mode::All => tell(at, heard()),
             Mode::Speech if told => {}
-            Mode::Speech if self.gate.is_open() => tell(at, Kind::Heard { pcm: pcm.to_vec(), concealed }),
+            Mode::Speech if self.gate.is_open() => tell(at, heard()),
             Mode::Speech => self.keep(at, pcm, law, concealed),
             Mode::None => {}
         }
@@ -107,31 +150,35 @@ impl Listening {
         self.quiet_since = None;
         let open = self.gate.is_open();
         if samples > 0 && (self.mode == Mode::All || (self.mode == Mode::Speech && open)) {
-            tell(at, Kind::Heard { pcm: vec![0; samples], concealed: false });
+            tell(at, Kind::Heard { pcm: vec![0; samples], rate_hz: self.rate_hz, concealed: false });
         }
-        let end = at + i64::try_from(samples).unwrap_or(0) * SAMPLE;
-        self.count_silence(end, u32::try_from(samples).unwrap_or(0), tell);
+        let end = at + span(samples, self.rate_hz);
+        self.count_silence(end, u32::try_from(scaled(samples, self.rate_hz, NARROW)).unwrap_or(0), tell);
     }
 
     /// Silence the last samples of what is kept: they were no speech. What was told is told.
     pub fn blank(&mut self, mut samples: usize) {
         for piece in self.past.iter_mut().rev() {
-            let from = piece.codes.len().saturating_sub(samples);
-            piece.codes[from..].fill(piece.law.silence());
-            samples = samples.saturating_sub(piece.codes.len());
+            let length = piece.len();
+            let from = length.saturating_sub(samples);
+            match &mut piece.kept {
+                Kept::Codes(law, codes) => codes[from..].fill(law.silence()),
+                Kept::Pcm(pcm) => pcm[from..].fill(0),
+            }
+            samples = samples.saturating_sub(length);
         }
     }
 
     /// The last samples of what is kept, as many as there are.
     pub fn kept(&self, samples: usize, pcm: &mut Vec<i16>) {
-        let before = self.past_samples.saturating_sub(samples);
-        let mut end = 0;
+        let mut before = self.past.iter().map(Piece::len).sum::<usize>().saturating_sub(samples);
         for piece in &self.past {
-            end += piece.codes.len();
-            if end <= before {
-                continue;
+            let skip = before.min(piece.len());
+            before -= skip;
+            match &piece.kept {
+                Kept::Codes(law, codes) => law.decode_into(&codes[skip..], pcm),
+                Kept::Pcm(all) => pcm.extend_from_slice(&all[skip..]),
             }
-            piece.law.decode_into(&piece.codes, pcm);
         }
     }
 
@@ -164,28 +211,45 @@ impl Listening {
         }
     }
 
-    fn keep(&mut self, at: i64, pcm: &[i16], law: Law, concealed: bool) {
-        let mut codes = Vec::new();
-        while self.past_samples + pcm.len() > PRE_ROLL {
+    fn keep(&mut self, at: i64, pcm: &[i16], law: Option<Law>, concealed: bool) {
+        let (mut codes, mut linear) = (Vec::new(), Vec::new());
+        while self.past_lasts + span(pcm.len(), self.rate_hz) > PRE_ROLL {
             let Some(oldest) = self.past.pop_front() else {
                 break;
             };
-            self.past_samples -= oldest.codes.len();
-            codes = oldest.codes;
+            self.past_lasts -= oldest.lasting();
+            match oldest.kept {
+                Kept::Codes(_, old) => codes = old,
+                Kept::Pcm(old) => linear = old,
+            }
         }
-        codes.clear();
-        codes.reserve_exact(pcm.len());
-        law.encode_into(pcm, &mut codes);
-        self.past_samples += codes.len();
-        self.past.push_back(Piece { at, concealed, law, codes });
+        let kept = if let Some(law) = law.filter(|_| self.rate_hz == NARROW) {
+            codes.clear();
+            codes.reserve_exact(pcm.len());
+            law.encode_into(pcm, &mut codes);
+            Kept::Codes(law, codes)
+        } else {
+            linear.clear();
+            linear.extend_from_slice(pcm);
+            Kept::Pcm(linear)
+        };
+        let piece = Piece { at, concealed, rate_hz: self.rate_hz, kept };
+        self.past_lasts += piece.lasting();
+        self.past.push_back(piece);
     }
 
     fn tell_past(&mut self, tell: &mut impl FnMut(i64, Kind)) {
         for piece in self.past.drain(..) {
-            let mut pcm = Vec::with_capacity(piece.codes.len());
-            piece.law.decode_into(&piece.codes, &mut pcm);
-            tell(piece.at, Kind::Heard { pcm, concealed: piece.concealed });
+            let pcm = match piece.kept {
+                Kept::Codes(law, codes) => {
+                    let mut pcm = Vec::with_capacity(codes.len());
+                    law.decode_into(&codes, &mut pcm);
+                    pcm
+                }
+                Kept::Pcm(pcm) => pcm,
+            };
+            tell(piece.at, Kind::Heard { pcm, rate_hz: piece.rate_hz, concealed: piece.concealed });
         }
-        self.past_samples = 0;
+        self.past_lasts = 0;
     }
 }

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use crate::codec::Law;
+use crate::codec::{Encoder, NARROW};
 use crate::counters::{Count, Counters};
 use crate::dtmf::{self, key_of};
 use crate::event::Sink;
@@ -15,13 +15,13 @@ use crate::relay::Relay;
 use crate::rtp::Packet;
 use crate::tone::make::Sounding;
 
-/// Gain moves from 1 to 0 in 10 ms down, 20 ms up, at most.
-const DOWN: f32 = 1.0 / 80.0;
-const UP: f32 = 1.0 / 160.0;
+/// How much gain moves in a second at most: from 1 to 0 in 10 ms down, 20 ms up.
+const DOWN: f32 = 100.0;
+const UP: f32 = 50.0;
 /// RFC 4733 section 2.5.1.4: the end of an event is sent three times.
 const ENDS: u8 = 3;
-/// The longest way of a key's tones there and back, samples: 600 ms.
-const ECHO: u32 = 4800;
+/// The longest way of a key's tones there and back.
+const ECHO_MS: u32 = 600;
 /// Level of our keys, minus dBm0.
 const KEY_VOLUME: u8 = 10;
 
@@ -30,9 +30,11 @@ const KEY_VOLUME: u8 = 10;
 struct Pressing {
     key: Key,
     timestamp: u32,
-    elapsed: u32,
+    elapsed_ms: u32,
+    /// Ticks of the segments before this one.
+    before: u32,
     ends: u8,
-    gap: u32,
+    gap_ms: u32,
 }
 
 /// The state of what we send.
@@ -42,11 +44,13 @@ pub struct Mouth {
     sequence: u16,
     timestamp: u32,
     pub queue: Queue,
+    encoder: Encoder,
+    rate_hz: u32,
     pressing: Option<Pressing>,
     /// A key that sounds in the audio, and the silence behind it, samples.
     tone: Option<(Sounding, usize)>,
-    /// The key whose tones left last, and the timestamp of their last packet.
-    toned: Option<(char, u32)>,
+    /// The key whose tones left last, the timestamp of their last packet, and for how many ticks they may come back.
+    toned: Option<(char, u32, u32)>,
     gain: f32,
     wanted_gain: f32,
     /// The last packet had something to hear.
@@ -71,6 +75,8 @@ impl Mouth {
             sequence,
             timestamp,
             queue: Queue::default(),
+            encoder: Encoder::new(NARROW),
+            rate_hz: NARROW,
             pressing: None,
             tone: None,
             toned: None,
@@ -96,12 +102,20 @@ impl Mouth {
     /// Whether a key that is heard may be our own, which comes back.
     #[must_use]
     pub fn echoes(&self, key: char) -> bool {
-        self.toned.is_some_and(|(own, at)| own == key && self.timestamp.wrapping_sub(at) < ECHO)
+        self.toned.is_some_and(|(own, at, echo)| own == key && self.timestamp.wrapping_sub(at) < echo)
+    }
+
+    /// Run at another rate.
+    pub fn run_at(&mut self, rate_hz: u32) {
+        self.rate_hz = rate_hz;
+        self.queue.run_at(rate_hz);
+        self.encoder = Encoder::new(rate_hz);
+        self.tone = None;
     }
 
     /// Time went by without packets.
-    pub fn skip(&mut self, samples: u32) {
-        self.timestamp = self.timestamp.wrapping_add(samples);
+    pub fn skip(&mut self, ticks: u32) {
+        self.timestamp = self.timestamp.wrapping_add(ticks);
         self.marker = true;
     }
 
@@ -123,7 +137,7 @@ impl Mouth {
     ) -> usize {
         let to = slot.to;
         pcm.clear();
-        let frame = plan.frame();
+        let frame = plan.samples();
         let mut sounding = false;
         if let Some(relay) = &mut relay {
             relay.pull(frame, counters);
@@ -140,17 +154,17 @@ impl Mouth {
         }
         if let (Some(pressing), Some(number)) = (self.pressing, plan.dtmf_send) {
             if pressing.ends < ENDS {
-                return self.send_key(pressing, number, frame, to, sink);
+                return self.send_key(pressing, number, plan, to, sink);
             }
         }
-        sounding |= self.sound_key(frame, pcm);
+        sounding |= self.sound_key(plan, pcm);
         if let Some(relay) = relay {
             sounding |= relay.mix(pcm);
         }
-        self.send_audio(sounding, plan.send, frame, to, pcm, sink)
+        self.send_audio(sounding, plan, to, pcm, sink)
     }
 
-    /// Send a packet of nothing, so many samples after the last one.
+    /// Send a packet of nothing, so many ticks after the last one.
     pub fn keep_alive(&mut self, number: u8, ahead: u32, to: SocketAddr, sink: &mut Sink) {
         let (sequence, timestamp, ssrc) = (self.sequence, self.timestamp.wrapping_add(ahead), self.ssrc);
         sink.send(to, false, |out| {
@@ -163,24 +177,25 @@ impl Mouth {
     fn begin(&mut self, key: Key, plan: &Plan, counters: &Counters) {
         counters.add(Count::KeysSent);
         if plan.dtmf_send.is_none() {
+            let per_ms = self.rate_hz / 1000;
             self.tone = key_of(key.code)
-                .and_then(|code| Sounding::new(code, u32::from(key.duration), 8000))
-                .map(|tone| (tone, usize::try_from(key.gap).unwrap_or(0)));
+                .and_then(|code| Sounding::new(code, key.duration_ms * per_ms, self.rate_hz))
+                .map(|tone| (tone, (key.gap_ms * per_ms) as usize));
             return;
         }
-        self.pressing = Some(Pressing { key, timestamp: self.timestamp, elapsed: 0, ends: 0, gap: 0 });
+        self.pressing = Some(Pressing { key, timestamp: self.timestamp, elapsed_ms: 0, before: 0, ends: 0, gap_ms: 0 });
     }
 
     /// Fill the frame with the key that sounds, or with the silence behind it; give whether there is something to hear.
-    fn sound_key(&mut self, frame: usize, pcm: &mut Vec<i16>) -> bool {
+    fn sound_key(&mut self, plan: &Plan, pcm: &mut Vec<i16>) -> bool {
         let Some((tone, gap)) = &mut self.tone else {
             return false;
         };
-        let before = pcm.len();
+        let (before, frame) = (pcm.len(), plan.samples());
         tone.append(frame - before.min(frame), pcm);
         let sounding = pcm.len() > before;
         if sounding {
-            self.toned = Some((tone.key(), self.timestamp));
+            self.toned = Some((tone.key(), self.timestamp, ECHO_MS * (plan.send.1.clock_hz() / 1000)));
         }
         let rest = (frame - pcm.len().min(frame)).min(*gap);
         pcm.resize(pcm.len() + rest, 0);
@@ -191,46 +206,42 @@ impl Mouth {
         sounding
     }
 
-    fn send_key(&mut self, pressing: Pressing, number: u8, frame: usize, to: SocketAddr, sink: &mut Sink) -> usize {
+    fn send_key(&mut self, pressing: Pressing, number: u8, plan: &Plan, to: SocketAddr, sink: &mut Sink) -> usize {
         let mut next = pressing;
-        let samples = u32::try_from(frame).unwrap_or(0);
-        next.elapsed += samples;
-        let end = next.elapsed >= u32::from(next.key.duration);
+        next.elapsed_ms += plan.ptime_ms;
+        let end = next.elapsed_ms >= next.key.duration_ms;
         if pressing.ends > 0 {
-            next.gap += samples;
+            next.gap_ms += plan.ptime_ms;
         }
         next.ends += u8::from(end);
-        let duration = u16::try_from(next.elapsed).unwrap_or(u16::MAX).min(next.key.duration);
+        let ticks = next.elapsed_ms.min(next.key.duration_ms) * (plan.dtmf_hz / 1000);
+        // RFC 4733 section 2.5.1.3: what is longer than the field goes on in a segment that begins where it ended.
+        while ticks.saturating_sub(next.before) > u32::from(u16::MAX) {
+            next.before += u32::from(u16::MAX);
+            next.timestamp = next.timestamp.wrapping_add(u32::from(u16::MAX));
+        }
+        let duration = u16::try_from(ticks.saturating_sub(next.before)).unwrap_or(u16::MAX);
         let event = dtmf::Event { code: next.key.code, end, reserved: false, volume: KEY_VOLUME, duration };
         let payload = event.bytes();
-        let marker = pressing.elapsed == 0;
+        let marker = pressing.elapsed_ms == 0;
         self.pressing = Some(next);
         self.rest();
-        self.send(marker, number, pressing.timestamp, &payload, to, sink);
-        self.timestamp = self.timestamp.wrapping_add(samples);
+        self.send(marker, number, next.timestamp, &payload, to, sink);
+        self.timestamp = self.timestamp.wrapping_add(plan.ticks());
         self.sounding = false;
         payload.len()
     }
 
     /// The key is over when its ends are sent and its gap went by.
     fn rest(&mut self) {
-        if self.pressing.is_some_and(|pressing| pressing.ends >= ENDS && pressing.gap >= pressing.key.gap) {
+        if self.pressing.is_some_and(|pressing| pressing.ends >= ENDS && pressing.gap_ms >= pressing.key.gap_ms) {
             self.pressing = None;
         }
     }
 
-    fn send_audio(
-        &mut self,
-        sounding: bool,
-        (number, law): (u8, Law),
-        frame: usize,
-        to: SocketAddr,
-        pcm: &mut [i16],
-        sink: &mut Sink,
-    ) -> usize {
-        let samples = u32::try_from(frame).unwrap_or(0);
+    fn send_audio(&mut self, sounding: bool, plan: &Plan, to: SocketAddr, pcm: &mut [i16], sink: &mut Sink) -> usize {
         if let Some(pressing) = &mut self.pressing {
-            pressing.gap += samples;
+            pressing.gap_ms += plan.ptime_ms;
         }
         self.rest();
         if sounding || self.gain.to_bits() != self.wanted_gain.to_bits() {
@@ -238,16 +249,17 @@ impl Mouth {
         }
         let marker = std::mem::replace(&mut self.marker, false) || (sounding && !self.sounding);
         self.sounding = sounding;
-        let (sequence, timestamp, ssrc) = (self.sequence, self.timestamp, self.ssrc);
+        let ((number, codec), samples, mut bytes) = (plan.send, plan.samples(), 0);
+        let (sequence, timestamp, ssrc, encoder) = (self.sequence, self.timestamp, self.ssrc, &mut self.encoder);
         sink.send(to, false, |out| {
             Packet { marker, payload_type: number, sequence, timestamp, ssrc, ..Packet::default() }.build(out);
-            let end = out.len() + frame;
-            law.encode_into(pcm, out);
-            out.resize(end, law.silence());
+            let begin = out.len();
+            encoder.encode_into(codec, pcm, samples, out);
+            bytes = out.len() - begin;
         });
         self.sequence = self.sequence.wrapping_add(1);
-        self.timestamp = self.timestamp.wrapping_add(samples);
-        frame
+        self.timestamp = self.timestamp.wrapping_add(plan.ticks());
+        bytes
     }
 
     fn send(&mut self, marker: bool, number: u8, timestamp: u32, payload: &[u8], to: SocketAddr, sink: &mut Sink) {
@@ -264,11 +276,12 @@ impl Mouth {
         if self.gain >= 1.0 && self.wanted_gain >= 1.0 {
             return;
         }
+        let share = if self.rate_hz > NARROW { 1.0 / 16_000.0 } else { 1.0 / 8000.0 };
         for sample in pcm.iter_mut() {
             if self.gain > self.wanted_gain {
-                self.gain = (self.gain - DOWN).max(self.wanted_gain);
+                self.gain = (self.gain - DOWN * share).max(self.wanted_gain);
             } else if self.gain < self.wanted_gain {
-                self.gain = (self.gain + UP).min(self.wanted_gain);
+                self.gain = (self.gain + UP * share).min(self.wanted_gain);
             }
             #[allow(clippy::cast_possible_truncation)]
             // The gain is at most 1, and the cast saturates.

@@ -2,21 +2,20 @@
 
 use std::net::SocketAddr;
 
-use crate::codec::Law;
+use crate::codec::{Codec, Law};
 use crate::secure::Protection;
-
-/// The RTP clock and the sample rate of every codec here, samples per ms.
-pub const SAMPLES_PER_MS: u32 = 8;
 
 /// An agreed stream; `offhook.core.media.MediaPlan` says what the fields mean.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub remote: Option<SocketAddr>,
     pub remote_rtcp: Option<SocketAddr>,
-    pub send: (u8, Law),
-    pub receive: Vec<(u8, Law)>,
+    pub send: (u8, Codec),
+    pub receive: Vec<(u8, Codec)>,
     pub dtmf_send: Option<u8>,
     pub dtmf_receive: Option<u8>,
+    /// The clock of keys, both ways.
+    pub dtmf_hz: u32,
     pub noise_receive: Option<u8>,
     pub ptime_ms: u32,
     pub sending: bool,
@@ -29,7 +28,7 @@ pub struct Plan {
 /// What a payload type carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    Audio(Law),
+    Audio(Codec),
     Key,
     Noise,
 }
@@ -42,8 +41,8 @@ impl Plan {
     /// and the static numbers, since a peer may send either law whatever we send it.
     #[must_use]
     pub fn content(&self, payload_type: u8) -> Option<Content> {
-        if let Some(&(_, law)) = self.receive.iter().find(|(number, _)| *number == payload_type) {
-            return Some(Content::Audio(law));
+        if let Some(&(_, codec)) = self.receive.iter().find(|(number, _)| *number == payload_type) {
+            return Some(Content::Audio(codec));
         }
         let number = Some(payload_type);
         if number == self.dtmf_receive {
@@ -56,8 +55,8 @@ impl Plan {
             return Some(Content::Key);
         }
         match payload_type {
-            0 => Some(Content::Audio(Law::Mu)),
-            8 => Some(Content::Audio(Law::A)),
+            0 => Some(Content::Audio(Codec::G711(Law::Mu))),
+            8 => Some(Content::Audio(Codec::G711(Law::A))),
             NOISE => Some(Content::Noise),
             _ => None,
         }
@@ -76,10 +75,29 @@ impl Plan {
         self.dtmf_receive.is_none() && self.dtmf_send.is_none()
     }
 
-    /// Samples in a packet.
+    /// The rate at which the Port runs: that of what we send, which is what the far end chose. What else it may send
+    /// is converted, so that a call on G.711 costs the same whatever was offered beside it.
     #[must_use]
-    pub fn frame(&self) -> usize {
-        (self.ptime_ms * SAMPLES_PER_MS) as usize
+    pub fn rate_hz(&self) -> u32 {
+        self.send.1.rate_hz()
+    }
+
+    /// Samples of the Port in a packet.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        (self.ptime_ms * (self.rate_hz() / 1000)) as usize
+    }
+
+    /// Ticks of the RTP clock in a packet that we send.
+    #[must_use]
+    pub fn ticks(&self) -> u32 {
+        self.ptime_ms * (self.send.1.clock_hz() / 1000)
+    }
+
+    /// The ticks of `packets` of ours, on a clock of 32 bits.
+    #[must_use]
+    pub fn ticks_of(&self, packets: i64) -> u32 {
+        u32::try_from((packets * i64::from(self.ticks())) & 0xFFFF_FFFF).unwrap_or(0)
     }
 
     /// Time between packets, ns.

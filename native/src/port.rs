@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use guard::Guard;
 
-use crate::codec::Law;
+use crate::codec::{Codec, Decoder, Law, NARROW};
 use crate::conceal::Conceal;
 use crate::counters::{Count, Counters};
 use crate::dtmf::Keys;
@@ -31,14 +31,15 @@ use crate::feed::Feed;
 use crate::latch::Latch;
 use crate::listening::{Listening, Mode};
 use crate::mouth::Mouth;
-use crate::plan::{Content, Plan, SAMPLES_PER_MS};
+use crate::plan::{Content, Plan};
 use crate::queue::Key;
 use crate::relay::Relay;
 use crate::reports::Reports;
 use crate::stun::{Id, Question};
 use crate::tape::Tape;
-use crate::timeline::Timeline;
+use crate::timeline::{scaled, Timeline};
 use crate::tone::ear::KeyEar;
+use crate::vad::Halves;
 
 const MS: i64 = 1_000_000;
 /// No valid packet for this long is a stall.
@@ -78,13 +79,18 @@ pub struct Port {
     ear: Ear<Waiting>,
     /// The timestamp that the next packet in order should have.
     expected: Option<u32>,
-    /// Samples in the last audio packet, and its law.
-    frame: usize,
-    law: Law,
+    /// What the audio inside runs at: 8 or 16 kHz.
+    rate_hz: u32,
+    /// The last audio packet's codec, and its length in ticks of that codec's clock.
+    codec: Codec,
+    frame: u32,
+    decoder: Decoder,
     conceal: Conceal,
     timeline: Timeline,
     keys: Keys,
     key_ear: KeyEar,
+    /// From the Port's rate to what keys are looked for at.
+    halves: Halves,
     listening: Listening,
     last_valid: Option<i64>,
     stalled: bool,
@@ -118,12 +124,15 @@ impl Port {
             rtcp_source: None,
             ear: Ear::default(),
             expected: None,
+            rate_hz: NARROW,
+            codec: Codec::G711(Law::Mu),
             frame: 160,
-            law: Law::Mu,
+            decoder: Decoder::new(NARROW),
             conceal: Conceal::default(),
             timeline: Timeline::default(),
             keys: Keys::default(),
             key_ear: KeyEar::default(),
+            halves: Halves::default(),
             listening: Listening::default(),
             last_valid: None,
             stalled: false,
@@ -151,6 +160,12 @@ impl Port {
     #[must_use]
     pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
+    }
+
+    /// The rate of the audio inside: what is heard, taped, queued and relayed.
+    #[must_use]
+    pub fn rate_hz(&self) -> u32 {
+        self.rate_hz
     }
 
     /// Samples that wait to be played.
@@ -181,6 +196,8 @@ impl Port {
         self.see(now);
         self.generation = generation;
         self.guard.agree(self.clock, plan.protection.as_ref());
+        self.run_at(plan.rate_hz());
+        self.reports.send_at(plan.send.1.clock_hz());
         self.latch.agree(plan.remote);
         if self.latch.source().is_none() {
             self.rtcp_source = None;
@@ -196,8 +213,7 @@ impl Port {
                 let first = self.first_departure(&plan);
                 if let Some(stopped) = self.stopped_at.take() {
                     let went_by = (first - stopped).max(0) / plan.ptime();
-                    let samples = i64::try_from(plan.frame()).unwrap_or(0) * went_by;
-                    self.mouth.skip(u32::try_from(samples & 0xFFFF_FFFF).unwrap_or(0));
+                    self.mouth.skip(plan.ticks_of(went_by));
                 }
                 self.next_departure = Some(first);
             }
@@ -216,6 +232,24 @@ impl Port {
         self.plan = Some(plan);
     }
 
+    /// Run at another rate: what waits is converted, what is remembered of the sound is forgotten.
+    fn run_at(&mut self, rate_hz: u32) {
+        if self.rate_hz == rate_hz {
+            return;
+        }
+        self.rate_hz = rate_hz;
+        self.decoder = Decoder::new(rate_hz);
+        self.conceal = Conceal::new(rate_hz);
+        self.listening.run_at(rate_hz);
+        self.mouth.run_at(rate_hz);
+        if let Some(tape) = &mut self.tape {
+            tape.run_at(rate_hz);
+        }
+        if let Some(relay) = &mut self.relay {
+            **relay = Relay::new(rate_hz);
+        }
+    }
+
     fn first_departure(&self, plan: &Plan) -> i64 {
         let Some(phase) = self.phase else {
             return self.clock;
@@ -232,14 +266,17 @@ impl Port {
     pub fn tape(&mut self, on: bool, sink: &mut Sink) {
         if on {
             if self.tape.is_none() {
-                self.tape = Some(Tape::new(self.clock));
+                self.tape = Some(Tape::new(self.clock, self.rate_hz));
             }
-        } else if let Some((at, pcm)) = self.tape.take().and_then(|tape| tape.finish(self.clock)) {
-            self.tell(at, Kind::Taped { pcm }, sink);
+        } else if let Some(tape) = self.tape.take() {
+            let rate_hz = tape.rate_hz();
+            if let Some((at, pcm)) = tape.finish(self.clock) {
+                self.tell(at, Kind::Taped { pcm, rate_hz }, sink);
+            }
         }
     }
 
-    /// Queue audio at 8 kHz.
+    /// Queue audio at the Port's rate.
     pub fn play(&mut self, now: i64, utterance: u64, pcm: Vec<i16>, sink: &mut Sink) {
         self.see(now);
         if !self.mouth.queue.play(utterance, pcm) {
@@ -298,9 +335,8 @@ impl Port {
     /// Queue keys. `keys` are event codes.
     pub fn press(&mut self, now: i64, keys: &[u8], duration_ms: u32, gap_ms: u32) {
         self.see(now);
-        let duration = u16::try_from(duration_ms * SAMPLES_PER_MS).unwrap_or(u16::MAX);
         for &code in keys {
-            self.mouth.queue.press(Key { code, duration, gap: gap_ms * SAMPLES_PER_MS });
+            self.mouth.queue.press(Key { code, duration_ms, gap_ms });
         }
     }
 
@@ -311,7 +347,7 @@ impl Port {
             self.ducked = false;
             self.mouth.duck(1.0);
         }
-        self.relay = on.then(Box::default);
+        self.relay = on.then(|| Box::new(Relay::new(self.rate_hz)));
     }
 
     /// Take what was heard since the last time into `pcm`, for the other port; whether there is any.
@@ -319,11 +355,11 @@ impl Port {
         self.relay.as_mut().is_some_and(|relay| relay.take(pcm))
     }
 
-    /// The other port heard this.
-    pub fn feed(&mut self, now: i64, pcm: &[i16]) {
+    /// The other port heard this, at its own rate.
+    pub fn feed(&mut self, now: i64, pcm: &[i16], rate_hz: u32) {
         self.see(now);
         if let Some(relay) = &mut self.relay {
-            relay.feed(pcm, &self.counters);
+            relay.feed(pcm, rate_hz, &self.counters);
         }
     }
 
@@ -405,7 +441,8 @@ impl Port {
             self.counters.add(Count::StaleAudio);
             return Some(pcm.len());
         }
-        let fits = fits(self.room(), rate_hz).min(pcm.len());
+        feed.run_at(self.rate_hz);
+        let fits = fits(self.room(), self.rate_hz, rate_hz).min(pcm.len());
         let converted = feed.push(utterance, pcm[..fits].to_vec(), rate_hz)?;
         self.play(now, utterance, converted, sink);
         if fits < pcm.len() {
@@ -415,10 +452,10 @@ impl Port {
     }
 }
 
-/// How many samples at a rate fit into `room` samples at 8 kHz.
+/// How many samples at a rate fit into `room` samples at the Port's.
 #[must_use]
-pub fn fits(room: usize, rate_hz: u32) -> usize {
-    usize::try_from(room as u64 * u64::from(rate_hz) / 8000).unwrap_or(0)
+pub fn fits(room: usize, port_hz: u32, rate_hz: u32) -> usize {
+    scaled(room, port_hz, rate_hz)
 }
 
 fn tell(port: u32, seq: &mut u64, at: i64, kind: Kind, sink: &mut Sink) {

@@ -4,27 +4,34 @@
 //! play ─► [audio 7][audio 7][mark][audio 8][key] ─► pull, a packet at a time ─► departures ─► heard `lag` later
 //! ```
 //!
-//! Times are in ns, audio in samples at 8 kHz. Each utterance ends in exactly one `Played` or `Cut`.
+//! Times are in ns, audio in samples at the Port's rate. Each utterance ends in exactly one `Played` or `Cut`.
+
+mod rate;
 
 use std::collections::VecDeque;
 
+use crate::codec::NARROW;
 use crate::event::Kind;
 
-/// What the queue holds at most: 2 s.
-pub const CAPACITY: usize = 16_000;
-/// Below this, room is told to a voice that was turned away: 1 s.
-const LOW_WATER: usize = 8_000;
-const SAMPLES_PER_MS: u64 = 8;
-/// A hush fades what is sounding to nothing in 10 ms.
-const FADE: usize = 80;
+/// What the queue holds at most.
+const CAPACITY_MS: u32 = 2000;
+/// Below this, room is told to a voice that was turned away.
+const LOW_WATER_MS: u64 = 1000;
+/// A hush fades what is sounding to nothing in so many.
+const FADE_MS: u64 = 10;
+
+/// Samples that the queue of a Port holds at most.
+#[must_use]
+pub fn capacity(rate_hz: u32) -> usize {
+    (CAPACITY_MS * (rate_hz / 1000)) as usize
+}
 
 /// A key to send behind the audio before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
     pub code: u8,
-    /// In samples.
-    pub duration: u16,
-    pub gap: u32,
+    pub duration_ms: u32,
+    pub gap_ms: u32,
 }
 
 #[derive(Debug)]
@@ -62,8 +69,9 @@ pub struct Pulled {
 }
 
 /// The queue of one port.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Queue {
+    rate_hz: u32,
     items: VecDeque<Item>,
     utterances: VecDeque<Utterance>,
     queued: usize,
@@ -75,7 +83,27 @@ pub struct Queue {
     wants_room: bool,
 }
 
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            rate_hz: NARROW,
+            items: VecDeque::new(),
+            utterances: VecDeque::new(),
+            queued: 0,
+            highest: None,
+            marks: VecDeque::new(),
+            fade: Vec::new(),
+            held: false,
+            wants_room: false,
+        }
+    }
+}
+
 impl Queue {
+    fn ms(&self, samples: u64) -> u64 {
+        samples / u64::from(self.rate_hz / 1000)
+    }
+
     /// Samples that wait.
     #[must_use]
     pub fn queued(&self) -> usize {
@@ -85,7 +113,7 @@ impl Queue {
     /// Samples that fit.
     #[must_use]
     pub fn room(&self) -> usize {
-        CAPACITY.saturating_sub(self.queued)
+        capacity(self.rate_hz).saturating_sub(self.queued)
     }
 
     /// Whether audio of this utterance would be for nothing: it was cut, or it is complete.
@@ -240,34 +268,37 @@ impl Queue {
                 break;
             };
             if let Some(utterance) = self.utterances.remove(index) {
-                tell(due, Kind::Played { utterance: utterance.number, sent_ms: utterance.sent / SAMPLES_PER_MS });
+                let sent_ms = self.ms(utterance.sent);
+                tell(due, Kind::Played { utterance: utterance.number, sent_ms });
             }
         }
     }
 
     /// Give how much waits, once, to a voice that was turned away and may go on.
     pub fn take_room(&mut self) -> Option<u64> {
-        if !self.wants_room || self.queued >= LOW_WATER {
+        let queued_ms = self.ms(self.queued as u64);
+        if !self.wants_room || queued_ms >= LOW_WATER_MS {
             return None;
         }
         self.wants_room = false;
-        Some(self.queued as u64 / SAMPLES_PER_MS)
+        Some(queued_ms)
     }
 
     /// Drop everything, keep a fade for the next packet, and tell what was cut.
     pub fn hush(&mut self, now: i64, lag: i64, generation: u64, tell: &mut impl FnMut(i64, Kind)) {
         let sounding = self.utterances.iter().any(|one| one.sent > 0 && one.queued > 0);
         if let (true, Some(Item::Audio { pcm, sent, .. })) = (sounding, self.items.front()) {
-            let tail = &pcm[*sent..(*sent + FADE).min(pcm.len())];
+            let fading = usize::try_from(FADE_MS * u64::from(self.rate_hz / 1000)).unwrap_or(0);
+            let tail = &pcm[*sent..(*sent + fading).min(pcm.len())];
             self.fade = tail.iter().enumerate().map(|(n, &sample)| fade(sample, n, tail.len())).collect();
         }
         self.items.clear();
         self.marks.clear();
         self.queued = 0;
         self.held = false;
-        for mut utterance in self.utterances.drain(..) {
+        for mut utterance in std::mem::take(&mut self.utterances) {
             utterance.listen(now - lag);
-            let (sent_ms, heard_ms) = (utterance.sent / SAMPLES_PER_MS, utterance.heard / SAMPLES_PER_MS);
+            let (sent_ms, heard_ms) = (self.ms(utterance.sent), self.ms(utterance.heard));
             tell(now, Kind::Cut { utterance: utterance.number, generation, sent_ms, heard_ms });
         }
     }
@@ -364,7 +395,7 @@ mod tests {
         let cut = |utterance, sent_ms, heard_ms| (110 * MS, Kind::Cut { utterance, generation: 3, sent_ms, heard_ms });
         assert_eq!(told, [cut(1, 120, 60), cut(2, 0, 0)]);
         let (audio, told) = run(&mut queue, 120 * MS, 20);
-        assert!(audio.len() == FADE && audio.windows(2).all(|two| two[1] <= two[0]), "{audio:?}");
+        assert!(audio.len() == 80 && audio.windows(2).all(|two| two[1] <= two[0]), "{audio:?}");
         assert!(told.is_empty());
     }
 
@@ -407,7 +438,7 @@ mod tests {
     #[test]
     fn room_is_told_once_below_the_low_water_mark() {
         let mut queue = Queue::default();
-        queue.play(1, vec![1; CAPACITY]);
+        queue.play(1, vec![1; capacity(NARROW)]);
         assert_eq!(queue.room(), 0);
         assert_eq!(queue.take_room(), None);
         queue.want_room();
@@ -421,7 +452,7 @@ mod tests {
     #[test]
     fn a_key_waits_for_the_audio_before_it() {
         let mut queue = Queue::default();
-        let key = Key { code: 5, duration: 800, gap: 800 };
+        let key = Key { code: 5, duration_ms: 100, gap_ms: 100 };
         queue.play(1, vec![1; 160]);
         queue.end(0, LAG, 1);
         queue.press(key);

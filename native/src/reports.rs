@@ -6,7 +6,7 @@
 use crate::event::Quality;
 use crate::rtcp::{middle, ntp_of, Compound, Report, ReportBlock, SenderInfo};
 use crate::rtp::{sequence_ahead, timestamp_ahead};
-use crate::timeline::SAMPLE;
+use crate::timeline::within;
 
 const INTERVAL: i64 = 5_000_000_000;
 /// A round trip beyond this is a broken report.
@@ -28,6 +28,8 @@ pub struct Reports {
     last: Option<(u32, i64)>,
     round_trip: Option<i64>,
     told: Option<(f32, f32)>,
+    /// The clock of what we send.
+    clock_hz: u32,
 }
 
 /// What was received of one source (appendices A.1, A.3 and A.8).
@@ -42,6 +44,8 @@ struct Far {
     transit: Option<i64>,
     /// In 1/16 of a timestamp unit.
     jitter: u32,
+    /// The clock of both.
+    clock_hz: u32,
 }
 
 impl Reports {
@@ -61,7 +65,13 @@ impl Reports {
             last: None,
             round_trip: None,
             told: None,
+            clock_hz: 8000,
         }
+    }
+
+    /// We send on this clock from here on.
+    pub fn send_at(&mut self, clock_hz: u32) {
+        self.clock_hz = clock_hz;
     }
 
     /// The session is on: the first report comes after half an interval.
@@ -89,8 +99,8 @@ impl Reports {
         self.octets = self.octets.wrapping_add(u32::try_from(payload_bytes).unwrap_or(0));
     }
 
-    /// One of theirs came. `steady`: its timestamp moves with time, so it tells jitter (a key's does not).
-    pub fn received(&mut self, now: i64, ssrc: u32, sequence: u16, timestamp: u32, steady: bool) {
+    /// One of theirs came. `steady`: its timestamp moves with time on this clock, so it tells jitter (a key's does not).
+    pub fn received(&mut self, now: i64, ssrc: u32, sequence: u16, timestamp: u32, steady: Option<u32>) {
         let Some(far) = self.far.as_mut().filter(|far| far.ssrc == ssrc) else {
             self.far = Some(Far::new(ssrc, sequence));
             return;
@@ -101,9 +111,12 @@ impl Reports {
             far.highest = far.highest.wrapping_add(u32::from(ahead.unsigned_abs()));
         }
         far.received = far.received.wrapping_add(1);
-        if steady {
+        if let Some(clock_hz) = steady {
+            if far.clock_hz != clock_hz {
+                (far.clock_hz, far.transit, far.jitter) = (clock_hz, None, 0);
+            }
             // Differences of 32-bit clocks, so that the wrap of either does no harm.
-            let arrival = (now / SAMPLE) & 0xFFFF_FFFF;
+            let arrival = within(now, clock_hz) & 0xFFFF_FFFF;
             let transit = i64::from(timestamp_ahead(u32::try_from(arrival).unwrap_or(0), timestamp));
             if let Some(before) = far.transit {
                 let moved = u32::try_from((transit - before).abs()).unwrap_or(u32::MAX).min(1 << 20);
@@ -121,9 +134,8 @@ impl Reports {
             }
             let ours = self.ssrc;
             for block in report.blocks.iter().filter(|block| block.ssrc == ours) {
-                let hz = 8000.0;
                 #[allow(clippy::cast_precision_loss)]
-                let jitter_ms = block.jitter as f32 * 1000.0 / hz;
+                let jitter_ms = block.jitter as f32 * 1000.0 / self.clock_hz as f32;
                 self.told = Some((f32::from(block.fraction_lost) / 256.0, jitter_ms));
                 if block.last_report != 0 {
                     self.measure(now, block);
@@ -175,7 +187,7 @@ impl Reports {
         if let Some(far) = &mut self.far {
             let (block, lost, expected) = far.block(last);
             #[allow(clippy::cast_precision_loss)]
-            let jitter_ms = (far.jitter >> 4) as f32 / 8.0;
+            let jitter_ms = (far.jitter >> 4) as f32 * 1000.0 / far.clock_hz as f32;
             let (far_lost_fraction, far_jitter_ms) = told.unwrap_or_default();
             #[allow(clippy::cast_precision_loss)]
             let round_trip_ms = self.round_trip.map(|trip| trip as f32 / 1e6);
@@ -197,7 +209,17 @@ impl Far {
     fn new(ssrc: u32, sequence: u16) -> Self {
         let base = u32::from(sequence);
         let (expected_before, received_before) = (0, 0);
-        Self { ssrc, base, highest: base, received: 1, expected_before, received_before, transit: None, jitter: 0 }
+        Self {
+            ssrc,
+            base,
+            highest: base,
+            received: 1,
+            expected_before,
+            received_before,
+            transit: None,
+            jitter: 0,
+            clock_hz: 8000,
+        }
     }
 
     /// Appendix A.3: the block, and the interval's lost and expected.
@@ -234,7 +256,7 @@ mod tests {
         for n in 0..100u16 {
             if n % 10 != 5 {
                 let time = i64::from(n) * 20 * MS;
-                reports.received(time, 9, n.wrapping_add(65500), u32::from(n) * 160, true);
+                reports.received(time, 9, n.wrapping_add(65500), u32::from(n) * 160, Some(8000));
             }
         }
         let (compound, quality) = reports.report(2 * S, 0);
@@ -250,7 +272,7 @@ mod tests {
         let mut reports = Reports::new(1, "us");
         for n in 0..1000u16 {
             let time = i64::from(n) * 20 * MS + i64::from(n % 2) * 4 * MS;
-            reports.received(time, 9, n, u32::from(n) * 160, true);
+            reports.received(time, 9, n, u32::from(n) * 160, Some(8000));
         }
         let (_, quality) = reports.report(20 * S, 0);
         assert!(quality.is_some_and(|quality| (quality.jitter_ms - 4.0).abs() < 0.3), "{quality:?}");
@@ -261,7 +283,7 @@ mod tests {
         let (mut us, mut them) = (Reports::new(1, "us"), Reports::new(2, "them"));
         us.sent(160);
         let (first, _) = us.report(10 * S, 0);
-        them.received(10 * S, 1, 1, 0, true);
+        them.received(10 * S, 1, 1, 0, Some(8000));
         them.hear(10 * S + 30 * MS, &first);
         let (answer, _) = them.report(12 * S, 0);
         us.hear(12 * S + 50 * MS, &answer);

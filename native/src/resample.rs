@@ -1,4 +1,4 @@
-//! Sample rate conversion between 8, 16, 22.05 and 24 kHz, streaming.
+//! Sample rate conversion between 8, 16, 22.05, 24 and 48 kHz, streaming.
 //!
 //! A windowed-sinc low-pass, kept as one short filter per output phase: rate `L/M` in lowest terms has `L` phases.
 //! The filter's own delay is taken out: the first output sample belongs to the first input sample, and `finish`
@@ -8,12 +8,26 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The rates that are converted from or to.
-pub const RATES: [u32; 4] = [8000, 16000, 22050, 24000];
+pub const RATES: [u32; 5] = [8000, 16000, 22050, 24000, 48000];
 
 /// Half the filter's length, in samples of the lower of the two rates.
 const HALF: usize = 14;
 /// Where the pass band ends, as a share of the lower rate's Nyquist frequency.
 const PASS: f64 = 0.94;
+
+/// Convert a stretch of audio that stands alone; as it is where a rate is not one of [`RATES`].
+#[must_use]
+pub fn convert(pcm: &[i16], from_hz: u32, to_hz: u32) -> Vec<i16> {
+    let mut out = Vec::new();
+    match Resampler::new(from_hz, to_hz).filter(|_| from_hz != to_hz) {
+        Some(mut resampler) => {
+            resampler.push(pcm, &mut out);
+            resampler.finish(&mut out);
+        }
+        None => out.extend_from_slice(pcm),
+    }
+    out
+}
 
 /// The filters of one pair of rates, shared by all streams between them.
 #[derive(Debug)]
@@ -48,6 +62,24 @@ impl Resampler {
         // With half a filter of silence before the first sample, output 0 is centred on input 0.
         let before = bank.taps / 2;
         Some(Self { history: vec![0.0; before], position: 0, taken: 0, given: 0, bank })
+    }
+
+    /// The same, None where there is nothing to convert.
+    #[must_use]
+    pub fn between(from_hz: u32, to_hz: u32) -> Option<Self> {
+        if from_hz == to_hz {
+            None
+        } else {
+            Self::new(from_hz, to_hz)
+        }
+    }
+
+    /// The same, for packets: every push gives its n·L/M samples, and what goes in comes out half a filter later.
+    #[must_use]
+    pub fn steady(from_hz: u32, to_hz: u32) -> Option<Self> {
+        let mut resampler = Self::new(from_hz, to_hz)?;
+        resampler.history = vec![0.0; resampler.bank.taps - 1];
+        Some(resampler)
     }
 
     /// Take samples, append those that are ready to `out`.

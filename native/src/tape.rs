@@ -10,19 +10,21 @@
 //! end's audio is laid down where RTP time says, a packet behind its predecessor unless the line moved by 20 ms or
 //! more; ours at departure. What nobody filled is silence.
 
-use crate::timeline::SAMPLE;
+use crate::resample::convert;
+use crate::timeline::{lasting, scaled, within};
 
-/// Samples in a stretch.
-const STRETCH: usize = 4000;
+/// What is told at once, and how long after its end.
+const STRETCH_MS: u32 = 500;
 const LAG: i64 = 500_000_000;
 /// A stretch, the lag, and one more for what lies ahead of the clock.
-const SPAN: usize = 3 * STRETCH;
-/// Where contiguous audio may stand off the line before it is laid down anew, samples.
-const SLIP: i64 = 160;
+const SPAN: usize = 3;
+/// Where contiguous audio may stand off the line before it is laid down anew.
+const SLIP_MS: u32 = 20;
 
 /// A running tape.
 #[derive(Debug)]
 pub struct Tape {
+    rate_hz: u32,
     /// When the first sample of the buffers is.
     begun: i64,
     far: Vec<i16>,
@@ -33,23 +35,49 @@ pub struct Tape {
 
 impl Tape {
     #[must_use]
-    pub fn new(now: i64) -> Self {
-        Self { begun: now, far: Vec::new(), ours: Vec::new(), far_ends: None }
+    pub fn new(now: i64, rate_hz: u32) -> Self {
+        Self { rate_hz, begun: now, far: Vec::new(), ours: Vec::new(), far_ends: None }
+    }
+
+    /// Run at another rate: what is not told yet is told at that.
+    pub fn run_at(&mut self, rate_hz: u32) {
+        let before = std::mem::replace(&mut self.rate_hz, rate_hz);
+        if before == rate_hz {
+            return;
+        }
+        for side in [&mut self.far, &mut self.ours] {
+            *side = convert(side, before, rate_hz);
+        }
+        let end = |end: i64| i64::try_from(scaled(usize::try_from(end).unwrap_or(0), before, rate_hz)).unwrap_or(0);
+        self.far_ends = self.far_ends.map(end);
+    }
+
+    /// Samples in a second of each side.
+    #[must_use]
+    pub fn rate_hz(&self) -> u32 {
+        self.rate_hz
+    }
+
+    fn stretch(&self) -> usize {
+        (STRETCH_MS * (self.rate_hz / 1000)) as usize
     }
 
     /// Lay down the far end's audio.
     pub fn put_far(&mut self, at: i64, pcm: &[i16]) {
-        let mut from = (at - self.begun).div_euclid(SAMPLE);
-        if let Some(end) = self.far_ends.filter(|end| (from - end).abs() < SLIP) {
+        let mut from = within(at - self.begun, self.rate_hz);
+        let slip = i64::from(SLIP_MS * (self.rate_hz / 1000));
+        if let Some(end) = self.far_ends.filter(|end| (from - end).abs() < slip) {
             from = end;
         }
-        lay(&mut self.far, from, pcm);
+        let span = SPAN * self.stretch();
+        lay(&mut self.far, from, pcm, span);
         self.far_ends = Some(from + i64::try_from(pcm.len()).unwrap_or(0));
     }
 
     /// Lay down ours.
     pub fn put_ours(&mut self, at: i64, pcm: &[i16]) {
-        lay(&mut self.ours, (at - self.begun + SAMPLE / 2).div_euclid(SAMPLE), pcm);
+        let (span, half) = (SPAN * self.stretch(), lasting(1, self.rate_hz) / 2);
+        lay(&mut self.ours, within(at - self.begun + half, self.rate_hz), pcm, span);
     }
 
     /// Silence the last samples of the far end's: they were no speech.
@@ -68,17 +96,17 @@ impl Tape {
     /// When the next stretch is complete.
     #[must_use]
     pub fn due(&self) -> i64 {
-        self.begun + STRETCH as i64 * SAMPLE + LAG
+        self.begun + i64::from(STRETCH_MS) * 1_000_000 + LAG
     }
 
     /// Take the next stretch: when it began, and its interleaved samples.
     pub fn take(&mut self) -> (i64, Vec<i16>) {
-        self.take_samples(STRETCH)
+        self.take_samples(self.stretch())
     }
 
     /// Take all that was before `now`, at the end of the tape.
     pub fn finish(mut self, now: i64) -> Option<(i64, Vec<i16>)> {
-        let samples = usize::try_from((now - self.begun) / SAMPLE).unwrap_or(0).min(SPAN);
+        let samples = usize::try_from(within(now - self.begun, self.rate_hz)).unwrap_or(0).min(SPAN * self.stretch());
         (samples > 0).then(|| self.take_samples(samples))
     }
 
@@ -93,13 +121,13 @@ impl Tape {
             side.drain(..samples.min(side.len()));
         }
         let samples = i64::try_from(samples).unwrap_or(0);
-        self.begun += samples * SAMPLE;
+        self.begun += lasting(samples, self.rate_hz);
         self.far_ends = self.far_ends.map(|end| end - samples);
         (at, pcm)
     }
 }
 
-fn lay(side: &mut Vec<i16>, from: i64, pcm: &[i16]) {
+fn lay(side: &mut Vec<i16>, from: i64, pcm: &[i16], span: usize) {
     // What is before the tape is told already; what is beyond the span is a clock gone wrong.
     let skip = usize::try_from(-from).unwrap_or(0).min(pcm.len());
     let Ok(from) = usize::try_from(from.max(0)) else {
@@ -107,7 +135,7 @@ fn lay(side: &mut Vec<i16>, from: i64, pcm: &[i16]) {
     };
     let pcm = &pcm[skip..];
     let end = from + pcm.len();
-    if end > SPAN {
+    if end > span {
         return;
     }
     if side.len() < end {
@@ -124,7 +152,7 @@ mod tests {
 
     #[test]
     fn both_sides_lie_where_they_were() {
-        let mut tape = Tape::new(1000 * MS);
+        let mut tape = Tape::new(1000 * MS, 8000);
         tape.put_far(1100 * MS, &[1; 160]);
         tape.put_ours(1200 * MS, &[2; 160]);
         assert_eq!(tape.due(), 2000 * MS);
@@ -136,8 +164,21 @@ mod tests {
     }
 
     #[test]
+    fn at_another_rate_it_goes_on_where_it_was() {
+        let mut tape = Tape::new(0, 8000);
+        tape.put_far(0, &[1000; 160]);
+        tape.run_at(16_000);
+        tape.put_far(20 * MS, &[1000; 320]);
+        tape.put_ours(40 * MS, &[5; 320]);
+        let (_, pcm) = tape.take();
+        assert_eq!(pcm.len(), 16_000);
+        assert!(pcm.iter().step_by(2).take(640).all(|&sample| sample > 300));
+        assert_eq!(pcm.iter().skip(1).step_by(2).position(|&sample| sample == 5), Some(640));
+    }
+
+    #[test]
     fn a_small_slip_leaves_no_gap() {
-        let mut tape = Tape::new(0);
+        let mut tape = Tape::new(0, 8000);
         tape.put_far(0, &[1; 160]);
         tape.put_far(25 * MS, &[1; 160]);
         let (_, pcm) = tape.take();
@@ -146,17 +187,17 @@ mod tests {
 
     #[test]
     fn the_end_comes_at_once() {
-        let mut tape = Tape::new(0);
+        let mut tape = Tape::new(0, 8000);
         tape.put_ours(0, &[5; 160]);
         let (at, pcm) = tape.finish(20 * MS).expect("a stretch");
         assert_eq!((at, pcm.len()), (0, 320));
         assert_eq!(pcm[1], 5);
-        assert!(Tape::new(0).finish(0).is_none());
+        assert!(Tape::new(0, 8000).finish(0).is_none());
     }
 
     #[test]
     fn what_lies_outside_is_not_kept() {
-        let mut tape = Tape::new(1000 * MS);
+        let mut tape = Tape::new(1000 * MS, 8000);
         tape.put_far(0, &[1; 160]);
         tape.put_far(100_000 * MS, &[1; 160]);
         assert!(tape.take().1.iter().all(|&sample| sample == 0));

@@ -1,4 +1,4 @@
-//! The gate: is somebody speaking? Cheap, on 8 kHz, in steps of 10 ms.
+//! The gate: is somebody speaking? Cheap, on 8 kHz, in steps of 10 ms; of 16 kHz it hears the lower half.
 //!
 //! ```text
 //! pcm ─► bands (0.1–0.5–1–2–4 kHz) ─► level over its own noise floor ─► score ─► opens ≥ 40 ms ─► closes ≥ 200 ms
@@ -47,6 +47,8 @@ pub enum Edge {
 /// The state of one stream.
 #[derive(Clone, Debug)]
 pub struct Gate {
+    /// From 16 kHz to 8.
+    wide: Split,
     filters: [Split; 3],
     high_pass: (f32, f32),
     smoothed: [f32; BANDS],
@@ -65,6 +67,7 @@ pub struct Gate {
 impl Default for Gate {
     fn default() -> Self {
         Self {
+            wide: Split::default(),
             filters: [Split::default(); 3],
             high_pass: (0.0, 0.0),
             smoothed: [QUIETEST; BANDS],
@@ -92,11 +95,30 @@ impl Gate {
         self.silence
     }
 
-    /// Take one step of audio ([`STEP`] samples, fewer only at the end of a packet of odd length).
+    /// Take one step of audio at 8 kHz ([`STEP`] samples, fewer only at the end of a packet of odd length).
     pub fn push(&mut self, pcm: &[i16]) -> Option<Edge> {
-        let score = self.score(pcm);
-        let length = u32::try_from(pcm.len()).unwrap_or(0);
-        self.decide(score, length)
+        let mut step = [0.0; STEP];
+        let length = pcm.len().min(STEP);
+        for (slot, &sample) in step.iter_mut().zip(pcm) {
+            *slot = f32::from(sample);
+        }
+        self.take(&step[..length])
+    }
+
+    /// Take one step at 16 kHz, of twice as many samples. Edges are told in samples at 8 kHz all the same.
+    pub fn push_wide(&mut self, pcm: &[i16]) -> Option<Edge> {
+        let (mut whole, mut low, mut high) = ([0.0; 2 * STEP], [0.0; STEP], [0.0; STEP]);
+        let length = pcm.len().min(2 * STEP);
+        for (slot, &sample) in whole.iter_mut().zip(pcm) {
+            *slot = f32::from(sample);
+        }
+        let half = self.wide.run(&whole[..length], &mut low, &mut high);
+        self.take(&low[..half])
+    }
+
+    fn take(&mut self, step: &[f32]) -> Option<Edge> {
+        let score = self.score(step);
+        self.decide(score, u32::try_from(step.len()).unwrap_or(0))
     }
 
     /// Take `samples` of known silence (comfort noise, a key being pressed) without moving the noise floor.
@@ -139,8 +161,8 @@ impl Gate {
     }
 
     /// How much the step is above the noise, in weighted decibels.
-    fn score(&mut self, pcm: &[i16]) -> f32 {
-        let levels = self.levels(pcm);
+    fn score(&mut self, step: &[f32]) -> f32 {
+        let levels = self.levels(step);
         let mut score = 0.0;
         let window = (self.steps / WINDOW_STEPS) as usize % WINDOWS;
         let fresh = self.steps.is_multiple_of(WINDOW_STEPS);
@@ -163,14 +185,10 @@ impl Gate {
     }
 
     /// Mean power per band.
-    fn levels(&mut self, pcm: &[i16]) -> [f32; BANDS] {
-        let mut whole = [0.0; STEP];
-        let count = pcm.len().min(STEP) & !7;
-        for (slot, &sample) in whole.iter_mut().zip(pcm) {
-            *slot = f32::from(sample);
-        }
+    fn levels(&mut self, step: &[f32]) -> [f32; BANDS] {
+        let count = step.len() & !7;
         let (mut low, mut high) = ([0.0; STEP / 2], [0.0; STEP / 2]);
-        let half = self.filters[0].run(&whole[..count], &mut low, &mut high);
+        let half = self.filters[0].run(&step[..count], &mut low, &mut high);
         let four = power(&high[..half]);
         let (mut lower, mut upper) = ([0.0; STEP / 4], [0.0; STEP / 4]);
         let quarter = self.filters[1].run(&low[..half], &mut lower, &mut upper);
@@ -201,6 +219,30 @@ fn decibels(ratio: f32) -> f32 {
     let exponent = (bits >> 23) as f32 - 127.0;
     let mantissa = f32::from_bits((bits & 0x007F_FFFF) | 0x3F80_0000) - 1.0;
     3.0103 * (exponent + mantissa * (1.3465 - 0.3465 * mantissa))
+}
+
+/// From 16 kHz to 8: the low halves, for what listens at 8 kHz and is not delicate.
+#[derive(Clone, Debug, Default)]
+pub struct Halves {
+    split: Split,
+    low: Vec<i16>,
+}
+
+impl Halves {
+    /// The lower half of `pcm`, at half its rate.
+    pub fn of(&mut self, pcm: &[i16]) -> &[i16] {
+        self.low.clear();
+        let (mut whole, mut low, mut high) = ([0.0; 2 * STEP], [0.0; STEP], [0.0; STEP]);
+        for step in pcm.chunks(2 * STEP) {
+            for (slot, &sample) in whole.iter_mut().zip(step) {
+                *slot = f32::from(sample);
+            }
+            let half = self.split.run(&whole[..step.len()], &mut low, &mut high);
+            #[allow(clippy::cast_possible_truncation)] // A float to integer cast saturates.
+            self.low.extend(low[..half].iter().map(|&sample| sample.round() as i16));
+        }
+        &self.low
+    }
 }
 
 /// A half-band split: two all-pass branches whose sum is the low half and whose difference is the high half, each

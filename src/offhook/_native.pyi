@@ -7,7 +7,9 @@ out. `Engine` is OS threads that own the RTP sockets and drive many Ports on abs
                                                               └─► tape ◄─┐
       play() ─► bounded queue ─► resample ─► duck ─► encode ─► pace ─► datagrams
 
-PCM is 16-bit signed little-endian mono `bytes`. Instants (`now`, `at`) are monotonic nanoseconds (CLOCK_MONOTONIC).
+PCM is 16-bit signed little-endian mono `bytes`. A Port runs at 8 kHz, or at 16 kHz once what it sends is a wideband
+codec; what comes or leaves at another rate is converted at its edge, and audio that it tells says its `rate_hz`.
+Instants (`now`, `at`) are monotonic nanoseconds (CLOCK_MONOTONIC).
 Every event carries its `port` (the number that `Engine.open` gave; 0 in a bare Port), a `seq` that orders all events of
 one port, and `at`, the media time at which it was true. What the caller did lies on the caller's timeline: the last
 sample of the fastest packet was spoken as it arrived. Events are values: frozen, equal by their fields, hashable.
@@ -17,14 +19,17 @@ from typing import Final, final
 
 @final
 class Heard:
-    """A piece of the caller's audio, in order: 8 kHz PCM. `concealed`: made up for a lost packet."""
+    """A piece of the caller's audio, in order: PCM at `rate_hz`. `concealed`: made up for a lost packet."""
 
-    def __init__(self, port: int, seq: int, at: int, pcm: bytes, concealed: bool = False) -> None: ...
+    def __init__(
+        self, port: int, seq: int, at: int, pcm: bytes, concealed: bool = False, rate_hz: int = 8000
+    ) -> None: ...
     port: Final[int]
     seq: Final[int]
     at: Final[int]
     pcm: Final[bytes]
     concealed: Final[bool]
+    rate_hz: Final[int]
 
 @final
 class SpeechBegan:
@@ -148,13 +153,14 @@ class Ducked:
 
 @final
 class Taped:
-    """A stretch of the stereo tape: 8 kHz interleaved PCM, the far end left, ours right. `at` is its first sample."""
+    """A stretch of the stereo tape: interleaved PCM, the far end left, ours right. `at` is its first sample."""
 
-    def __init__(self, port: int, seq: int, at: int, pcm: bytes) -> None: ...
+    def __init__(self, port: int, seq: int, at: int, pcm: bytes, rate_hz: int = 8000) -> None: ...
     port: Final[int]
     seq: Final[int]
     at: Final[int]
     pcm: Final[bytes]
+    rate_hz: Final[int]
 
 @final
 class Quality:
@@ -225,6 +231,7 @@ class Port:
         receive: tuple[tuple[int, str], ...],
         dtmf_send: int | None = None,
         dtmf_receive: int | None = None,
+        dtmf_hz: int = 8000,
         noise_send: int | None = None,
         noise_receive: int | None = None,
         ptime_ms: int = 20,
@@ -235,10 +242,11 @@ class Port:
     ) -> None:
         """Apply an agreed `MediaPlan` (its fields, by name). SSRC, sequence, timestamp and tape survive.
 
-        `protection` is a suite ("AES_CM_128_HMAC_SHA1_80", "…_32", "AEAD_AES_128_GCM", "AEAD_AES_256_GCM"), our master
-        key and theirs, each with its salt behind it (30, 28 or 44 bytes); theirs is None while it is not known. With it
-        all is SRTP and SRTCP, and what is plain, forged or replayed is counted `dropped_forged`, `dropped_replayed`,
-        `dropped_unkeyed`. A key that goes on keeps its counters; the far end's key before is taken for 5 s more.
+        The Port runs at the rate of the codec that it sends: what was queued at another is converted. `protection` is a
+        suite ("AES_CM_128_HMAC_SHA1_80", "…_32", "AEAD_AES_128_GCM", "AEAD_AES_256_GCM"), our master key and theirs,
+        each with its salt behind it (30, 28 or 44 bytes); theirs is None while it is not known. With it all is SRTP and
+        SRTCP, and what is plain, forged or replayed is counted `dropped_forged`, `dropped_replayed`, `dropped_unkeyed`.
+        A key that goes on keeps its counters; the far end's key before is taken for 5 s more.
         """
 
     def listen(self, mode: str) -> None:
@@ -261,8 +269,8 @@ class Port:
     def play(self, now: int, utterance: int, pcm: bytes, rate_hz: int) -> int:
         """Queue audio behind what is queued; give how many bytes of `pcm` were taken (the queue holds 2 s).
 
-        `rate_hz` is 8000, 16000, 22050 or 24000. Numbers of utterances increase. Audio for an utterance that was cut
-        or is over is taken and forgotten (`stale_audio`). The queue stands still while we do not send.
+        `rate_hz` is 8000, 16000, 22050, 24000 or 48000. Numbers of utterances increase. Audio for an utterance that
+        was cut or is over is taken and forgotten (`stale_audio`). The queue stands still while we do not send.
         """
 
     def end(self, now: int, utterance: int) -> None:
@@ -293,9 +301,9 @@ class Port:
         """Begin or end a bridge: what is heard is kept for `take_heard`, and what is fed is mixed into what is sent."""
 
     def take_heard(self) -> bytes:
-        """Give what was heard since the last time, 8 kHz 16-bit PCM; nothing where there is no bridge."""
+        """Give what was heard since the last time, at the Port's rate; nothing where there is no bridge."""
 
-    def feed(self, now: int, pcm: bytes) -> None:
+    def feed(self, now: int, pcm: bytes, rate_hz: int = 8000) -> None:
         """Take what the other port of the bridge heard. It leaves with the next packets, 60 ms deep at first."""
 
     def discover(self, now: int, server: tuple[str, int], id: bytes) -> None:
@@ -303,6 +311,10 @@ class Port:
 
         `id` is the transaction's number, 12 bytes of chance. `Mapped` follows if it answers.
         """
+
+    @property
+    def rate_hz(self) -> int:
+        """The rate of the audio inside: 8000 or 16000."""
 
     def deadline(self) -> int | None:
         """When `tick` must be called next; None while there is nothing to do."""
@@ -346,6 +358,7 @@ class Engine:
         receive: tuple[tuple[int, str], ...],
         dtmf_send: int | None = None,
         dtmf_receive: int | None = None,
+        dtmf_hz: int = 8000,
         noise_send: int | None = None,
         noise_receive: int | None = None,
         ptime_ms: int = 20,
@@ -370,6 +383,9 @@ class Engine:
         """Part a port from the other; closing one of them does so, too."""
 
     def discover(self, port: int, server: tuple[str, int], id: bytes) -> None: ...
+    def rate_hz(self, port: int) -> int:
+        """The rate of the audio of a port: 8000 or 16000, by what it was last configured for."""
+
     def close(self, port: int) -> dict[str, int]:
         """Stop a Port, free its sockets (kept draining for 2 s before the pair is given out again); its counters."""
 
@@ -388,7 +404,7 @@ class Engine:
         """Stop the threads and close every socket. Idempotent."""
 
 class Resampler:
-    """8 ↔ 16 ↔ 24 kHz and 22.05 → 8 kHz, streaming: state survives between calls."""
+    """Between 8, 16, 22.05, 24 and 48 kHz, streaming: state survives between calls."""
 
     def __init__(self, from_hz: int, to_hz: int) -> None: ...
     def push(self, pcm: bytes) -> bytes: ...
@@ -396,10 +412,10 @@ class Resampler:
         """Give the tail that the filter still holds: n samples in make n·to/from out. What follows is a new stream."""
 
 def encode(codec: str, pcm: bytes) -> bytes:
-    """Encode 8 kHz PCM as "PCMU" or "PCMA" (ITU-T G.711)."""
+    """Encode a stretch of PCM at the codec's own rate: "PCMU", "PCMA", "L16/16000"."""
 
 def decode(codec: str, payload: bytes) -> bytes:
-    """Decode "PCMU" or "PCMA" to 8 kHz PCM."""
+    """Decode a stretch to PCM at the codec's own rate."""
 
 class Loss:
     """The simple concealment as a stage of its own: push frames of 160 samples, None for a hole."""

@@ -17,7 +17,7 @@ pub fn check(data: &[u8]) {
     for packet in data.chunks_exact(6) {
         let timestamp = u32::from(packet[0]) * 80 + u32::from(packet[1] & 1) * 0x8000_0000;
         let event = Event::parse(&packet[2..]).expect("four bytes are an event");
-        let first = keys.hear(timestamp, event);
+        let first = keys.hear(timestamp, event, 8000);
         assert!(first.is_none_or(|first| first == event));
         assert!(before.is_some() || first.is_some(), "the first packet of all is not told");
         let again = before.replace((timestamp, event.code)) == Some((timestamp, event.code));

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use _native::codec::Law;
+use _native::codec::{Codec, Law};
 use _native::dtmf;
 use _native::event::Sink;
 use _native::feed::Feed;
@@ -32,7 +32,14 @@ const WAIT_MOST_MS: u16 = 4000;
 const IDLE_MOST: i64 = 12_000 * MS;
 const SAMPLES_MOST: u16 = 6000;
 /// Payload types that the plans agree to, and one that they don't.
-const AUDIO: [u8; 3] = [0, 8, 96];
+const AUDIO: [u8; 5] = [0, 8, 96, 97, 98];
+/// What is sent, and by which number.
+const SENDS: [(u8, Codec); 4] = [
+    (0, Codec::G711(Law::Mu)),
+    (8, Codec::G711(Law::A)),
+    (97, Codec::L16(16_000)),
+    (97, Codec::L16(48_000)),
+];
 const KEY: u8 = 101;
 const NOISE: u8 = 13;
 
@@ -245,6 +252,7 @@ impl World {
             Step::Configure { remote, rtcp, law, keys, ptime, flags } => {
                 self.generation += 1;
                 let plan = plan(remote, rtcp, law, keys, ptime, flags);
+                self.feed.run_at(plan.rate_hz());
                 self.port.configure(self.now, self.generation, plan.clone());
                 self.plan = Some(plan);
             }
@@ -259,7 +267,7 @@ impl World {
                 self.port.take_heard(&mut heard);
                 assert!(heard.len() <= usize::from(SAMPLES_MOST), "what nobody takes is bounded");
                 let pcm = vec![i16::from_be_bytes([level, 0]); usize::from(samples % SAMPLES_MOST)];
-                self.port.feed(self.now, &pcm);
+                self.port.feed(self.now, &pcm, if level & 1 == 0 { 8000 } else { 16_000 });
             }
         }
     }
@@ -394,8 +402,7 @@ fn report(stream: u8, sender: bool, about: u8, lost: (u8, i32), times: (u32, u32
 }
 
 fn plan(remote: Option<From>, rtcp: bool, law: u8, keys: bool, ptime: u8, flags: u8) -> Plan {
-    let law = if law.is_multiple_of(2) { Law::Mu } else { Law::A };
-    let number = if law == Law::Mu { 0 } else { 8 };
+    let (number, send) = SENDS[usize::from(law) % SENDS.len()];
     let beside = |mut address: SocketAddr| {
         address.set_port(address.port() + 1);
         address
@@ -404,10 +411,11 @@ fn plan(remote: Option<From>, rtcp: bool, law: u8, keys: bool, ptime: u8, flags:
     Plan {
         remote,
         remote_rtcp: remote.filter(|_| rtcp).map(beside),
-        send: (number, law),
-        receive: vec![(number, law), (96, Law::Mu)],
+        send: (number, send),
+        receive: vec![(number, send), (96, Codec::G711(Law::Mu)), (98, Codec::L16(24_000))],
         dtmf_send: keys.then_some(KEY),
         dtmf_receive: keys.then_some(KEY),
+        dtmf_hz: if law & 16 == 0 { 8000 } else { 48_000 },
         noise_receive: Some(NOISE),
         ptime_ms: [20, 10, 30, 60, 200][usize::from(ptime % 5)],
         sending: flags & 1 == 0,

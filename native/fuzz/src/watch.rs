@@ -12,7 +12,7 @@ use _native::counters::Count;
 use _native::event::{Event, Kind, Sink};
 use _native::plan::Plan;
 use _native::port::Port;
-use _native::queue::CAPACITY;
+use _native::queue::capacity;
 use _native::rtcp::Compound;
 use _native::rtp::Packet;
 use _native::stun::{is_stun, Kind as Asked, Message};
@@ -98,11 +98,15 @@ impl Watch {
             }
         }
         sink.clear_packets();
+        if port.rate_hz() != 8000 {
+            // What it has taken is, or will be, converted.
+            self.given.values_mut().for_each(|given| given.converted = true);
+        }
         let counters = port.counters();
         assert!(counters.add_up(), "a datagram is in no counter, or in two: {:?}", counters.named());
         assert_eq!((counters.get(Count::Sent), counters.get(Count::SentRtcp)), (self.sent, self.sent_rtcp));
         assert_eq!((counters.get(Count::SentKeepalive), counters.get(Count::SentStun)), (self.kept, self.asked));
-        assert!(port.queued() <= CAPACITY + TAIL, "{} samples wait", port.queued());
+        assert!(port.queued() <= capacity(port.rate_hz()) + TAIL, "{} samples wait", port.queued());
     }
 
     fn read(&mut self, data: &[u8], plan: &Plan) {
@@ -114,7 +118,8 @@ impl Watch {
             return;
         }
         self.sent += 1;
-        let audio = packet.payload_type == plan.send.0 && packet.payload.len() == plan.frame();
+        let whole = plan.send.1.ticks(packet.payload) == Some(plan.ticks());
+        let audio = packet.payload_type == plan.send.0 && whole;
         let key = Some(packet.payload_type) == plan.dtmf_send && packet.payload.len() == 4;
         assert!(audio || key, "type {}, {} bytes", packet.payload_type, packet.payload.len());
     }
@@ -141,13 +146,13 @@ impl Watch {
                 assert!(heard_ms <= sent_ms && *sent_ms <= given.samples / 8 + TAIL as u64);
             }
             Kind::Marked { mark, .. } => assert!(self.marks.insert(*mark), "mark {mark} was passed twice"),
-            Kind::Room { queued_ms } => assert!(*queued_ms <= CAPACITY as u64 / 8),
+            Kind::Room { queued_ms } => assert!(*queued_ms <= 2000),
             Kind::Quality(quality) => {
                 assert!((0.0..=1.0).contains(&quality.far_lost_fraction));
                 assert!(quality.jitter_ms >= 0.0 && quality.round_trip_ms.is_none_or(|trip| trip >= 0.0));
             }
-            Kind::Heard { pcm, .. } => assert!(!pcm.is_empty() && pcm.len() <= 4000),
-            Kind::Taped { pcm } => assert!(pcm.len().is_multiple_of(2)),
+            Kind::Heard { pcm, .. } => assert!(!pcm.is_empty() && pcm.len() <= 8000),
+            Kind::Taped { pcm, .. } => assert!(pcm.len().is_multiple_of(2)),
             Kind::Digit { .. } | Kind::Ducked | Kind::Mapped { .. } => {}
         }
     }

@@ -1,6 +1,29 @@
-//! The audio payloads that a Port speaks. A codec is one small file of the same shape: a table each way.
+//! The audio payloads that a Port speaks: what a codec is, and the streams that remember.
+//!
+//! ```text
+//! payload ─► Decoder ─► PCM at the Port's rate (8 or 16 kHz) ─► … ─► Encoder ─► payload
+//!              the wire's own rate is converted here, at the edge, and nowhere else
+//! ```
+//!
+//! Two rates belong to a codec, and they are not the same: `clock_hz` runs the RTP timestamp (G.722 says 8000 by an
+//! old mistake, RFC 3551 section 4.5.2; Opus always 48000, RFC 7587 section 4.1), `rate_hz` is what a Port that
+//! speaks it runs at. A codec is one small file.
 
+mod decoder;
+mod encoder;
 pub mod g711;
+mod l16;
+
+pub use decoder::Decoder;
+pub use encoder::Encoder;
+
+/// The rate of a Port that speaks narrow-band codecs, and of one that speaks any other.
+pub const NARROW: u32 = 8000;
+pub const WIDE: u32 = 16_000;
+/// The longest payload of audio, ms: what the RFCs allow of G.711, and more than any other sends.
+pub const LONGEST_MS: u32 = 200;
+/// Rates of L16 that we speak (RFC 3551 section 4.5.11 leaves the rate to the rtpmap).
+const L16_RATES: [u32; 4] = [8000, 16_000, 24_000, 48_000];
 
 /// A G.711 law. The wire has one byte a sample at 8 kHz either way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,5 +71,99 @@ impl Law {
             Self::Mu => payload.extend(pcm.iter().map(|&sample| g711::mu_of(sample))),
             Self::A => payload.extend(pcm.iter().map(|&sample| g711::a_of(sample))),
         }
+    }
+}
+
+/// A codec as it was agreed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    G711(Law),
+    /// 16-bit samples in network order, at this rate.
+    L16(u32),
+}
+
+impl Codec {
+    /// The codec of an encoding name, with its clock behind a slash where the name alone is not enough ("L16/16000").
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        if let Some(law) = Law::named(name) {
+            return Some(Self::G711(law));
+        }
+        let (name, hz) = name.split_once('/')?;
+        let hz = hz.parse().ok().filter(|hz| L16_RATES.contains(hz))?;
+        name.eq_ignore_ascii_case("L16").then_some(Self::L16(hz))
+    }
+
+    /// Ticks of the RTP timestamp in a second.
+    #[must_use]
+    pub const fn clock_hz(self) -> u32 {
+        match self {
+            Self::G711(_) => 8000,
+            Self::L16(hz) => hz,
+        }
+    }
+
+    /// Samples in a second of the PCM that the codec itself takes and gives.
+    #[must_use]
+    pub const fn wire_hz(self) -> u32 {
+        match self {
+            Self::G711(_) => 8000,
+            Self::L16(hz) => hz,
+        }
+    }
+
+    /// The rate of a Port that speaks it.
+    #[must_use]
+    pub const fn rate_hz(self) -> u32 {
+        if self.wire_hz() <= NARROW {
+            NARROW
+        } else {
+            WIDE
+        }
+    }
+
+    /// How many ticks of the RTP clock a payload lasts; None where it is none of this codec.
+    #[must_use]
+    pub fn ticks(self, payload: &[u8]) -> Option<u32> {
+        let bytes = u32::try_from(payload.len()).ok()?;
+        let ticks = match self {
+            Self::G711(_) => bytes,
+            Self::L16(_) if bytes.is_multiple_of(2) => bytes / 2,
+            Self::L16(_) => return None,
+        };
+        (1..=self.clock_hz() / 1000 * LONGEST_MS).contains(&ticks).then_some(ticks)
+    }
+
+    /// The law, where the codec is one.
+    #[must_use]
+    pub const fn law(self) -> Option<Law> {
+        match self {
+            Self::G711(law) => Some(law),
+            Self::L16(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_which_codec_and_what_is_unknown_is_none() {
+        assert_eq!(Codec::named("pcmu"), Some(Codec::G711(Law::Mu)));
+        assert_eq!(Codec::named("L16/16000"), Some(Codec::L16(16_000)));
+        for unknown in ["L16", "L16/44100", "L16/", "AMR", "PCMU/16000", ""] {
+            assert_eq!(Codec::named(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_payload_lasts_as_long_as_its_codec_says() {
+        let pcmu = Codec::G711(Law::Mu);
+        assert_eq!(pcmu.ticks(&[0; 160]), Some(160));
+        assert_eq!(pcmu.ticks(&[]), None);
+        assert_eq!(pcmu.ticks(&[0; 1601]), None);
+        assert_eq!(Codec::L16(48_000).ticks(&[0; 960]), Some(480));
+        assert_eq!(Codec::L16(16_000).ticks(&[0; 641]), None);
     }
 }

@@ -8,20 +8,24 @@
 use std::net::SocketAddr;
 
 use super::{tell, Port, Waiting};
+use crate::codec::{Decoder, NARROW};
 use crate::counters::Count;
 use crate::dtmf::{self, Keys};
 use crate::ear::{Held, Verdict};
 use crate::event::{Kind, Sink};
 use crate::latch::Verdict as Source;
-use crate::plan::{Content, SAMPLES_PER_MS};
+use crate::plan::Content;
 use crate::rtcp::Compound;
 use crate::rtp::{timestamp_ahead, Packet};
 use crate::stun::is_stun;
+use crate::timeline::scaled;
 
-/// Of a hole this much is filled at most, samples.
-const FILL_MOST: usize = 4000;
-/// The longest audio payload: 200 ms.
-const LONGEST_PAYLOAD: usize = 1600;
+/// Of a hole this much is filled at most.
+const FILL_MOST_MS: u32 = 500;
+/// The silence that one packet of a key is worth at most.
+const KEY_MOST_MS: u32 = 200;
+/// The largest payload that is no codec's own: noise, keys.
+const LARGEST_PAYLOAD: usize = 1600;
 
 impl Port {
     /// Take one datagram. `rtcp`: from the RTCP socket.
@@ -84,9 +88,11 @@ impl Port {
         let Ok(packet) = Packet::parse(data) else {
             return Count::DroppedMalformed;
         };
-        let content = plan.content(packet.payload_type);
-        let fits = (1..=LONGEST_PAYLOAD).contains(&packet.payload.len());
-        let Some(content) = content.filter(|_| fits) else {
+        let fits = |content: &Content| match content {
+            Content::Audio(codec) => codec.ticks(packet.payload).is_some(),
+            Content::Key | Content::Noise => (1..=LARGEST_PAYLOAD).contains(&packet.payload.len()),
+        };
+        let Some(content) = plan.content(packet.payload_type).filter(fits) else {
             // From the source itself it is a payload that was not agreed; from elsewhere it is somebody else.
             let known = self.latch.source().is_none_or(|source| source == from);
             if known && packet.payload.is_empty() {
@@ -125,11 +131,15 @@ impl Port {
         event: Option<dtmf::Event>,
         sink: &mut Sink,
     ) -> Count {
-        let steady = event.is_none();
+        let steady = match content {
+            Content::Audio(codec) => Some((codec.clock_hz(), codec.ticks(packet.payload).unwrap_or(0))),
+            Content::Noise => Some((self.codec.clock_hz(), self.frame)),
+            Content::Key => None,
+        };
         let verdict = self.ear.judge(packet.ssrc, packet.sequence);
         if verdict != Verdict::Wait {
             // RFC 3550 section 6.4.1: what is late or a duplicate was received too.
-            self.reports.received(self.clock, packet.ssrc, packet.sequence, packet.timestamp, steady);
+            self.reports.received(self.clock, packet.ssrc, packet.sequence, packet.timestamp, steady.map(|(hz, _)| hz));
         }
         match verdict {
             Verdict::Wait => return Count::DroppedProbation,
@@ -142,9 +152,8 @@ impl Port {
             self.tell(self.clock, Kind::Flowing, sink);
         }
         self.last_valid = Some(self.clock);
-        if steady {
-            let samples = if matches!(content, Content::Audio(_)) { packet.payload.len() } else { self.frame };
-            self.timeline.arrive(self.clock, packet.timestamp, samples);
+        if let Some((clock_hz, ticks)) = steady {
+            self.timeline.arrive(self.clock, packet.timestamp, ticks, clock_hz);
         }
         if let Some(event) = event {
             self.take_key(packet.timestamp, event, sink);
@@ -171,7 +180,8 @@ impl Port {
     }
 
     fn take_key(&mut self, timestamp: u32, event: dtmf::Event, sink: &mut Sink) {
-        let first = self.keys.hear(timestamp, event);
+        let clock_hz = self.plan.as_ref().map_or(NARROW, |plan| plan.dtmf_hz);
+        let first = self.keys.hear(timestamp, event, clock_hz);
         if let Some(key) = event.key() {
             self.key_ear.event(key);
         }
@@ -181,7 +191,7 @@ impl Port {
         if let Some(key) = first.key() {
             self.take_leak(key);
             let at = self.timeline.at(timestamp).unwrap_or(self.clock).min(self.clock);
-            let duration_ms = u32::from(first.duration) / SAMPLES_PER_MS;
+            let duration_ms = u32::from(first.duration) / (clock_hz / 1000);
             self.tell(at, Kind::Digit { key, duration_ms, in_band: false }, sink);
         }
     }
@@ -199,6 +209,7 @@ impl Port {
             self.timeline.forget();
             self.keys = Keys::default();
             self.key_ear.forget();
+            self.decoder = Decoder::new(self.rate_hz);
         }
         self.expected = None;
     }
@@ -227,34 +238,41 @@ impl Port {
         let Some(expected) = self.expected else {
             return;
         };
-        let gap = usize::try_from(timestamp_ahead(until, expected)).unwrap_or(0);
-        let mut left = gap.min(missing * self.frame).min(FILL_MOST);
+        let clock_hz = self.codec.clock_hz();
+        let gap = u32::try_from(timestamp_ahead(until, expected)).unwrap_or(0);
+        let lost = self.frame.saturating_mul(u32::try_from(missing).unwrap_or(u32::MAX));
+        let mut left = gap.min(lost).min(FILL_MOST_MS * (clock_hz / 1000));
         let mut timestamp = expected;
         while left > 0 {
-            let samples = left.min(self.frame);
+            let ticks = left.min(self.frame);
             let mut pcm = std::mem::take(&mut self.scratch);
             pcm.clear();
-            self.conceal.fill(samples, &mut pcm);
+            self.conceal.fill(self.samples(ticks), &mut pcm);
             self.counters.add(Count::Concealed);
             self.hear(timestamp, &pcm, true, sink);
             self.scratch = pcm;
-            timestamp = timestamp.wrapping_add(u32::try_from(samples).unwrap_or(0));
-            left -= samples;
+            timestamp = timestamp.wrapping_add(ticks);
+            left -= ticks;
         }
+    }
+
+    /// Our samples in so many ticks of the clock of what comes.
+    fn samples(&self, ticks: u32) -> usize {
+        scaled(ticks as usize, self.codec.clock_hz(), self.rate_hz)
     }
 
     /// A packet in its order.
     fn deliver(&mut self, timestamp: u32, content: Content, payload: &[u8], sink: &mut Sink) {
-        let (from, samples) = match content {
-            Content::Audio(law) => {
+        let (from, ticks) = match content {
+            Content::Audio(codec) => {
                 let mut pcm = std::mem::take(&mut self.scratch);
                 pcm.clear();
-                law.decode_into(payload, &mut pcm);
+                self.decoder.decode_into(codec, payload, &mut pcm);
                 self.conceal.hear(&mut pcm);
-                (self.frame, self.law) = (payload.len(), law);
+                (self.frame, self.codec) = (codec.ticks(payload).unwrap_or(0), codec);
                 self.hear(timestamp, &pcm, false, sink);
                 self.scratch = pcm;
-                (timestamp, payload.len())
+                (timestamp, self.frame)
             }
             Content::Noise => {
                 self.silence(timestamp, self.frame, sink);
@@ -263,15 +281,19 @@ impl Port {
             }
             Content::Key => {
                 // A key's packets repeat the timestamp of its start; the silence is what is new of its duration.
-                let duration = dtmf::Event::parse(payload).map_or(0, |event| u32::from(event.duration));
+                let (dtmf_hz, clock_hz) =
+                    (self.plan.as_ref().map_or(NARROW, |plan| plan.dtmf_hz), self.codec.clock_hz());
+                let duration = dtmf::Event::parse(payload).map_or(0, |event| usize::from(event.duration));
+                let duration = u32::try_from(scaled(duration, dtmf_hz, clock_hz)).unwrap_or(0);
                 let end = timestamp.wrapping_add(duration);
                 let from = self.expected.unwrap_or(timestamp);
-                let new = usize::try_from(timestamp_ahead(end, from)).unwrap_or(0).min(LONGEST_PAYLOAD);
+                let most = KEY_MOST_MS * (clock_hz / 1000);
+                let new = u32::try_from(timestamp_ahead(end, from)).unwrap_or(0).min(most);
                 self.silence(from, new, sink);
                 (from, new)
             }
         };
-        self.expected = Some(from.wrapping_add(u32::try_from(samples).unwrap_or(0)));
+        self.expected = Some(from.wrapping_add(ticks));
     }
 
     fn hear(&mut self, timestamp: u32, pcm: &[i16], concealed: bool, sink: &mut Sink) {
@@ -280,24 +302,28 @@ impl Port {
             tape.put_far(at, pcm);
         }
         if self.is_tone(at, pcm, concealed, sink) {
-            return self.silence(timestamp, pcm.len(), sink);
+            return self.silence_of(at, pcm.len(), sink);
         }
         if let Some(relay) = &mut self.relay {
             relay.hear(pcm);
         }
         let before = self.listening.is_speech();
         let (number, seq) = (self.number, &mut self.seq);
-        self.listening.hear(at, pcm, self.law, concealed, &mut |at, kind| tell(number, seq, at, kind, sink));
+        self.listening.hear(at, pcm, self.codec.law(), concealed, &mut |at, kind| tell(number, seq, at, kind, sink));
         if !before && self.listening.is_speech() {
             self.duck(sink);
         }
     }
 
-    fn silence(&mut self, timestamp: u32, samples: usize, sink: &mut Sink) {
+    fn silence(&mut self, timestamp: u32, ticks: u32, sink: &mut Sink) {
+        let at = self.timeline.at(timestamp).unwrap_or(self.clock);
+        self.silence_of(at, self.samples(ticks), sink);
+    }
+
+    fn silence_of(&mut self, at: i64, samples: usize, sink: &mut Sink) {
         if let Some(relay) = &mut self.relay {
             relay.hush(samples);
         }
-        let at = self.timeline.at(timestamp).unwrap_or(self.clock);
         let (number, seq) = (self.number, &mut self.seq);
         self.listening.hush(at, samples, &mut |at, kind| tell(number, seq, at, kind, sink));
     }

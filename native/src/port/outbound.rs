@@ -34,8 +34,7 @@ impl Port {
         };
         if self.clock - due > CATCH_UP {
             let skipped = (self.clock - due) / ptime;
-            let samples = skipped * i64::try_from(plan.frame()).unwrap_or(0);
-            self.mouth.skip(u32::try_from(samples & 0xFFFF_FFFF).unwrap_or(0));
+            self.mouth.skip(plan.ticks_of(skipped));
             self.counters.add_many(Count::SkippedTicks, skipped.unsigned_abs());
             due += skipped * ptime;
         }
@@ -66,8 +65,7 @@ impl Port {
             return;
         };
         let went_by = self.stopped_at.map_or(0, |stopped| (self.clock - stopped).max(0) / plan.ptime());
-        let samples = i64::try_from(plan.frame()).unwrap_or(0) * went_by;
-        self.mouth.keep_alive(plan.unknown(), u32::try_from(samples & 0xFFFF_FFFF).unwrap_or(0), to, sink);
+        self.mouth.keep_alive(plan.unknown(), plan.ticks_of(went_by), to, sink);
         self.guard.seal(false, Count::SentKeepalive, &self.counters, sink);
         self.reports.sent(0);
     }
@@ -110,8 +108,9 @@ impl Port {
 
     pub(super) fn tell_tape(&mut self, sink: &mut Sink) {
         while let Some(tape) = self.tape.as_mut().filter(|tape| tape.due() <= self.clock) {
+            let rate_hz = tape.rate_hz();
             let (at, pcm) = tape.take();
-            self.tell(at, Kind::Taped { pcm }, sink);
+            self.tell(at, Kind::Taped { pcm, rate_hz }, sink);
         }
     }
 

@@ -10,37 +10,43 @@
 
 use super::{tell, Port};
 use crate::event::{Kind, Sink};
-use crate::timeline::SAMPLE;
+use crate::timeline::lasting;
 use crate::tone::ear::{leaked, LEAK_MOST};
+use crate::tone::RATE_HZ;
+use crate::vad::Halves;
 
 impl Port {
     /// Look for keys in audio that ends the tape so far; give whether it is a key's, and no speech.
     pub(super) fn is_tone(&mut self, at: i64, pcm: &[i16], concealed: bool, sink: &mut Sink) -> bool {
         let mut began = 0;
+        let width = self.width();
+        let narrow = if width == 1 { pcm } else { self.halves.of(pcm) };
         let (number, seq, mouth) = (self.number, &mut self.seq, &self.mouth);
-        let end = at + i64::try_from(pcm.len()).unwrap_or(0) * SAMPLE;
-        let is_tone = self.key_ear.hear(pcm, concealed, self.listening.is_speech(), &mut |press| {
+        let ns = |samples: usize, hz: u32| lasting(i64::try_from(samples).unwrap_or(0), hz);
+        let end = at + ns(pcm.len(), self.rate_hz);
+        let is_tone = self.key_ear.hear(narrow, concealed, self.listening.is_speech(), &mut |press| {
             began = press.ago.max(began);
             if mouth.echoes(press.key) {
                 return;
             }
-            let at = end - i64::try_from(press.ago).unwrap_or(0) * SAMPLE;
-            let duration_ms = u32::try_from(press.ago / 8).unwrap_or(0);
+            let at = end - ns(press.ago, RATE_HZ);
+            let duration_ms = u32::try_from(press.ago).unwrap_or(0) / (RATE_HZ / 1000);
             tell(number, seq, at, Kind::Digit { key: press.key, duration_ms, in_band: true }, sink);
         });
         if is_tone {
-            self.blank(pcm.len().max(began));
+            self.blank(pcm.len().max(began * width));
         }
         is_tone
     }
 
     /// A key came as an event: take what leaked of it out of what is not told yet.
     pub(super) fn take_leak(&mut self, key: char) {
+        let width = self.width();
         let mut pcm = Vec::new();
-        self.listening.kept(LEAK_MOST, &mut pcm);
-        self.listening.blank(leaked(&pcm, key));
+        self.listening.kept(LEAK_MOST * width, &mut pcm);
+        self.listening.blank(leaked_in(&pcm, width, key));
         if let Some(tape) = &mut self.tape {
-            let samples = leaked(tape.far(LEAK_MOST), key);
+            let samples = leaked_in(tape.far(LEAK_MOST * width), width, key);
             tape.blank_far(samples);
         }
     }
@@ -50,5 +56,22 @@ impl Port {
         if let Some(tape) = &mut self.tape {
             tape.blank_far(samples);
         }
+    }
+
+    /// Our samples a sample at the rate that keys are looked for at.
+    fn width(&self) -> usize {
+        if self.rate_hz > RATE_HZ {
+            2
+        } else {
+            1
+        }
+    }
+}
+
+fn leaked_in(pcm: &[i16], width: usize, key: char) -> usize {
+    if width == 1 {
+        leaked(pcm, key)
+    } else {
+        width * leaked(Halves::default().of(pcm), key)
     }
 }

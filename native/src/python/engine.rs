@@ -11,6 +11,7 @@ use pyo3::types::PyList;
 use super::{
     address, depth, even, events, keys, mode, plan, rate, samples, transaction, wrong, Address, Keyed, Numbered,
 };
+use crate::codec::NARROW;
 use crate::engine::Engine;
 use crate::feed::Feed;
 use crate::lane::{Command, Shared};
@@ -110,8 +111,8 @@ impl PyEngine {
 
     #[pyo3(signature = (
         port, generation, *, remote, remote_rtcp, send, receive, dtmf_send = None, dtmf_receive = None,
-        noise_send = None, noise_receive = None, ptime_ms = 20, sending = true, receiving = true, rtcp_mux = false,
-        protection = None
+        dtmf_hz = 8000, noise_send = None, noise_receive = None, ptime_ms = 20, sending = true, receiving = true,
+        rtcp_mux = false, protection = None
     ))]
     fn configure(
         &self,
@@ -123,6 +124,7 @@ impl PyEngine {
         receive: Vec<Numbered>,
         dtmf_send: Option<u8>,
         dtmf_receive: Option<u8>,
+        dtmf_hz: u32,
         noise_send: Option<u8>,
         noise_receive: Option<u8>,
         ptime_ms: u32,
@@ -132,10 +134,14 @@ impl PyEngine {
         protection: Option<Keyed>,
     ) -> PyResult<()> {
         let _ = noise_send; // As in `Port`.
-        let dtmf = (dtmf_send, dtmf_receive);
+        let dtmf = (dtmf_send, dtmf_receive, dtmf_hz);
         let directions = (sending, receiving, rtcp_mux);
         let plan = plan(remote, remote_rtcp, send, receive, dtmf, noise_receive, ptime_ms, directions, protection)?;
-        self.send(port, Command::Configure(port, generation, Box::new(plan)))
+        let mut inside = self.inside();
+        if let Some(entry) = inside.ports.get_mut(&port) {
+            entry.feed.run_at(plan.rate_hz());
+        }
+        inside.send(port, Command::Configure(port, generation, Box::new(plan)))
     }
 
     fn listen(&self, port: u32, mode: &str) -> PyResult<()> {
@@ -152,7 +158,8 @@ impl PyEngine {
         let mut inside = self.inside();
         let Inside { engine, ports, .. } = &mut *inside;
         let (Some(engine), Some(entry)) = (engine, ports.get_mut(&port)) else { return Ok(pcm.len()) };
-        let taken = (fits(entry.shared.room(), rate_hz) * 2).min(pcm.len());
+        let port_hz = entry.feed.rate_hz();
+        let taken = (fits(entry.shared.room(port_hz), port_hz, rate_hz) * 2).min(pcm.len());
         let Some(converted) = entry.feed.push(utterance, samples(&pcm[..taken])?, rate_hz) else { return Ok(0) };
         engine.play(entry.lane, &entry.shared, port, utterance, converted, taken < pcm.len())?;
         Ok(taken)
@@ -203,6 +210,10 @@ impl PyEngine {
 
     fn discover(&self, port: u32, server: Address, id: &[u8]) -> PyResult<()> {
         self.send(port, Command::Discover { port, server: address(&server)?, id: transaction(id)? })
+    }
+
+    fn rate_hz(&self, port: u32) -> u32 {
+        self.inside().ports.get(&port).map_or(NARROW, |entry| entry.feed.rate_hz())
     }
 
     fn close(&self, port: u32) -> PyResult<BTreeMap<&'static str, u64>> {

@@ -58,7 +58,7 @@ macro_rules! event {
 
 event!(
     /// A piece of the caller's audio, in order.
-    Heard(pcm, concealed = false) { pcm: Py<PyBytes>, concealed: bool }
+    Heard(pcm, concealed = false, rate_hz = 8000) { pcm: Py<PyBytes>, concealed: bool, rate_hz: u32 }
 );
 event!(
     /// The gate opened.
@@ -104,7 +104,7 @@ event!(
 );
 event!(
     /// A stretch of the stereo tape.
-    Taped(pcm) { pcm: Py<PyBytes> }
+    Taped(pcm, rate_hz = 8000) { pcm: Py<PyBytes>, rate_hz: u32 }
 );
 event!(
     /// What RTCP said.
@@ -150,9 +150,9 @@ pub fn append(list: &Bound<'_, PyList>, event: &Event) -> PyResult<()> {
     let py = list.py();
     let &Event { port, seq, at, ref kind } = event;
     match kind {
-        Kind::Heard { pcm, concealed } => {
+        &Kind::Heard { ref pcm, rate_hz, concealed } => {
             let pcm = pcm_bytes(py, pcm)?.unbind();
-            list.append(Bound::new(py, Heard { port, seq, at, pcm, concealed: *concealed })?)
+            list.append(Bound::new(py, Heard { port, seq, at, pcm, concealed, rate_hz })?)
         }
         Kind::SpeechBegan => list.append(Bound::new(py, SpeechBegan { port, seq, at })?),
         &Kind::SpeechEnded { silence_ms } => list.append(Bound::new(py, SpeechEnded { port, seq, at, silence_ms })?),
@@ -171,9 +171,9 @@ pub fn append(list: &Bound<'_, PyList>, event: &Event) -> PyResult<()> {
         Kind::Flowing => list.append(Bound::new(py, Flowing { port, seq, at })?),
         Kind::Stalled => list.append(Bound::new(py, Stalled { port, seq, at })?),
         Kind::Ducked => list.append(Bound::new(py, Ducked { port, seq, at })?),
-        Kind::Taped { pcm } => {
+        &Kind::Taped { ref pcm, rate_hz } => {
             let pcm = pcm_bytes(py, pcm)?.unbind();
-            list.append(Bound::new(py, Taped { port, seq, at, pcm })?)
+            list.append(Bound::new(py, Taped { port, seq, at, pcm, rate_hz })?)
         }
         Kind::Mapped { address } => {
             let address = (address.ip().to_string(), address.port());

@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::codec::Law;
+use crate::codec::Codec;
 use crate::dtmf::code_of;
 use crate::listening::Mode;
 use crate::plan::Plan;
@@ -56,9 +56,12 @@ fn payload_type(number: u8) -> PyResult<u8> {
     }
 }
 
-fn coded((number, name): &Numbered) -> PyResult<(u8, Law)> {
-    let law = Law::named(name).ok_or_else(|| wrong(format!("{name:?} is not a codec that we speak (PCMU, PCMA)")))?;
-    Ok((payload_type(*number)?, law))
+fn codec(name: &str) -> PyResult<Codec> {
+    Codec::named(name).ok_or_else(|| wrong(format!("{name:?} is not a codec that we speak")))
+}
+
+fn coded((number, name): &Numbered) -> PyResult<(u8, Codec)> {
+    Ok((payload_type(*number)?, codec(name)?))
 }
 
 fn plan(
@@ -66,7 +69,7 @@ fn plan(
     remote_rtcp: Option<Address>,
     send: Numbered,
     receive: Vec<Numbered>,
-    dtmf: (Option<u8>, Option<u8>),
+    dtmf: (Option<u8>, Option<u8>, u32),
     noise_receive: Option<u8>,
     ptime_ms: u32,
     (sending, receiving, rtcp_mux): (bool, bool, bool),
@@ -75,6 +78,9 @@ fn plan(
     if !(10..=200).contains(&ptime_ms) {
         return Err(wrong(format!("a ptime of {ptime_ms} ms is not between 10 and 200")));
     }
+    if ![8000, 16_000, 24_000, 48_000].contains(&dtmf.2) {
+        return Err(wrong(format!("{} Hz is not a clock of keys", dtmf.2)));
+    }
     Ok(Plan {
         remote: remote.as_ref().map(address).transpose()?,
         remote_rtcp: remote_rtcp.as_ref().map(address).transpose()?,
@@ -82,6 +88,7 @@ fn plan(
         receive: receive.iter().map(coded).collect::<PyResult<_>>()?,
         dtmf_send: dtmf.0.map(payload_type).transpose()?,
         dtmf_receive: dtmf.1.map(payload_type).transpose()?,
+        dtmf_hz: dtmf.2,
         noise_receive: noise_receive.map(payload_type).transpose()?,
         ptime_ms,
         sending,

@@ -29,8 +29,8 @@ impl PyPort {
 
     #[pyo3(signature = (
         now, generation, *, remote, remote_rtcp, send, receive, dtmf_send = None, dtmf_receive = None,
-        noise_send = None, noise_receive = None, ptime_ms = 20, sending = true, receiving = true, rtcp_mux = false,
-        protection = None
+        dtmf_hz = 8000, noise_send = None, noise_receive = None, ptime_ms = 20, sending = true, receiving = true,
+        rtcp_mux = false, protection = None
     ))]
     fn configure(
         &mut self,
@@ -42,6 +42,7 @@ impl PyPort {
         receive: Vec<Numbered>,
         dtmf_send: Option<u8>,
         dtmf_receive: Option<u8>,
+        dtmf_hz: u32,
         noise_send: Option<u8>,
         noise_receive: Option<u8>,
         ptime_ms: u32,
@@ -51,10 +52,11 @@ impl PyPort {
         protection: Option<Keyed>,
     ) -> PyResult<()> {
         let _ = noise_send; // We send silence as audio: a stream without pauses needs no comfort noise.
-        let dtmf = (dtmf_send, dtmf_receive);
+        let dtmf = (dtmf_send, dtmf_receive, dtmf_hz);
         let directions = (sending, receiving, rtcp_mux);
         let plan = plan(remote, remote_rtcp, send, receive, dtmf, noise_receive, ptime_ms, directions, protection)?;
         self.port.configure(now, generation, plan);
+        self.feed.run_at(self.port.rate_hz());
         Ok(())
     }
 
@@ -124,14 +126,20 @@ impl PyPort {
         PyBytes::new(py, &bytes)
     }
 
-    fn feed(&mut self, now: i64, pcm: &[u8]) -> PyResult<()> {
-        self.port.feed(now, &samples(pcm)?);
+    #[pyo3(signature = (now, pcm, rate_hz = 8000))]
+    fn feed(&mut self, now: i64, pcm: &[u8], rate_hz: u32) -> PyResult<()> {
+        self.port.feed(now, &samples(pcm)?, rate(rate_hz)?);
         Ok(())
     }
 
     fn discover(&mut self, now: i64, server: Address, id: &[u8]) -> PyResult<()> {
         self.port.discover(now, address(&server)?, transaction(id)?, &mut self.sink);
         Ok(())
+    }
+
+    #[getter]
+    fn rate_hz(&self) -> u32 {
+        self.port.rate_hz()
     }
 
     fn deadline(&self) -> Option<i64> {

@@ -3,29 +3,27 @@
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::{pcm_bytes, samples, wrong};
-use crate::codec::Law;
+use super::{codec, pcm_bytes, samples, wrong};
+use crate::codec::{Decoder, Encoder};
 use crate::conceal::Conceal;
 use crate::resample::{Resampler, RATES};
 use crate::tone::keypad::Keypad;
 
-fn law(codec: &str) -> PyResult<Law> {
-    Law::named(codec).ok_or_else(|| wrong(format!("{codec:?} is not a codec that we speak (PCMU, PCMA)")))
-}
-
-/// Encode 8 kHz PCM by G.711.
+/// Encode one stretch of PCM at the codec's own rate.
 #[pyfunction]
 pub fn encode<'py>(py: Python<'py>, codec: &str, pcm: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-    let mut payload = Vec::with_capacity(pcm.len() / 2);
-    law(codec)?.encode_into(&samples(pcm)?, &mut payload);
+    let codec = self::codec(codec)?;
+    let (mut payload, pcm) = (Vec::with_capacity(pcm.len() / 2), samples(pcm)?);
+    Encoder::new(codec.wire_hz()).encode_into(codec, &pcm, pcm.len(), &mut payload);
     Ok(PyBytes::new(py, &payload))
 }
 
-/// Decode G.711 to 8 kHz PCM.
+/// Decode one stretch to PCM at the codec's own rate.
 #[pyfunction]
 pub fn decode<'py>(py: Python<'py>, codec: &str, payload: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    let codec = self::codec(codec)?;
     let mut pcm = Vec::with_capacity(payload.len());
-    law(codec)?.decode_into(payload, &mut pcm);
+    Decoder::new(codec.wire_hz()).decode_into(codec, payload, &mut pcm);
     pcm_bytes(py, &pcm)
 }
 

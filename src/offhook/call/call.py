@@ -22,6 +22,7 @@ from offhook.call import events
 from offhook.call.agents import AgentLike
 from offhook.call.leg import AudioLeg, CallInfo
 from offhook.call.models import Models
+from offhook.call.rates import SteadyRate
 from offhook.call.session import Session
 from offhook.call.sounding import Sounding
 from offhook.call.timeline import TurnTimes
@@ -279,15 +280,22 @@ class Call:
 
     # Raw doors
 
-    async def audio(self) -> AsyncIterator[bytes]:
-        """Give the caller's audio as it comes: 8 kHz 16-bit mono PCM in packets, until the call ends.
+    @property
+    def rate_hz(self) -> int:
+        """What the caller's audio runs at: 8000, or 16000 with a wideband codec."""
+        return self._session.leg.rate_hz
 
-        A reader that lags more than 2 s behind loses the oldest.
+    async def audio(self, *, rate_hz: int = 8000) -> AsyncIterator[bytes]:
+        """Give the caller's audio as it comes: 16-bit mono PCM at `rate_hz` in packets, until the call ends.
+
+        Audio at another rate than the call's own (`Call.rate_hz`) is converted. A reader that lags more than 2 s
+        behind loses the oldest.
         """
         feed = self._session.audio()
         try:
-            async for pcm in feed:
-                yield pcm
+            rate = SteadyRate(rate_hz)
+            async for piece in feed:
+                yield rate.push(piece.pcm, piece.rate_hz)
         finally:
             self._session.no_audio(feed)
 

@@ -98,6 +98,11 @@ class AudioLeg(Protocol):
         """What this leg can do."""
         ...
 
+    @property
+    def rate_hz(self) -> int:
+        """What its audio runs at: 8000, or 16000 with a wideband codec. It may change with what is agreed."""
+        ...
+
     def events(self) -> AsyncIterator[LegEvent]:
         """Give every event once, in order; ends after `HungUp`. One reader only."""
         ...

@@ -3,7 +3,8 @@
     Heard (packets in order) ─► the last half second ─┐ Listen
                               └────────────────────────┴─► turn's feed ─ Pause … ─► Stt ─► Transcribed
 
-Audio that comes while no turn is open is kept for the next, and soon forgotten.
+Audio that comes while no turn is open is kept for the next, and soon forgotten. A turn has one rate, that of the
+audio before it; if the call changes to another codec in the middle of it, the rest is converted.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from offhook import _native as native
 from offhook.agent.inputs import Transcribed
 from offhook.call.feed import Feed, closing
 from offhook.call.protocols import Pause, Stt
+from offhook.call.rates import SteadyRate
 from offhook.core.ids import Turn
 from offhook.core.instants import MILLISECOND, Instant
 
@@ -35,21 +37,25 @@ class Listening:
         self._before: deque[native.Heard] = deque(maxlen=PRE_ROLL_PIECES)
         self._feed: Feed[bytes | Pause] | None = None
         self._turn = Turn(0)
+        self._last_hz = 8000
+        self._rate = SteadyRate(self._last_hz)
 
     def hear(self, piece: native.Heard) -> None:
         """Take a piece of the caller's audio."""
+        self._last_hz = piece.rate_hz
         if self._feed is None:
             self._before.append(piece)
         else:
-            self._feed.put(piece.pcm)
+            self._feed.put(self._rate.push(piece.pcm, piece.rate_hz))
 
     def begin(self, turn: Turn, at: Instant) -> None:
         """Open a turn whose speech began at `at`, with the audio just before."""
         self._turn = turn
         self._feed = Feed(TURN_PIECES)
+        self._rate = SteadyRate(self._last_hz)
         for piece in self._before:
             if piece.at >= at - PRE_ROLL:
-                self._feed.put(piece.pcm)
+                self._feed.put(self._rate.push(piece.pcm, piece.rate_hz))
         self._before.clear()
 
     def pause(self, turn: Turn, number: int) -> None:
@@ -68,6 +74,7 @@ class Listening:
         feed = self._feed
         if feed is None or self._stt is None:
             return
-        async with closing(self._stt.listen(feed, rate_hz=8000, language=self.language)) as transcripts:
+        rate_hz = self._rate.rate_hz
+        async with closing(self._stt.listen(feed, rate_hz=rate_hz, language=self.language)) as transcripts:
             async for transcript in transcripts:
                 self._tell(Transcribed(turn, transcript.pause, transcript.text))

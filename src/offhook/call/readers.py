@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from offhook import _native as native
 from offhook.call.feed import Feed
 
 PIECES: Final = 100
@@ -17,30 +18,30 @@ class Readers:
     __slots__ = ("_early", "_feeds")
 
     def __init__(self, *, early: bool) -> None:
-        self._feeds: list[Feed[bytes]] = []
-        self._early: deque[bytes] | None = deque(maxlen=PIECES) if early else None
+        self._feeds: list[Feed[native.Heard]] = []
+        self._early: deque[native.Heard] | None = deque(maxlen=PIECES) if early else None
 
     def __bool__(self) -> bool:
         """Whether anybody reads."""
         return bool(self._feeds)
 
-    def put(self, pcm: bytes) -> None:
+    def put(self, piece: native.Heard) -> None:
         """Give everyone a piece."""
         for feed in self._feeds:
-            feed.put(pcm)
+            feed.put(piece)
         if self._early is not None:
-            self._early.append(pcm)
+            self._early.append(piece)
 
-    def open(self) -> Feed[bytes]:
+    def open(self) -> Feed[native.Heard]:
         """Add a reader."""
-        feed: Feed[bytes] = Feed(PIECES, newest=True)
-        for pcm in self._early or ():
-            feed.put(pcm)
+        feed: Feed[native.Heard] = Feed(PIECES, newest=True)
+        for piece in self._early or ():
+            feed.put(piece)
         self._early = None
         self._feeds.append(feed)
         return feed
 
-    def close(self, feed: Feed[bytes] | None = None) -> None:
+    def close(self, feed: Feed[native.Heard] | None = None) -> None:
         """Let a reader go, or all of them."""
         for one in list(self._feeds) if feed is None else [feed]:
             one.close()

@@ -178,7 +178,7 @@ class Session:
         match event:
             case native.Heard():
                 self._listening.hear(event)
-                self._readers.put(event.pcm)
+                self._readers.put(event)
             case native.Room():
                 self.mouthpiece.room()
             case native.Played() if not self.before.answered:
@@ -421,7 +421,7 @@ class Session:
         if not self.before.answered:
             raise NotAllowed("the call is not answered yet: await call.answer() first")
 
-    def audio(self) -> Feed[bytes]:
+    def audio(self) -> Feed[native.Heard]:
         """Open a reader of the caller's audio."""
         feed = self._readers.open()
         if self.ended is not None:
@@ -430,7 +430,7 @@ class Session:
             self.leg.listen("all")
         return feed
 
-    def no_audio(self, feed: Feed[bytes]) -> None:
+    def no_audio(self, feed: Feed[native.Heard]) -> None:
         """Close a reader of the caller's audio."""
         self._readers.close(feed)
         if not self._readers and self.ended is None:

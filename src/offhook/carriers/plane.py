@@ -29,6 +29,7 @@ class Engine(Protocol):
         receive: tuple[tuple[int, str], ...],
         dtmf_send: int | None = None,
         dtmf_receive: int | None = None,
+        dtmf_hz: int = 8000,
         noise_send: int | None = None,
         noise_receive: int | None = None,
         ptime_ms: int = 20,
@@ -49,6 +50,7 @@ class Engine(Protocol):
     def bridge(self, port: int, other: int) -> None: ...
     def unbridge(self, port: int) -> None: ...
     def discover(self, port: int, server: tuple[str, int], id: bytes) -> None: ...
+    def rate_hz(self, port: int) -> int: ...
     def close(self, port: int) -> dict[str, int]: ...
     def counters(self, port: int) -> dict[str, int]: ...
     def totals(self) -> dict[str, int]: ...
@@ -85,6 +87,7 @@ def configure(engine: Engine, number: int, generation: int, plan: MediaPlan) -> 
         receive=plan.receive,
         dtmf_send=plan.dtmf_send,
         dtmf_receive=plan.dtmf_receive,
+        dtmf_hz=plan.dtmf_hz,
         noise_send=plan.noise_send,
         noise_receive=plan.noise_receive,
         ptime_ms=plan.ptime_ms,

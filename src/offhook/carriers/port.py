@@ -43,6 +43,11 @@ class PortVerbs:
         """Whether the call has ended."""
         return False
 
+    @property
+    def rate_hz(self) -> int:
+        """What the audio of the call runs at: 8000, or 16000 with a wideband codec."""
+        return self._engine.rate_hz(self._number)
+
     def _let_in(self, now: Instant) -> None:
         """Listen from here on; what has begun before and lasts is told now.
 

@@ -28,9 +28,9 @@ class MediaPlan:
     `remote` is where the far end's SDP says that it listens (None: not known yet, or held at 0.0.0.0). `send` is
     the payload number and codec name that we send; `receive` maps every payload number that we take to its codec
     name. The two may differ in number (RFC 3264 section 5.1). `dtmf_*` and `noise_*` are the payload numbers of
-    telephone-event and comfort noise, None where they were not agreed. `sending` and `receiving` are the agreed
-    direction. With `protection` every packet is SRTP, and nothing plain is taken. Codec names are those of
-    `offhook.core.codecs`.
+    telephone-event and comfort noise, None where they were not agreed; `dtmf_hz` is the clock of keys. `sending` and
+    `receiving` are the agreed direction. With `protection` every packet is SRTP, and nothing plain is taken. Codec
+    names are the labels of `offhook.core.codecs`.
     """
 
     remote: Address | None
@@ -39,6 +39,7 @@ class MediaPlan:
     receive: tuple[tuple[int, str], ...]
     dtmf_send: int | None = None
     dtmf_receive: int | None = None
+    dtmf_hz: int = 8000
     noise_send: int | None = None
     noise_receive: int | None = None
     ptime_ms: int = 20

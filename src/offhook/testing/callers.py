@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from offhook import _native as native
 from offhook.call.leg import CallInfo
+from offhook.call.rates import SteadyRate
 from offhook.carriers.negotiation import AudioRules
 from offhook.carriers.sip import SipLeg
 from offhook.core.errors import CallEnded, ProtocolError
@@ -25,7 +26,7 @@ from offhook.run.media import EngineMedia
 from offhook.sip.header import parse_name_addr
 from offhook.sip.outcomes import IncomingCall
 from offhook.sip.useragent import Settings
-from offhook.testing.spelled import Reader, fold, spell
+from offhook.testing.spelled import RATE_HZ, Reader, fold, spell
 from offhook.testing.world import SIP_PORT, World
 
 QUIET_S: Final = 0.6
@@ -160,6 +161,7 @@ class Caller:
         """Every key that the far end pressed."""
         self._loop = asyncio.get_running_loop()
         self._reader = Reader()
+        self._rate = SteadyRate(RATE_HZ)
         self._taken = 0
         self._utterances = 0
         self._played: dict[int, bool] = {}
@@ -274,7 +276,7 @@ class Caller:
         async for event in self.leg.events():
             match event:
                 case native.Heard():
-                    if self._reader.push(event.pcm):
+                    if self._reader.push(self._rate.push(event.pcm, event.rate_hz)):
                         self._heard_at = self._loop.time()
                         self._stir()
                 case native.Played():

@@ -134,6 +134,11 @@ class VirtualEngine:
         """Give the Port itself, for tests; KeyError if it is closed."""
         return self._lines[port].machine
 
+    def rate_hz(self, port: int) -> int:
+        """Give the rate of the audio of one port."""
+        line = self._lines.get(port)
+        return 8000 if line is None else line.machine.rate_hz
+
     def counters(self, port: int) -> dict[str, int]:
         """Give the counters of one port."""
         line = self._lines.get(port)
@@ -298,7 +303,7 @@ class VirtualEngine:
         if line.bridged is not None:
             heard = machine.take_heard()
             if heard:
-                line.bridged.machine.feed(self._loop.now, heard)
+                line.bridged.machine.feed(self._loop.now, heard, machine.rate_hz)
         events = machine.events()
         if events:
             self._tell(events)
@@ -357,7 +362,7 @@ def _add(totals: dict[str, int], counters: dict[str, int]) -> None:
 
 _STAMPED: Final = ("port", "seq", "at")
 _FIELDS: Final[dict[type[Any], tuple[str, ...]]] = {
-    native.Heard: (*_STAMPED, "pcm", "concealed"),
+    native.Heard: (*_STAMPED, "pcm", "concealed", "rate_hz"),
     native.SpeechBegan: _STAMPED,
     native.SpeechEnded: (*_STAMPED, "silence_ms"),
     native.Digit: (*_STAMPED, "key", "duration_ms", "in_band"),
@@ -368,7 +373,7 @@ _FIELDS: Final[dict[type[Any], tuple[str, ...]]] = {
     native.Flowing: _STAMPED,
     native.Stalled: _STAMPED,
     native.Ducked: _STAMPED,
-    native.Taped: (*_STAMPED, "pcm"),
+    native.Taped: (*_STAMPED, "pcm", "rate_hz"),
     native.Mapped: (*_STAMPED, "address"),
     native.Quality: (
         *_STAMPED, "lost", "expected", "jitter_ms", "round_trip_ms", "far_lost_fraction", "far_jitter_ms",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from offhook.agent.history import Heard, History, Keys
 from offhook.call.feed import Feed
 from offhook.call.protocols import Pause, Speech, Thought, Transcript
+from offhook.call.rates import SteadyRate
 from offhook.core.errors import ProviderError
 from offhook.testing import spelled
 
@@ -50,14 +51,12 @@ class ScriptedStt:
         self, audio: AsyncIterator[bytes | Pause], *, rate_hz: int = 8000, language: str = "en"
     ) -> AsyncIterator[Transcript]:
         """Read the letters of a turn; at each pause give all words so far."""
-        if rate_hz != spelled.RATE_HZ:
-            raise ProviderError(f"spelled speech is read at {spelled.RATE_HZ} Hz, not {rate_hz}")
         self.turns += 1
         if self.fails:
             self.fails -= 1
             raise ProviderError("the scripted ear was told to fail")
         found: Feed[Transcript] = Feed(TRANSCRIPTS)
-        reading = asyncio.create_task(self._read(audio, found))
+        reading = asyncio.create_task(self._read(audio, rate_hz, found))
         try:
             async for transcript in found:
                 yield transcript
@@ -66,8 +65,8 @@ class ScriptedStt:
             reading.cancel()
             await asyncio.wait((reading,))
 
-    async def _read(self, audio: AsyncIterator[bytes | Pause], found: Feed[Transcript]) -> None:
-        reader = spelled.Reader()
+    async def _read(self, audio: AsyncIterator[bytes | Pause], rate_hz: int, found: Feed[Transcript]) -> None:
+        reader, rate = spelled.Reader(), SteadyRate(spelled.RATE_HZ)
         since_pause = False
         try:
             async for piece in audio:
@@ -77,7 +76,7 @@ class ScriptedStt:
                     found.put(Transcript(reader.text, piece.number))
                     continue
                 since_pause = True
-                if " " in reader.push(piece) and self.interim:
+                if " " in reader.push(rate.push(piece, rate_hz)) and self.interim:
                     found.put(Transcript(reader.text, None))
             if since_pause:
                 found.put(Transcript(reader.text, None))

@@ -53,6 +53,7 @@ class ScriptedLeg:
         self.loop = asyncio.get_running_loop()
         self.info = CallInfo(CallId("call-1"), direction, caller, called)
         self.capabilities = capabilities or Capabilities()
+        self.rate_hz = spelled.RATE_HZ
         self.transfer_code = transfer_code
         self.refer_code = refer_code
         """What a REFER itself is answered: other than 200, nobody is transferred by it."""

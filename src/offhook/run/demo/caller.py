@@ -23,6 +23,7 @@ import numpy as np
 
 from offhook import _native as native
 from offhook.call.leg import CallInfo
+from offhook.call.rates import SteadyRate
 from offhook.carriers.sip import SipLeg
 from offhook.core.errors import CallEnded, DialFailed, OffhookError, ProviderError
 from offhook.core.ids import CallId
@@ -72,6 +73,7 @@ class Ear:
         self._leg = leg
         self._loop = asyncio.get_running_loop()
         self._change = asyncio.Event()
+        self._rate = SteadyRate(RATE_HZ)
         self._quiet = bytearray()  # the last 300 ms before speech
         self._heard = bytearray()
         self._first: float | None = None
@@ -85,7 +87,7 @@ class Ear:
         async for event in self._leg.events():
             match event:
                 case native.Heard():
-                    self._piece(event.pcm)
+                    self._piece(self._rate.push(event.pcm, event.rate_hz))
                 case native.Played():
                     self.played.add(event.utterance)
                 case native.Room():

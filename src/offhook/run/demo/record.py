@@ -17,6 +17,7 @@ import numpy as np
 
 from offhook import _native as native
 from offhook.call import events
+from offhook.call.rates import SteadyRate
 from offhook.core.instants import SECOND
 from offhook.run.demo.script import Wish
 from offhook.run.report.account import RATE_HZ, Account, Moment, Reading, Turn
@@ -129,13 +130,23 @@ def joined(tape: Sequence[native.Taped]) -> tuple[float, bytes]:
         return 0.0, b""
     start = tape[0].at
     pcm = bytearray()
+    sides = (SteadyRate(RATE_HZ), SteadyRate(RATE_HZ))
     for stretch in tape:
         place = round((stretch.at - start) * RATE_HZ / SECOND) * 4
         # A stretch belongs where its clock says; a jitter of some samples between stretches is not a gap.
         if place > len(pcm) + FRAME * 4:
             pcm += bytes(place - len(pcm))
-        pcm += stretch.pcm
+        pcm += _steady(sides, stretch)
     return start / SECOND, bytes(pcm)
+
+
+def _steady(sides: tuple[SteadyRate, SteadyRate], stretch: native.Taped) -> bytes:
+    """Give a stretch at the rate of the account."""
+    if stretch.rate_hz == RATE_HZ:
+        return stretch.pcm
+    both = np.frombuffer(stretch.pcm, dtype="<i2").reshape(-1, 2)
+    pushed = [rate.push(both[:, side].tobytes(), stretch.rate_hz) for side, rate in enumerate(sides)]
+    return np.stack([np.frombuffer(pcm, dtype="<i2") for pcm in pushed], axis=1).tobytes()
 
 
 def spans(pcm: bytes, side: int) -> list[tuple[float, float]]:

@@ -108,7 +108,7 @@ class Plane:
             if isinstance(event, native.Heard):
                 self.taken += 1
                 if echo:
-                    engine.play(event.port, 1, event.pcm, 8000)
+                    engine.play(event.port, 1, event.pcm, event.rate_hz)
             elif stream and isinstance(event, native.Room):
                 self.fill(event.port)
 

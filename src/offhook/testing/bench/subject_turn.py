@@ -64,6 +64,7 @@ class StraightLeg:
     """A leg without a network: all that is queued is sent at once, and heard 100 ms later."""
 
     capabilities = Capabilities()
+    rate_hz = 8000
 
     def __init__(self, number: int) -> None:
         self.info = CallInfo(CallId(f"call-{number}"), "inbound", "sip:caller@here", "sip:agent@here")

@@ -37,7 +37,7 @@ async def serve() -> None:
             await leg.answer()
             async for event in leg.events():
                 if isinstance(event, native.Heard):
-                    leg.play(1, event.pcm, 8000)
+                    leg.play(1, event.pcm, event.rate_hz)
         except CallEnded:
             pass
         done += 1

@@ -1,0 +1,70 @@
+//! What a Port hears with: payloads in their order to PCM at the Port's rate.
+//!
+//! It is one stream's: another stream, or another codec, begins anew.
+
+use super::{l16, Codec, Law};
+use crate::resample::Resampler;
+
+/// The state of one received stream.
+#[derive(Debug)]
+pub struct Decoder {
+    rate_hz: u32,
+    codec: Codec,
+    /// From the codec's rate to the Port's, where they differ.
+    edge: Option<Resampler>,
+    wire: Vec<i16>,
+}
+
+impl Decoder {
+    /// For a Port that runs at `rate_hz`.
+    #[must_use]
+    pub fn new(rate_hz: u32) -> Self {
+        Self { rate_hz, codec: Codec::G711(Law::Mu), edge: edge(super::NARROW, rate_hz), wire: Vec::new() }
+    }
+
+    /// Append a payload, decoded, to `pcm`.
+    pub fn decode_into(&mut self, codec: Codec, payload: &[u8], pcm: &mut Vec<i16>) {
+        if self.codec != codec {
+            self.codec = codec;
+            self.edge = edge(codec.wire_hz(), self.rate_hz);
+        }
+        let Some(edge) = &mut self.edge else {
+            return decode(codec, payload, pcm);
+        };
+        self.wire.clear();
+        decode(codec, payload, &mut self.wire);
+        edge.push(&self.wire, pcm);
+    }
+}
+
+fn decode(codec: Codec, payload: &[u8], pcm: &mut Vec<i16>) {
+    match codec {
+        Codec::G711(law) => law.decode_into(payload, pcm),
+        Codec::L16(_) => l16::decode_into(payload, pcm),
+    }
+}
+
+/// A packet in is a packet out, so the filter's delay (1.9 ms at 8 kHz) stays.
+fn edge(from_hz: u32, to_hz: u32) -> Option<Resampler> {
+    (from_hz != to_hz).then(|| Resampler::steady(from_hz, to_hz)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_is_as_long_as_it_was_at_any_rate() {
+        for (codec, bytes) in [("PCMU", 160), ("L16/16000", 640), ("L16/24000", 960), ("L16/48000", 1920)] {
+            let codec = Codec::named(codec).expect("a codec");
+            for rate_hz in [8000, 16_000] {
+                let mut decoder = Decoder::new(rate_hz);
+                for _ in 0..3 {
+                    let mut pcm = Vec::new();
+                    decoder.decode_into(codec, &vec![0; bytes], &mut pcm);
+                    assert_eq!(pcm.len(), rate_hz as usize / 50, "{codec:?} at {rate_hz}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What a Port speaks with: PCM at the Port's rate to payloads, a packet time at once.
+//!
+//! It is one stream's: another codec begins anew.
+
+use super::{l16, Codec, Law};
+use crate::resample::Resampler;
+
+/// The state of what we send.
+#[derive(Debug)]
+pub struct Encoder {
+    rate_hz: u32,
+    codec: Codec,
+    /// From the Port's rate to the codec's, where they differ.
+    edge: Option<Resampler>,
+    frame: Vec<i16>,
+    wire: Vec<i16>,
+}
+
+impl Encoder {
+    /// For a Port that runs at `rate_hz`.
+    #[must_use]
+    pub fn new(rate_hz: u32) -> Self {
+        let (frame, wire) = (Vec::new(), Vec::new());
+        Self { rate_hz, codec: Codec::G711(Law::Mu), edge: edge(rate_hz, super::NARROW), frame, wire }
+    }
+
+    /// Append a packet of `samples` to `payload`: `pcm`, and silence for what it is short of that.
+    pub fn encode_into(&mut self, codec: Codec, pcm: &[i16], samples: usize, payload: &mut Vec<u8>) {
+        if self.codec != codec {
+            self.codec = codec;
+            self.edge = edge(self.rate_hz, codec.wire_hz());
+        }
+        if let (Codec::G711(law), None) = (codec, &self.edge) {
+            // By far the most calls: no copy.
+            let end = payload.len() + samples;
+            law.encode_into(pcm, payload);
+            return payload.resize(end, law.silence());
+        }
+        self.frame.clear();
+        self.frame.extend_from_slice(pcm);
+        self.frame.resize(samples, 0);
+        let Some(edge) = &mut self.edge else {
+            return encode(codec, &self.frame, payload);
+        };
+        self.wire.clear();
+        edge.push(&self.frame, &mut self.wire);
+        encode(codec, &self.wire, payload);
+    }
+}
+
+fn encode(codec: Codec, pcm: &[i16], payload: &mut Vec<u8>) {
+    match codec {
+        Codec::G711(law) => law.encode_into(pcm, payload),
+        Codec::L16(_) => l16::encode_into(pcm, payload),
+    }
+}
+
+fn edge(from_hz: u32, to_hz: u32) -> Option<Resampler> {
+    (from_hz != to_hz).then(|| Resampler::steady(from_hz, to_hz)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_has_its_bytes_whatever_there_is_to_say() {
+        for (codec, bytes) in [("PCMU", 160), ("L16/8000", 320), ("L16/16000", 640), ("L16/24000", 960)] {
+            let codec = Codec::named(codec).expect("a codec");
+            for rate_hz in [8000usize, 16_000] {
+                let mut encoder = Encoder::new(u32::try_from(rate_hz).expect("small"));
+                for said in [0, 7, rate_hz / 50] {
+                    let mut payload = Vec::new();
+                    encoder.encode_into(codec, &vec![100; said], rate_hz / 50, &mut payload);
+                    assert_eq!(payload.len(), bytes, "{codec:?} at {rate_hz}");
+                }
+            }
+        }
+    }
+}
