@@ -433,3 +433,28 @@ class Keypad:
     @property
     def sounding(self) -> bool:
         """Whether what sounds is a key, as far as can be said."""
+
+class Isochronous:
+    """The isochronous buffer of people's legs as a stage of its own: packets in, audio out on a clock of its own.
+
+    From `start` (ns) on it pulls `step` samples of `rate_hz` at a time, as a loudspeaker would; timestamps run at
+    `clock_hz`. Times are monotonic ns and never go back. ValueError for rates outside 8 to 48 kHz.
+    """
+
+    def __init__(self, *, rate_hz: int, clock_hz: int, start: int, step: int) -> None: ...
+    def push(self, now: int, timestamp: int, pcm: bytes, *, marker: bool = False) -> None:
+        """Pull what is due before `now`, then take a packet that arrives at it."""
+
+    def hush(self, now: int, timestamp: int) -> None:
+        """Take comfort noise (RFC 3389): behind it the sender is silent."""
+
+    def run(self, now: int) -> None:
+        """Pull what is due by `now`."""
+
+    def take(self) -> tuple[bytes, list[tuple[str, int, int, int, int]]]:
+        """Give the audio since the last time, and what it is made of.
+
+        Each stretch: what it is, where it begins in all output, its samples, its position in the stream (0 is the first
+        packet's first sample) and how many samples of the stream it stands for. What it is: "heard" (as it came),
+        "shortened" and "lengthened" (a pitch period less or more), "lost" and "late" (made up), "silent".
+        """

@@ -3,6 +3,7 @@
 
 mod engine;
 mod events;
+mod isochronous;
 mod port;
 mod stages;
 
@@ -26,6 +27,7 @@ fn native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<port::PyPort>()?;
     m.add_class::<engine::PyEngine>()?;
     m.add_class::<stages::PyResampler>()?;
+    m.add_class::<isochronous::Isochronous>()?;
     m.add_class::<stages::Loss>()?;
     m.add_class::<stages::PyKeypad>()?;
     m.add_function(wrap_pyfunction!(stages::encode, m)?)?;

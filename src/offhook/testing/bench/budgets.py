@@ -46,6 +46,13 @@ MUSTS: Mapping[str, Mapping[str, Must]] = {
         **{f"{trace}_p99_ms": _most(20.0, "ms") for trace in _TRACES},
         **{f"{trace}_dropped": _just(0, "packets") for trace in _TRACES},
     },
+    "jitter": {
+        "geomean": _most(1.35, "× oracle", 1.20),
+        **{f"{trace}_late": _most(0.01, "of the packets") for trace in _TRACES},
+        "step_up_late": _most(0.02, "of the packets"),
+        "step_down_ms": _most(3000.0, "ms"),
+        "step_down_skipped": _just(0, "samples"),
+    },
     "media": {
         "ratio_200": _most(1.9, "× floor", 1.4),
         "ratio_500": _most(1.9, "× floor", 1.4),
@@ -80,7 +87,7 @@ MUSTS: Mapping[str, Mapping[str, Must]] = {
     },
 }
 
-NAMES: tuple[str, ...] = ("media", "memory", "ear", "signalling", "setup", "pacing", "turn")
+NAMES: tuple[str, ...] = ("media", "memory", "ear", "jitter", "signalling", "setup", "pacing", "turn")
 """What `offhook bench` runs."""
 
 
