@@ -38,7 +38,7 @@ const BURST: usize = 32;
 const LATE: i64 = 20 * MS;
 /// Commands that are obeyed between looks at the deadlines.
 const COMMANDS_AT_ONCE: usize = 64;
-/// The longest doze with ports open, which few commands end, and the longest sleep without, which all do.
+/// The longest doze with ports open or lingering, which few commands end, and the longest sleep without, which all do.
 const DOZE: i64 = 10 * MS;
 const SLEEP: i64 = 1000 * MS;
 const LARGEST_DATAGRAM: usize = 2048;
@@ -134,10 +134,12 @@ impl Driver {
 
     fn sleep(&mut self) {
         let now = now();
-        let (rest, longest) = if self.numbers.is_empty() { (Rest::Asleep, SLEEP) } else { (Rest::Dozing, DOZE) };
+        // Where a call has just ended the next is near: to be woken for each would cost more than to look for it.
+        let idle = self.numbers.is_empty() && self.lingering.is_empty();
+        let (rest, longest) = if idle { (Rest::Asleep, SLEEP) } else { (Rest::Dozing, DOZE) };
         let mut until = now + longest;
-        if let Some(Reverse((due, _))) = self.due.peek() {
-            until = until.min(*due);
+        if let Some(due) = self.next_due() {
+            until = until.min(due);
         }
         if self.is_crowd() {
             return sleep_until(until.min(self.next_look()));
@@ -150,6 +152,18 @@ impl Driver {
             self.poll.wait(until - now);
         }
         self.lane.rest(Rest::Awake);
+    }
+
+    /// The first deadline that still stands; what a port left behind that closed, or was due earlier since, is no reason
+    /// to wake.
+    fn next_due(&mut self) -> Option<i64> {
+        while let Some(&Reverse((due, index))) = self.due.peek() {
+            if self.seats[index].as_ref().is_some_and(|seat| seat.scheduled == due) {
+                return Some(due);
+            }
+            self.due.pop();
+        }
+        None
     }
 
     fn deadlines(&mut self) {

@@ -64,7 +64,7 @@ impl Command {
 pub enum Rest {
     /// It will see what was said.
     Awake,
-    /// With ports open: it wakes by itself within milliseconds.
+    /// With ports open, or closed a moment ago: it wakes by itself within milliseconds.
     Dozing,
     /// It has nothing to do until somebody says so.
     Asleep,
