@@ -406,11 +406,14 @@ impl Port {
         self.report(sink);
     }
 
-    /// Say goodbye by RTCP, and end the tape.
+    /// Say goodbye by RTCP, to who has heard of us, and end the tape.
     pub fn close(&mut self, now: i64, sink: &mut Sink) {
         self.see(now);
         self.tape(false, sink);
-        if let Some(to) = self.rtcp_destination() {
+        // RFC 3550 section 6.3.7: who has never sent anything must not say it.
+        let silent =
+            [Count::Sent, Count::SentKeepalive, Count::SentRtcp].iter().all(|&kind| self.counters.get(kind) == 0);
+        if let Some(to) = self.rtcp_destination().filter(|_| !silent) {
             let bye = self.reports.bye(self.clock, self.mouth.timestamp());
             sink.send(to.0, to.1, |out| bye.build(out));
             self.guard.seal(true, Count::SentRtcp, &self.counters, sink);

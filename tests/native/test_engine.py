@@ -98,6 +98,25 @@ def test_what_the_caller_says_comes_back_whole(engine, far):
     assert counters["received_audio"] == counters["given"] == 50
 
 
+def test_only_who_was_heard_of_says_goodbye(engine, far):
+    """RFC 3550 section 6.3.7: who has never sent RTP or RTCP must not send BYE."""
+    reports = Far()
+    plan = far.plan() | {"remote_rtcp": reports.address}
+    silent, _ = engine.open(ssrc=1, sequence=0, timestamp=0)
+    engine.configure(silent, 1, **plan | {"sending": False})
+    engine.close(silent)
+    speaking, _ = engine.open(ssrc=2, sequence=0, timestamp=0)
+    engine.configure(speaking, 1, **plan)
+    assert select.select([far.socket], [], [], 5)[0], "a packet is out"
+    engine.close(speaking)
+    assert select.select([reports.socket], [], [], 5)[0]
+    reports.receive()
+    reports.socket.close()
+    assert [(packet[4:8], packet[-8:]) for packet in reports.got] == [
+        (struct.pack("!I", 2), struct.pack("!BBHI", 0x81, 203, 1, 2))
+    ]
+
+
 def test_a_hush_is_answered_with_a_cut(engine, far):
     number, _ = engine.open(ssrc=1, sequence=0, timestamp=0)
     engine.configure(number, 3, **far.plan())
