@@ -113,6 +113,13 @@ impl Counters {
         self.0[what as usize].load(Relaxed)
     }
 
+    /// Add what another has counted.
+    pub fn add_all(&self, other: &Self) {
+        for (cell, more) in self.0.iter().zip(&other.0) {
+            cell.store(cell.load(Relaxed).wrapping_add(more.load(Relaxed)), Relaxed);
+        }
+    }
+
     /// All, by name, with `received`, the sum of all that was accepted.
     #[must_use]
     pub fn named(&self) -> Vec<(&'static str, u64)> {

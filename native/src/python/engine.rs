@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyList, PyString};
 
 use super::{
     address, depth, even, events, keys, mode, plan, rate, samples, transaction, wrong, Address, Keyed, Numbered,
 };
 use crate::codec::NARROW;
+use crate::counters::Counters;
 use crate::engine::Engine;
 use crate::feed::Feed;
 use crate::lane::{Command, Shared};
@@ -27,7 +29,7 @@ struct Inside {
     ports: HashMap<u32, Entry>,
     /// Ports that were closed, until their thread has let go of them, and the sums of those that it has.
     retired: Vec<Arc<Shared>>,
-    sums: BTreeMap<&'static str, u64>,
+    sums: Counters,
 }
 
 /// A port as its caller sees it.
@@ -49,21 +51,28 @@ impl Inside {
     }
 
     fn fold(&mut self) {
-        let sums = &mut self.sums;
+        let sums = &self.sums;
         self.retired.retain(|shared| {
             let held = Arc::strong_count(shared) > 1;
             if !held {
-                add(sums, shared);
+                sums.add_all(&shared.counters);
             }
             held
         });
     }
 }
 
-fn add(sums: &mut BTreeMap<&'static str, u64>, shared: &Shared) {
-    for (name, value) in shared.counters.named() {
-        *sums.entry(name).or_default() += value;
+/// Counters as Python has them.
+fn figures<'py>(py: Python<'py>, counters: &Counters) -> PyResult<Bound<'py, PyDict>> {
+    /// Made once: each call that ends tells all of them.
+    static NAMES: PyOnceLock<Vec<Py<PyString>>> = PyOnceLock::new();
+    let named = counters.named();
+    let names = NAMES.get_or_init(py, || named.iter().map(|(name, _)| PyString::intern(py, name).unbind()).collect());
+    let figures = PyDict::new(py);
+    for (name, (_, value)) in names.iter().zip(named) {
+        figures.set_item(name, value)?;
     }
+    Ok(figures)
 }
 
 impl PyEngine {
@@ -89,7 +98,7 @@ impl PyEngine {
             return Err(wrong(format!("{threads} threads are not between 1 and 64")));
         }
         let engine = Some(Engine::start(address, first_port, last_port, threads)?);
-        let inside = Inside { engine, ports: HashMap::new(), retired: Vec::new(), sums: BTreeMap::new() };
+        let inside = Inside { engine, ports: HashMap::new(), retired: Vec::new(), sums: Counters::default() };
         Ok(Self(Mutex::new(inside)))
     }
 
@@ -216,37 +225,39 @@ impl PyEngine {
         self.inside().ports.get(&port).map_or(NARROW, |entry| entry.feed.rate_hz())
     }
 
-    fn close(&self, port: u32) -> PyResult<BTreeMap<&'static str, u64>> {
+    fn close<'py>(&self, py: Python<'py>, port: u32) -> PyResult<Bound<'py, PyDict>> {
         let mut inside = self.inside();
         inside.send(port, Command::Close(port))?;
-        let Some(entry) = inside.ports.remove(&port) else { return Ok(BTreeMap::new()) };
+        let Some(entry) = inside.ports.remove(&port) else { return Ok(PyDict::new(py)) };
         inside.engine()?.left(entry.lane);
-        let counters = entry.shared.counters.named().into_iter().collect();
+        let counters = figures(py, &entry.shared.counters);
         inside.retired.push(entry.shared);
         inside.fold();
-        Ok(counters)
+        counters
     }
 
-    fn counters(&self, port: u32) -> BTreeMap<&'static str, u64> {
+    fn counters<'py>(&self, py: Python<'py>, port: u32) -> PyResult<Bound<'py, PyDict>> {
         let inside = self.inside();
-        inside.ports.get(&port).map_or_else(BTreeMap::new, |entry| entry.shared.counters.named().into_iter().collect())
+        inside.ports.get(&port).map_or_else(|| Ok(PyDict::new(py)), |entry| figures(py, &entry.shared.counters))
     }
 
     fn totals(&self) -> BTreeMap<&'static str, u64> {
         let mut inside = self.inside();
         inside.fold();
-        let mut sums = inside.sums.clone();
+        let all = Counters::default();
+        all.add_all(&inside.sums);
         let open = inside.ports.values().map(|entry| &entry.shared);
         for shared in open.chain(&inside.retired) {
-            add(&mut sums, shared);
+            all.add_all(&shared.counters);
         }
+        let mut totals: BTreeMap<_, _> = all.named().into_iter().collect();
         if let Some(engine) = &inside.engine {
             for (name, value) in engine.totals() {
-                *sums.entry(name).or_default() += value;
+                *totals.entry(name).or_default() += value;
             }
         }
-        sums.insert("ports", inside.ports.len() as u64);
-        sums
+        totals.insert("ports", inside.ports.len() as u64);
+        totals
     }
 
     fn drain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
