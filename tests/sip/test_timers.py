@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass, field
 
-from offhook.sip.timers import Timers
+from offhook.sip.timers import Alarms, Timers
 
 
 @dataclass(eq=False)
 class Owner:
-    alarms: dict[str, int] = field(default_factory=dict[str, int])
+    alarms: Alarms = field(default_factory=Alarms)
 
 
 def test_timers_come_up_in_order_and_once():
@@ -68,3 +69,15 @@ def test_what_was_stopped_leaves_no_memory_behind():
         timers.sweep()
     assert len(timers) < 10_000
     assert timers.deadline() == 1_000_000
+
+
+def test_an_owner_without_timers_is_held_by_none():
+    timers, kept, owner = Timers(), Owner(), Owner()
+    timers.start(kept, "a", 5)
+    for name in "abc":
+        timers.start(owner, name, 10)
+    timers.stop(owner, "a")
+    timers.clear(owner)
+    gone = weakref.ref(owner)
+    del owner
+    assert gone() is None

@@ -22,7 +22,7 @@ from offhook.sip.refresh import Refresh, Terms
 from offhook.sip.requests import UNREPEATED, UNWATCHED, Account, Owner, Requests
 from offhook.sip.session import OfferAnswer
 from offhook.sip.tables import Times
-from offhook.sip.timers import Timers
+from offhook.sip.timers import Alarms, Timers
 from offhook.sip.transaction import RELIABLE, ClientTransaction, ServerTransaction, Transactions
 from offhook.sip.uri import Uri, parse_uri
 
@@ -94,7 +94,7 @@ def _no_forks() -> dict[str, tuple[Flow, bytes]]:
     return {}
 
 
-def _no_alarms() -> dict[str, Instant]:
+def _no_alarms() -> Alarms:
     return {}
 
 
@@ -177,7 +177,7 @@ class Call:
     spent: dict[str, int] = field(default_factory=_no_numbers)
     trail: Trail | None = None
     refused: tuple[int, str, tuple[Cause, ...]] = (487, "hangup", ())
-    alarms: dict[str, Instant] = field(default_factory=_no_alarms)
+    alarms: Alarms = field(default_factory=_no_alarms)
 
 
 class Calls:

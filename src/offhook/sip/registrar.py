@@ -24,6 +24,7 @@ from offhook.sip.granted import seconds
 from offhook.sip.header import NameAddr, parse_cseq, parse_name_addr
 from offhook.sip.message import Request
 from offhook.sip.outcomes import Bound, Flow, Suspicion, Unbound
+from offhook.sip.timers import Alarms
 from offhook.sip.transaction import RELIABLE
 from offhook.sip.uri import Uri, parse_uri, unescape
 
@@ -44,7 +45,7 @@ ASKED: Final = frozenset({"INVITE", "MESSAGE", "OPTIONS"})
 """What a stranger may do once it has said who it is. All else outside a dialog is for nobody: a REFER never dials."""
 
 
-def _no_alarms() -> dict[str, Instant]:
+def _no_alarms() -> Alarms:
     return {}
 
 
@@ -64,7 +65,7 @@ class Binding:
     seq: int
     q: float = 1.0
     until: Instant = 0
-    alarms: dict[str, Instant] = field(default_factory=_no_alarms)
+    alarms: Alarms = field(default_factory=_no_alarms)
 
     def target(self) -> Uri:
         """Give the URI that a request to it is for."""

@@ -33,6 +33,7 @@ from offhook.sip.keepalive import CRLFS, Pings
 from offhook.sip.message import Request, Response
 from offhook.sip.outcomes import Flow, Registered, Seeking, Unregistered
 from offhook.sip.requests import Purpose
+from offhook.sip.timers import Alarms
 from offhook.sip.transaction import RELIABLE, ClientTransaction
 from offhook.sip.uri import Uri
 
@@ -111,7 +112,7 @@ class Registration(Purpose):
     def __init__(self, calls: Calls, rules: Registering, account: Account | None) -> None:
         self.rules = rules
         self.standing = Standing(rules.name)
-        self.alarms: dict[str, Instant] = {}
+        self.alarms: Alarms = {}
         self._calls = calls
         self.account = account
         self._call_id = f"{calls.rng.getrandbits(128):032x}"

@@ -19,7 +19,7 @@ from offhook.sip.header import COOKIE, Via
 from offhook.sip.message import Request, Response, block, status_line, write
 from offhook.sip.outcomes import Flow, Outcome, Send
 from offhook.sip.tables import Row, Times
-from offhook.sip.timers import Timers
+from offhook.sip.timers import Alarms, Timers
 
 if TYPE_CHECKING:
     from offhook.sip.dialog import Dialog
@@ -36,7 +36,7 @@ MergeKey = tuple[str, str, int, str]
 ClientKey = tuple[str, str]
 
 
-def _no_alarms() -> dict[str, Instant]:
+def _no_alarms() -> Alarms:
     return {}
 
 
@@ -62,7 +62,7 @@ class ServerTransaction:
     last: bytes = b""
     interval: int = 0
     owner: object = None
-    alarms: dict[str, Instant] = field(default_factory=_no_alarms)
+    alarms: Alarms = field(default_factory=_no_alarms)
 
 
 @dataclass(slots=True, eq=False)
@@ -84,7 +84,7 @@ class ClientTransaction:
     data: bytes = b""
     state: str = "new"
     interval: int = 0
-    alarms: dict[str, Instant] = field(default_factory=_no_alarms)
+    alarms: Alarms = field(default_factory=_no_alarms)
 
 
 class TransactionUser(Protocol):
