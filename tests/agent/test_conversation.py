@@ -264,6 +264,29 @@ def test_while_the_ear_is_late_a_filler_comes_and_the_answer_after_it(stage: Sta
     assert play.transcript[1:] == ["agent: One moment.", "caller: Hello.", "agent: Hello!"]
 
 
+FILLER = "One moment please, I am looking for a table."
+
+
+@pytest.mark.parametrize(("lasts_ms", "order", "after_ms"), [(1500, orders.Hush, 450), (150, orders.Restore, 350)])
+def test_who_has_interrupted_and_goes_on_over_the_filler_is_heard_out_again(
+    stage: Stages, lasts_ms: int, order: type[orders.Order], after_ms: int
+) -> None:
+    manners = Manners(fillers=(FILLER,))
+    play = stage(manners, greeting=GREETING).answered().caller_speaks(100, 1500, "I would like").hears_late(4500)
+    again_ms = 1700 + manners.filler_after_ms + 500
+    play.caller_speaks(again_ms, again_ms + lasts_ms, "I would like a table.").until(again_ms + 600)
+    assert play.said == [GREETING, FILLER]
+    assert [ms for ms, one in play.log if isinstance(one, order)][-1] == again_ms + after_ms
+
+
+def test_what_an_interruption_kept_back_is_said_when_all_of_it_was_a_nod(stage: Stages) -> None:
+    manners = Manners(fillers=(FILLER,))
+    play = stage(manners, greeting=GREETING).answered().caller_speaks(100, 1500, "mm-hm").hears_late(4500)
+    again_ms = 1700 + manners.filler_after_ms + 500
+    play.caller_speaks(again_ms, again_ms + 150, "mm-hm").until(20_000)
+    assert GREETING in play.said[1:]
+
+
 def test_a_caller_who_goes_on_after_a_pause_is_owed_nothing_yet(stage: Stages) -> None:
     play = stage(Manners(fillers=("One moment.",)), greeting=GREETING).answered()
     play.caller_speaks(2000, 2500, "I would like").caller_speaks(4600, 9000, "I would like a table.").hears_late(3000)

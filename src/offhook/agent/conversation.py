@@ -166,8 +166,11 @@ class Conversation(Floor):
         self._talk_over(self._hearing, self._ear.changed_at)
 
     def _talk_over(self, hearing: Hearing, at: Instant) -> None:
-        if any(not self._blocked(run) for run in self._mouth.busy):
+        voices = [run for run in self._mouth.busy if not self._blocked(run)]
+        if voices:
             hearing.over = True
+        if any(not run.stopped for run in voices):
+            hearing.cut = False  # a filler may have begun since their words stopped us
         if hearing.over and not hearing.cut:
             hearing.verdict_at = at + self.manners.cut_after_ms * MILLISECOND
 

@@ -132,7 +132,7 @@ class Floor:
 
     def _cut(self, now: Instant, hearing: Hearing) -> None:
         """The caller takes the turn."""
-        hearing.cut = True
+        hearing.cut = hearing.interrupted = True
         hearing.verdict_at = None
         self._hush(now, [run for run in self._mouth.busy if not self._blocked(run)])
 
@@ -149,7 +149,7 @@ class Floor:
     def _forget(self, now: Instant, hearing: Hearing) -> None:
         """It was no turn: go on where we were."""
         self._close(hearing)
-        if hearing.cut:
+        if hearing.interrupted:
             self._resume = True
         self._waits.again(now)
 

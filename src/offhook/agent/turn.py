@@ -20,14 +20,15 @@ from offhook.core.instants import MILLISECOND, Duration, Instant
 class Hearing:
     """A turn of the caller that is being heard.
 
-    `over`: it began over our voice. `cut`: it stopped our voice. `run`: the speculative reply to it, 0 if none.
-    `gave_up`: the pause at which a speculation failed.
+    `over`: it began or went on over our voice. `cut`: it stopped the voice that it is over. `interrupted`: it stopped
+    one at all. `run`: the speculative reply to it, 0 if none. `gave_up`: the pause at which a speculation failed.
     """
 
     turn: Turn
     began_at: Instant
     over: bool = False
     cut: bool = False
+    interrupted: bool = False
     pauses: int = 0
     paused_at: Instant | None = None
     text: str = ""
