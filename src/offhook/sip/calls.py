@@ -234,7 +234,10 @@ class Calls:
 
     def account_of(self, flow: Flow) -> Account | None:
         """Give the account whose host is at the far end of a flow, None where it is nobody's."""
-        return next((account for account in self.accounts if account.trusts(flow)), None)
+        for account in self.accounts:
+            if account.trusts(flow):
+                return account
+        return None
 
     def manners(self, flow: Flow) -> Manners:
         """Give how a call that comes by a flow is dealt with."""

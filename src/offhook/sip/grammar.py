@@ -9,6 +9,7 @@ is one of a small fixed set of words, so that counters by kind are bounded.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 
 from offhook.core.errors import ProtocolError
@@ -196,6 +197,7 @@ def is_host(text: str) -> bool:
     return plain.isalnum() and plain.isascii()
 
 
+@lru_cache(maxsize=1024)  # a far end's media comes from few hosts
 def is_address(host: str) -> bool:
     """Say whether a host is a numeric address (an IPv6 one without brackets) that the media plane can read, too."""
     if ":" in host:

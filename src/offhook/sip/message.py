@@ -162,13 +162,13 @@ class Message:
         """Give the values of every field `name` (canonical), each as one text."""
         if name not in self.index:
             return []
+        if len(self.index) == len(self.headers):  # each name once, as nearly always
+            return [self.index[name]]
         return [value for key, value in self.headers if key == name]
 
     def values(self, name: str) -> list[str]:
         """Give the elements of a list header: fields in order, each split at its commas. Malformed if unreadable."""
-        if name not in self.index:
-            return []
-        return [element for key, value in self.headers if key == name for element in split_list(value)]
+        return [element for value in self.all(name) for element in split_list(value)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,11 +164,10 @@ class Server:
         self.calls.refresh.check(request, manners)
         dialog = served_dialog(request, sender, transaction.to, transaction.tag, seq)
         flow = transaction.flow
-        call = Call(self.calls.number(), flow, "ringing", transaction.tag, invite=transaction)
+        call = Call(self.calls.number(), flow, "ringing", transaction.tag, invite=transaction, manners=manners)
         call.allow = request.index.get("Allow", "")
         transaction.owner = call
         call.account = self.calls.account_of(flow)
-        call.manners = manners
         call.natted = manners.symmetric or ";received=" in transaction.echo.partition("\r\n")[0]
         if offer is not None:
             call.session.offered(offer)
