@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from offhook.core.codecs import PCMA, PCMU
+from offhook.core.codecs import G722, L16, PCMA, PCMU
 from offhook.core.errors import ProtocolError
 from offhook.sip.offer import accept_answer, answer_offer, make_offer
 from offhook.sip.sdp import Media, Session, parse_sdp
@@ -54,6 +54,28 @@ def test_the_offerer_chooses_the_order_and_we_the_codecs():
     with pytest.raises(ProtocolError) as refused:
         answer(session("m=audio 4000 RTP/AVP 0"), codecs=(PCMA,))
     assert refused.value.code == 488
+
+
+def test_g722_has_the_clock_of_half_its_rate_and_its_static_number():
+    ours, plan = answer(session("m=audio 4000 RTP/AVP 0 9"), codecs=(G722, PCMU))
+    assert plan.send == (0, "PCMU"), "the offerer chooses"
+    ours, plan = answer(session("m=audio 4000 RTP/AVP 9 0"), codecs=(G722, PCMU))
+    assert b"a=rtpmap:9 G722/8000\r\n" in bytes(ours)
+    assert plan.send == (9, "G722")
+    offer = make_offer(address="192.0.2.1", port=10000, session_id=5, version=2, codecs=(G722, PCMU))
+    assert b"m=audio 10000 RTP/AVP 9 0 13 101\r\n" in bytes(offer)
+    plan = accept_answer(offer, session("m=audio 4000 RTP/AVP 0"))
+    assert plan.send == (0, "PCMU")
+    assert plan.receive == ((9, "G722"), (0, "PCMU"))
+
+
+def test_linear_audio_is_told_by_its_rate_and_its_packets_fit_a_frame():
+    offer = session("m=audio 4000 RTP/AVP 96 97", "a=rtpmap:96 L16/44100", "a=rtpmap:97 L16/48000", "a=ptime:20")
+    _, plan = answer(offer, codecs=L16)
+    assert (plan.send, plan.ptime_ms) == ((97, "L16/48000"), 10)
+    stereo = session("m=audio 4000 RTP/AVP 97", "a=rtpmap:97 L16/16000/2")
+    with pytest.raises(ProtocolError):
+        answer(stereo, codecs=L16)
 
 
 def test_dynamic_numbers_are_the_offers():

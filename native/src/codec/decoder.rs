@@ -2,7 +2,7 @@
 //!
 //! It is one stream's: another stream, or another codec, begins anew.
 
-use super::{l16, Codec, Law};
+use super::{g722, l16, Codec, Law};
 use crate::resample::Resampler;
 
 /// The state of one received stream.
@@ -13,34 +13,60 @@ pub struct Decoder {
     /// From the codec's rate to the Port's, where they differ.
     edge: Option<Resampler>,
     wire: Vec<i16>,
+    memory: Memory,
+}
+
+/// What the codec itself remembers.
+#[derive(Debug)]
+enum Memory {
+    Nothing,
+    G722(Box<g722::Decoder>),
+}
+
+impl Memory {
+    fn new(codec: Codec) -> Self {
+        match codec {
+            Codec::G711(_) | Codec::L16(_) => Self::Nothing,
+            Codec::G722 => Self::G722(Box::default()),
+        }
+    }
+
+    fn decode_into(&mut self, codec: Codec, payload: &[u8], pcm: &mut Vec<i16>) {
+        match (codec, self) {
+            (Codec::G711(law), _) => law.decode_into(payload, pcm),
+            (Codec::L16(_), _) => l16::decode_into(payload, pcm),
+            (_, Self::G722(memory)) => memory.decode_into(payload, pcm),
+            (_, Self::Nothing) => {}
+        }
+    }
 }
 
 impl Decoder {
     /// For a Port that runs at `rate_hz`.
     #[must_use]
     pub fn new(rate_hz: u32) -> Self {
-        Self { rate_hz, codec: Codec::G711(Law::Mu), edge: edge(super::NARROW, rate_hz), wire: Vec::new() }
+        Self {
+            rate_hz,
+            codec: Codec::G711(Law::Mu),
+            edge: edge(super::NARROW, rate_hz),
+            wire: Vec::new(),
+            memory: Memory::Nothing,
+        }
     }
 
     /// Append a payload, decoded, to `pcm`.
     pub fn decode_into(&mut self, codec: Codec, payload: &[u8], pcm: &mut Vec<i16>) {
         if self.codec != codec {
             self.codec = codec;
+            self.memory = Memory::new(codec);
             self.edge = edge(codec.wire_hz(), self.rate_hz);
         }
         let Some(edge) = &mut self.edge else {
-            return decode(codec, payload, pcm);
+            return self.memory.decode_into(codec, payload, pcm);
         };
         self.wire.clear();
-        decode(codec, payload, &mut self.wire);
+        self.memory.decode_into(codec, payload, &mut self.wire);
         edge.push(&self.wire, pcm);
-    }
-}
-
-fn decode(codec: Codec, payload: &[u8], pcm: &mut Vec<i16>) {
-    match codec {
-        Codec::G711(law) => law.decode_into(payload, pcm),
-        Codec::L16(_) => l16::decode_into(payload, pcm),
     }
 }
 
@@ -55,7 +81,9 @@ mod tests {
 
     #[test]
     fn a_packet_is_as_long_as_it_was_at_any_rate() {
-        for (codec, bytes) in [("PCMU", 160), ("L16/16000", 640), ("L16/24000", 960), ("L16/48000", 1920)] {
+        for (codec, bytes) in
+            [("PCMU", 160), ("G722", 160), ("L16/16000", 640), ("L16/24000", 960), ("L16/48000", 1920)]
+        {
             let codec = Codec::named(codec).expect("a codec");
             for rate_hz in [8000, 16_000] {
                 let mut decoder = Decoder::new(rate_hz);

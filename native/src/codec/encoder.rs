@@ -2,7 +2,7 @@
 //!
 //! It is one stream's: another codec begins anew.
 
-use super::{l16, Codec, Law};
+use super::{g722, l16, Codec, Law};
 use crate::resample::Resampler;
 
 /// The state of what we send.
@@ -14,6 +14,32 @@ pub struct Encoder {
     edge: Option<Resampler>,
     frame: Vec<i16>,
     wire: Vec<i16>,
+    memory: Memory,
+}
+
+/// What the codec itself remembers.
+#[derive(Debug)]
+enum Memory {
+    Nothing,
+    G722(Box<g722::Encoder>),
+}
+
+impl Memory {
+    fn new(codec: Codec) -> Self {
+        match codec {
+            Codec::G711(_) | Codec::L16(_) => Self::Nothing,
+            Codec::G722 => Self::G722(Box::default()),
+        }
+    }
+
+    fn encode_into(&mut self, codec: Codec, pcm: &[i16], payload: &mut Vec<u8>) {
+        match (codec, self) {
+            (Codec::G711(law), _) => law.encode_into(pcm, payload),
+            (Codec::L16(_), _) => l16::encode_into(pcm, payload),
+            (_, Self::G722(memory)) => memory.encode_into(pcm, payload),
+            (_, Self::Nothing) => {}
+        }
+    }
 }
 
 impl Encoder {
@@ -21,13 +47,21 @@ impl Encoder {
     #[must_use]
     pub fn new(rate_hz: u32) -> Self {
         let (frame, wire) = (Vec::new(), Vec::new());
-        Self { rate_hz, codec: Codec::G711(Law::Mu), edge: edge(rate_hz, super::NARROW), frame, wire }
+        Self {
+            rate_hz,
+            codec: Codec::G711(Law::Mu),
+            edge: edge(rate_hz, super::NARROW),
+            frame,
+            wire,
+            memory: Memory::Nothing,
+        }
     }
 
     /// Append a packet of `samples` to `payload`: `pcm`, and silence for what it is short of that.
     pub fn encode_into(&mut self, codec: Codec, pcm: &[i16], samples: usize, payload: &mut Vec<u8>) {
         if self.codec != codec {
             self.codec = codec;
+            self.memory = Memory::new(codec);
             self.edge = edge(self.rate_hz, codec.wire_hz());
         }
         if let (Codec::G711(law), None) = (codec, &self.edge) {
@@ -40,18 +74,11 @@ impl Encoder {
         self.frame.extend_from_slice(pcm);
         self.frame.resize(samples, 0);
         let Some(edge) = &mut self.edge else {
-            return encode(codec, &self.frame, payload);
+            return self.memory.encode_into(codec, &self.frame, payload);
         };
         self.wire.clear();
         edge.push(&self.frame, &mut self.wire);
-        encode(codec, &self.wire, payload);
-    }
-}
-
-fn encode(codec: Codec, pcm: &[i16], payload: &mut Vec<u8>) {
-    match codec {
-        Codec::G711(law) => law.encode_into(pcm, payload),
-        Codec::L16(_) => l16::encode_into(pcm, payload),
+        self.memory.encode_into(codec, &self.wire, payload);
     }
 }
 
@@ -65,7 +92,8 @@ mod tests {
 
     #[test]
     fn a_packet_has_its_bytes_whatever_there_is_to_say() {
-        for (codec, bytes) in [("PCMU", 160), ("L16/8000", 320), ("L16/16000", 640), ("L16/24000", 960)] {
+        for (codec, bytes) in [("PCMU", 160), ("G722", 160), ("L16/8000", 320), ("L16/16000", 640), ("L16/24000", 960)]
+        {
             let codec = Codec::named(codec).expect("a codec");
             for rate_hz in [8000usize, 16_000] {
                 let mut encoder = Encoder::new(u32::try_from(rate_hz).expect("small"));

@@ -12,6 +12,7 @@
 mod decoder;
 mod encoder;
 pub mod g711;
+mod g722;
 mod l16;
 
 pub use decoder::Decoder;
@@ -78,6 +79,8 @@ impl Law {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
     G711(Law),
+    /// 64 kbit/s, static payload 9, with a clock of 8000.
+    G722,
     /// 16-bit samples in network order, at this rate.
     L16(u32),
 }
@@ -89,6 +92,9 @@ impl Codec {
         if let Some(law) = Law::named(name) {
             return Some(Self::G711(law));
         }
+        if name.eq_ignore_ascii_case("G722") {
+            return Some(Self::G722);
+        }
         let (name, hz) = name.split_once('/')?;
         let hz = hz.parse().ok().filter(|hz| L16_RATES.contains(hz))?;
         name.eq_ignore_ascii_case("L16").then_some(Self::L16(hz))
@@ -98,7 +104,7 @@ impl Codec {
     #[must_use]
     pub const fn clock_hz(self) -> u32 {
         match self {
-            Self::G711(_) => 8000,
+            Self::G711(_) | Self::G722 => 8000,
             Self::L16(hz) => hz,
         }
     }
@@ -108,6 +114,7 @@ impl Codec {
     pub const fn wire_hz(self) -> u32 {
         match self {
             Self::G711(_) => 8000,
+            Self::G722 => WIDE,
             Self::L16(hz) => hz,
         }
     }
@@ -127,7 +134,7 @@ impl Codec {
     pub fn ticks(self, payload: &[u8]) -> Option<u32> {
         let bytes = u32::try_from(payload.len()).ok()?;
         let ticks = match self {
-            Self::G711(_) => bytes,
+            Self::G711(_) | Self::G722 => bytes,
             Self::L16(_) if bytes.is_multiple_of(2) => bytes / 2,
             Self::L16(_) => return None,
         };
@@ -139,7 +146,7 @@ impl Codec {
     pub const fn law(self) -> Option<Law> {
         match self {
             Self::G711(law) => Some(law),
-            Self::L16(_) => None,
+            Self::G722 | Self::L16(_) => None,
         }
     }
 }
@@ -151,6 +158,7 @@ mod tests {
     #[test]
     fn a_name_says_which_codec_and_what_is_unknown_is_none() {
         assert_eq!(Codec::named("pcmu"), Some(Codec::G711(Law::Mu)));
+        assert_eq!(Codec::named("G722"), Some(Codec::G722));
         assert_eq!(Codec::named("L16/16000"), Some(Codec::L16(16_000)));
         for unknown in ["L16", "L16/44100", "L16/", "AMR", "PCMU/16000", ""] {
             assert_eq!(Codec::named(unknown), None, "{unknown}");
@@ -163,6 +171,7 @@ mod tests {
         assert_eq!(pcmu.ticks(&[0; 160]), Some(160));
         assert_eq!(pcmu.ticks(&[]), None);
         assert_eq!(pcmu.ticks(&[0; 1601]), None);
+        assert_eq!(Codec::G722.ticks(&[0; 160]), Some(160));
         assert_eq!(Codec::L16(48_000).ticks(&[0; 960]), Some(480));
         assert_eq!(Codec::L16(16_000).ticks(&[0; 641]), None);
     }

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from offhook.core.codecs import AUDIO, COMFORT_NOISE, PCMA, PCMU, TELEPHONE_EVENT, Codec
+from offhook.core.codecs import AUDIO, COMFORT_NOISE, SPOKEN, TELEPHONE_EVENT, Codec
 from offhook.core.errors import ProtocolError
 from offhook.core.media import Address, MediaPlan
 from offhook.sip.attributes import bundled
@@ -34,8 +34,10 @@ EVENTS: Final = "0-15"
 """The events we take: keys 0-9, *, #, A-D (RFC 4733 section 3.2)."""
 
 _MIRROR: Final = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
-_NUMBERED: Final = {str(codec.static_payload): codec for codec in (PCMU, PCMA, COMFORT_NOISE)}
-_MAPPED: Final = {f"{codec.name}/{codec.clock_hz}": codec for codec in (PCMU, PCMA, COMFORT_NOISE, TELEPHONE_EVENT)}
+_NUMBERED: Final = {
+    str(codec.static_payload): codec for codec in (*SPOKEN, COMFORT_NOISE) if codec.static_payload is not None
+}
+_MAPPED: Final = {f"{codec.name}/{codec.clock_hz}": codec for codec in (*SPOKEN, COMFORT_NOISE, TELEPHONE_EVENT)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +154,8 @@ def answer_offer(
     way = _narrowed(_MIRROR[offer.direction(chosen)], direction)
     if _held(host):
         way = _narrowed(way, "recvonly")
-    ptime = _ptime(stream.facts)
     payload, codec = stream.audio[0]
+    ptime = _ptime(stream.facts, codec)
     mux = "rtcp-mux" in stream.facts
     section = _answer_section(chosen, port, stream, ptime, way, crypto)
     sections = tuple([section if media is chosen else _declined(media) for media in offer.media])
@@ -165,8 +167,8 @@ def answer_offer(
     plan = MediaPlan(
         remote=remote,
         remote_rtcp=_remote_rtcp(remote, stream.facts, mux=mux),
-        send=(payload, codec.name),
-        receive=((payload, codec.name),),
+        send=(payload, codec.label),
+        receive=((payload, codec.label),),
         dtmf_send=stream.dtmf,
         dtmf_receive=stream.dtmf,
         noise_send=stream.noise,
@@ -228,7 +230,7 @@ def accept_answer(offer: Session, answer: Session, *, secure: bool = False) -> M
 
 
 def _accepted(offer: Session, ours: Media, answer: Session, theirs: Media) -> MediaPlan:
-    mine = _stream(ours, (PCMU, PCMA))
+    mine = _stream(ours, SPOKEN)
     named = _stream(theirs, tuple([codec for _, codec in mine.audio]))
     if not named.audio:
         raise ProtocolError("the answer names no codec that was offered", 488)
@@ -245,13 +247,13 @@ def _accepted(offer: Session, ours: Media, answer: Session, theirs: Media) -> Me
     return MediaPlan(
         remote=remote,
         remote_rtcp=_remote_rtcp(remote, named.facts, mux=mux),
-        send=(payload, codec.name),
-        receive=tuple([(number, offered.name) for number, offered in mine.audio]),
+        send=(payload, codec.label),
+        receive=tuple([(number, offered.label) for number, offered in mine.audio]),
         dtmf_send=named.dtmf if both_dtmf else None,
         dtmf_receive=mine.dtmf if both_dtmf else None,
         noise_send=named.noise if both_noise else None,
         noise_receive=mine.noise if both_noise else None,
-        ptime_ms=_ptime(named.facts),
+        ptime_ms=_ptime(named.facts, codec),
         sending=way in ("sendrecv", "sendonly"),
         receiving=way in ("sendrecv", "recvonly"),
         rtcp_mux=mux,
@@ -272,10 +274,10 @@ def _held(address: str | None) -> bool:
     return address in ("0.0.0.0", "::")  # noqa: S104 - compared, never bound
 
 
-def _ptime(facts: dict[str, str]) -> int:
-    """Give the packet time to send with: what they ask for if we can, never above their maxptime."""
+def _ptime(facts: dict[str, str], codec: Codec) -> int:
+    """Give the packet time to send with: what they ask for if we can, never above their maxptime nor the codec's."""
     wanted = _milliseconds(facts.get("ptime")) or 20
-    most = _milliseconds(facts.get("maxptime")) or PTIMES[-1]
+    most = min(_milliseconds(facts.get("maxptime")) or PTIMES[-1], codec.most_ms)
     if wanted in PTIMES and wanted <= most:
         return wanted
     fitting = [ptime for ptime in PTIMES if ptime <= min(most, 20)]

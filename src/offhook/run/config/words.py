@@ -12,13 +12,13 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, SecretStr
 
 from offhook.carriers.trunks import profiles
-from offhook.core.codecs import AUDIO, Codec
+from offhook.core.codecs import SPOKEN, Codec
 from offhook.core.errors import ConfigError, ProtocolError
 from offhook.core.media import Address
 from offhook.sip.grammar import is_token
 from offhook.sip.uri import Uri, parse_uri
 
-CODECS: Final[dict[str, Codec]] = {codec.name: codec for codec in AUDIO}
+CODECS: Final[dict[str, Codec]] = {codec.label: codec for codec in SPOKEN}
 
 TRANSPORTS: Final = ("udp", "tcp", "tls", "ws", "wss")
 
