@@ -313,6 +313,7 @@ impl Driver {
             | Command::Hush(port)
             | Command::Arm(port, _)
             | Command::Restore(port)
+            | Command::Watch(port, _)
             | Command::Press { port, .. }
             | Command::Bridge(port, _)
             | Command::Unbridge(port)
@@ -426,6 +427,7 @@ impl Seat {
             Command::Hush(_) => port.hush(now, sink),
             Command::Arm(_, depth) => port.arm(depth),
             Command::Restore(_) => port.restore(now),
+            Command::Watch(_, wanted) => port.watch(&wanted),
             Command::Press { keys, duration_ms, gap_ms, .. } => port.press(now, &keys, duration_ms, gap_ms),
             Command::Discover { server, id, .. } => port.discover(now, server, id, sink),
             Command::Open(_) | Command::Close(_) | Command::Bridge(..) | Command::Unbridge(_) => {}

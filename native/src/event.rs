@@ -20,6 +20,7 @@ pub enum Kind {
     SpeechBegan,
     SpeechEnded { silence_ms: u32 },
     Digit { key: char, duration_ms: u32, in_band: bool },
+    Tone { kind: String },
     Played { utterance: u64, sent_ms: u64 },
     Marked { utterance: u64, mark: u64 },
     Cut { utterance: u64, generation: u64, sent_ms: u64, heard_ms: u64 },

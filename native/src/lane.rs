@@ -19,6 +19,7 @@ use crate::port::Port;
 use crate::queue::capacity;
 use crate::stun::Id;
 use crate::sys::Wake;
+use crate::tone::pattern::Wanted;
 
 /// Commands that wait at most, a thread. Audio is bounded a port besides.
 const COMMANDS: usize = 16_384;
@@ -41,6 +42,7 @@ pub enum Command {
     Hush(u32),
     Arm(u32, Option<f32>),
     Restore(u32),
+    Watch(u32, Box<Wanted>),
     Press { port: u32, keys: Box<[u8]>, duration_ms: u32, gap_ms: u32 },
     Bridge(u32, u32),
     Unbridge(u32),

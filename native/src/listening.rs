@@ -76,6 +76,8 @@ pub struct Listening {
     past_lasts: i64,
     /// Comfort noise began here: from now on silence is told by the clock, since the sender said that it is silent.
     quiet_since: Option<i64>,
+    /// Somebody has spoken.
+    spoken: bool,
 }
 
 impl Default for Listening {
@@ -87,6 +89,7 @@ impl Default for Listening {
             past: VecDeque::new(),
             past_lasts: 0,
             quiet_since: None,
+            spoken: false,
         }
     }
 }
@@ -111,6 +114,12 @@ impl Listening {
         self.gate.is_open()
     }
 
+    /// Whether somebody has spoken yet.
+    #[must_use]
+    pub fn has_spoken(&self) -> bool {
+        self.spoken
+    }
+
     /// Take audio that begins at `at`; `law` is what it came in, where that says all of it.
     pub fn hear(&mut self, at: i64, pcm: &[i16], law: Option<Law>, concealed: bool, tell: &mut impl FnMut(i64, Kind)) {
         self.quiet_since = None;
@@ -123,6 +132,7 @@ impl Listening {
             end += span(step.len(), rate_hz);
             match if wide { self.gate.push_wide(step) } else { self.gate.push(step) } {
                 Some(Edge::Opened { ago }) => {
+                    self.spoken = true;
                     tell(end - i64::from(ago) * SAMPLE, Kind::SpeechBegan);
                     self.tell_past(tell);
                 }

@@ -39,6 +39,7 @@ use crate::stun::{Id, Question};
 use crate::tape::Tape;
 use crate::timeline::{scaled, Timeline};
 use crate::tone::ear::KeyEar;
+use crate::tone::watch::Watch;
 use crate::vad::Halves;
 
 const MS: i64 = 1_000_000;
@@ -91,6 +92,7 @@ pub struct Port {
     key_ear: KeyEar,
     /// From the Port's rate to what keys are looked for at.
     halves: Halves,
+    watch: Option<Box<Watch>>,
     listening: Listening,
     last_valid: Option<i64>,
     stalled: bool,
@@ -133,6 +135,7 @@ impl Port {
             keys: Keys::default(),
             key_ear: KeyEar::default(),
             halves: Halves::default(),
+            watch: None,
             listening: Listening::default(),
             last_valid: None,
             stalled: false,

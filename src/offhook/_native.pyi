@@ -15,7 +15,12 @@ one port, and `at`, the media time at which it was true. What the caller did lie
 sample of the fastest packet was spoken as it arrived. Events are values: frozen, equal by their fields, hashable.
 """
 
+from collections.abc import Sequence
 from typing import Final, final
+
+WatchedTone = tuple[str, Sequence[tuple[Sequence[int], int]], int]
+"""A kind; its segments: frequencies that sound together in Hz (none: silence), and ms (0: on and on); and how many
+segments in a row make it known."""
 
 @final
 class Heard:
@@ -64,6 +69,20 @@ class Digit:
     key: Final[str]
     duration_ms: Final[int]
     in_band: Final[bool]
+
+@final
+class Tone:
+    """A tone that `watch` listens for: its kind, as it was given there, or `beep` (told 200 ms after its end).
+
+    `at` is where the caller's audio made it certain; of a beep, where it ended. Each kind is told once until it has been
+    silent for 8 s.
+    """
+
+    def __init__(self, port: int, seq: int, at: int, kind: str) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+    kind: Final[str]
 
 @final
 class Played:
@@ -203,6 +222,7 @@ Event = (
     | SpeechBegan
     | SpeechEnded
     | Digit
+    | Tone
     | Played
     | Marked
     | Cut
@@ -297,6 +317,13 @@ class Port:
         They go as RFC 4733 events, and as tones in the audio (ITU-T Q.23) where `dtmf_send` was not agreed.
         """
 
+    def watch(self, tones: Sequence[WatchedTone], beep: bool = False) -> None:
+        """Listen for tones from here on, and for a machine's beep (ITU-T E.180, Q.35, T.30); none: no more.
+
+        A beep is one tone alone, 400 to 2000 Hz and 100 to 1500 ms long, once somebody has spoken. At most 24 tones
+        of 8 segments of 4 frequencies (200 to 3600 Hz) and 10 s: ValueError for more.
+        """
+
     def relay(self, on: bool) -> None:
         """Begin or end a bridge: what is heard is kept for `take_heard`, and what is fed is mixed into what is sent."""
 
@@ -376,6 +403,7 @@ class Engine:
     def arm(self, port: int, depth_db: float | None) -> None: ...
     def restore(self, port: int) -> None: ...
     def press(self, port: int, keys: str, duration_ms: int = 100, gap_ms: int = 100) -> None: ...
+    def watch(self, port: int, tones: Sequence[WatchedTone], beep: bool = False) -> None: ...
     def bridge(self, port: int, other: int) -> None:
         """Let the far ends of two ports hear each other; what is played is mixed in. ValueError on two threads."""
 
@@ -458,3 +486,10 @@ class Isochronous:
         packet's first sample) and how many samples of the stream it stands for. What it is: "heard" (as it came),
         "shortened" and "lengthened" (a pitch period less or more), "lost" and "late" (made up), "silent".
         """
+
+class Watch:
+    """The ear for tones in 8 kHz audio, as `Port.watch` has it, as a stage of its own."""
+
+    def __init__(self, tones: Sequence[WatchedTone], beep: bool = False) -> None: ...
+    def push(self, pcm: bytes) -> list[tuple[str, int]]:
+        """Give the kinds that are heard now, and the sample at which each was certain."""

@@ -153,7 +153,7 @@ impl Watch {
             }
             Kind::Heard { pcm, .. } => assert!(!pcm.is_empty() && pcm.len() <= 8000),
             Kind::Taped { pcm, .. } => assert!(pcm.len().is_multiple_of(2)),
-            Kind::Digit { .. } | Kind::Ducked | Kind::Mapped { .. } => {}
+            Kind::Digit { .. } | Kind::Tone { .. } | Kind::Ducked | Kind::Mapped { .. } => {}
         }
     }
 

@@ -12,11 +12,19 @@ use super::{tell, Port};
 use crate::event::{Kind, Sink};
 use crate::timeline::lasting;
 use crate::tone::ear::{leaked, LEAK_MOST};
+use crate::tone::pattern::Wanted;
+use crate::tone::watch::Watch;
 use crate::tone::RATE_HZ;
 use crate::vad::Halves;
 
 impl Port {
-    /// Look for keys in audio that ends the tape so far; give whether it is a key's, and no speech.
+    /// Listen for tones, which have no [`Wanted::fault`]; for none from then on where none are wanted.
+    pub fn watch(&mut self, wanted: &Wanted) {
+        let spoken = self.listening.has_spoken();
+        self.watch = wanted.is_any().then(|| Box::new(Watch::new(wanted, spoken)));
+    }
+
+    /// Look for the tones that a call asked for, and for keys, in audio that ends the tape so far; give whether it is a key's, and no speech.
     pub(super) fn is_tone(&mut self, at: i64, pcm: &[i16], concealed: bool, sink: &mut Sink) -> bool {
         let mut began = 0;
         let width = self.width();
@@ -24,6 +32,11 @@ impl Port {
         let (number, seq, mouth) = (self.number, &mut self.seq, &self.mouth);
         let ns = |samples: usize, hz: u32| lasting(i64::try_from(samples).unwrap_or(0), hz);
         let end = at + ns(pcm.len(), self.rate_hz);
+        if let Some(watch) = &mut self.watch {
+            watch.push(narrow, &mut |told| {
+                tell(number, seq, end - ns(told.ago, RATE_HZ), Kind::Tone { kind: told.kind }, sink)
+            });
+        }
         let is_tone = self.key_ear.hear(narrow, concealed, self.listening.is_speech(), &mut |press| {
             began = press.ago.max(began);
             if mouth.echoes(press.key) {

@@ -10,7 +10,8 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
 
 use super::{
-    address, depth, even, events, keys, mode, plan, rate, samples, transaction, wrong, Address, Keyed, Numbered,
+    address, depth, even, events, keys, mode, plan, rate, samples, transaction, wanted, wrong, Address, Keyed,
+    Numbered, Tone,
 };
 use crate::codec::NARROW;
 use crate::counters::Counters;
@@ -202,6 +203,11 @@ impl PyEngine {
     fn press(&self, port: u32, keys: &str, duration_ms: u32, gap_ms: u32) -> PyResult<()> {
         let keys = self::keys(keys, duration_ms, gap_ms)?.into();
         self.send(port, Command::Press { port, keys, duration_ms, gap_ms })
+    }
+
+    #[pyo3(signature = (port, tones, beep = false))]
+    fn watch(&self, port: u32, tones: Vec<Tone>, beep: bool) -> PyResult<()> {
+        self.send(port, Command::Watch(port, Box::new(wanted(tones, beep)?)))
     }
 
     fn bridge(&self, port: u32, other: u32) -> PyResult<()> {

@@ -73,6 +73,10 @@ event!(
     Digit(key, duration_ms = 0, in_band = false) { key: String, duration_ms: u32, in_band: bool }
 );
 event!(
+    /// A tone that was listened for.
+    Tone(kind) { kind: String }
+);
+event!(
     /// An utterance has been heard in full.
     Played(utterance, sent_ms) { utterance: u64, sent_ms: u64 }
 );
@@ -126,6 +130,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
         py.get_type::<SpeechBegan>(),
         py.get_type::<SpeechEnded>(),
         py.get_type::<Digit>(),
+        py.get_type::<Tone>(),
         py.get_type::<Played>(),
         py.get_type::<Marked>(),
         py.get_type::<Cut>(),
@@ -159,6 +164,7 @@ pub fn append(list: &Bound<'_, PyList>, event: &Event) -> PyResult<()> {
         &Kind::Digit { key, duration_ms, in_band } => {
             list.append(Bound::new(py, Digit { port, seq, at, key: key.to_string(), duration_ms, in_band })?)
         }
+        Kind::Tone { kind } => list.append(Bound::new(py, Tone { port, seq, at, kind: kind.clone() })?),
         &Kind::Played { utterance, sent_ms } => {
             list.append(Bound::new(py, Played { port, seq, at, utterance, sent_ms })?)
         }

@@ -20,6 +20,7 @@ use crate::port::{KEYS_MOST, KEY_MOST_MS};
 use crate::resample::RATES;
 use crate::secure::{Master, Protection, Suite};
 use crate::stun::Id;
+use crate::tone::pattern::{Pattern, Segment, Wanted};
 
 #[pymodule(name = "_native", gil_used = true)]
 fn native(m: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -30,6 +31,7 @@ fn native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<isochronous::Isochronous>()?;
     m.add_class::<stages::Loss>()?;
     m.add_class::<stages::PyKeypad>()?;
+    m.add_class::<stages::PyWatch>()?;
     m.add_function(wrap_pyfunction!(stages::encode, m)?)?;
     m.add_function(wrap_pyfunction!(stages::decode, m)?)
 }
@@ -137,6 +139,21 @@ fn keys(keys: &str, duration_ms: u32, gap_ms: u32) -> PyResult<Vec<u8>> {
         return Err(wrong(format!("a key sounds for 20 to {KEY_MOST_MS} ms, and rests for at most that")));
     }
     keys.chars().map(|key| code_of(key).ok_or_else(|| wrong(format!("{key:?} is not a key (0-9*#A-D)")))).collect()
+}
+
+/// A tone as Python has it: its kind, its segments (frequencies, ms), and how many of those make it known.
+type Tone = (String, Vec<(Vec<u16>, u32)>, usize);
+
+fn wanted(tones: Vec<Tone>, beep: bool) -> PyResult<Wanted> {
+    let pattern = |(kind, segments, runs): Tone| {
+        let segments = segments.into_iter().map(|(hz, ms)| Segment { hz, ms }).collect();
+        Pattern { kind, segments, runs }
+    };
+    let wanted = Wanted { patterns: tones.into_iter().map(pattern).collect(), beep };
+    match wanted.fault() {
+        Some(fault) => Err(wrong(fault)),
+        None => Ok(wanted),
+    }
 }
 
 fn transaction(id: &[u8]) -> PyResult<Id> {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-use super::{address, depth, events, keys, mode, plan, rate, samples, transaction, Address, Keyed, Numbered};
+use super::{
+    address, depth, events, keys, mode, plan, rate, samples, transaction, wanted, Address, Keyed, Numbered, Tone,
+};
 use crate::event::Sink;
 use crate::feed::Feed;
 use crate::port::Port;
@@ -112,6 +114,12 @@ impl PyPort {
     fn press(&mut self, now: i64, keys: &str, duration_ms: u32, gap_ms: u32) -> PyResult<()> {
         let codes = self::keys(keys, duration_ms, gap_ms)?;
         self.port.press(now, &codes, duration_ms, gap_ms);
+        Ok(())
+    }
+
+    #[pyo3(signature = (tones, beep = false))]
+    fn watch(&mut self, tones: Vec<Tone>, beep: bool) -> PyResult<()> {
+        self.port.watch(&wanted(tones, beep)?);
         Ok(())
     }
 

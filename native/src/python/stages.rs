@@ -3,11 +3,12 @@
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::{codec, pcm_bytes, samples, wrong};
+use super::{codec, pcm_bytes, samples, wanted, wrong, Tone};
 use crate::codec::{Decoder, Encoder};
 use crate::conceal::Conceal;
 use crate::resample::{Resampler, RATES};
 use crate::tone::keypad::Keypad;
+use crate::tone::watch::Watch;
 
 /// Encode one stretch of PCM at the codec's own rate.
 #[pyfunction]
@@ -106,5 +107,29 @@ impl PyKeypad {
     #[getter]
     fn sounding(&self) -> bool {
         self.keypad.is_sounding()
+    }
+}
+
+/// The ear for progress tones, fax and beeps, as a stage of its own.
+#[pyclass(name = "Watch", module = "offhook._native")]
+pub struct PyWatch {
+    watch: Watch,
+    heard: usize,
+}
+
+#[pymethods]
+impl PyWatch {
+    #[new]
+    #[pyo3(signature = (tones, beep = false))]
+    fn new(tones: Vec<Tone>, beep: bool) -> PyResult<Self> {
+        Ok(Self { watch: Watch::new(&wanted(tones, beep)?, false), heard: 0 })
+    }
+
+    fn push(&mut self, pcm: &[u8]) -> PyResult<Vec<(String, usize)>> {
+        let pcm = samples(pcm)?;
+        self.heard += pcm.len();
+        let mut all = Vec::new();
+        self.watch.push(&pcm, &mut |told| all.push((told.kind, self.heard.saturating_sub(told.ago))));
+        Ok(all)
     }
 }

@@ -30,7 +30,6 @@ pub struct Line {
 /// The weights of one window length: the Hann window, and for each frequency its cosine and sine under it.
 #[derive(Debug)]
 struct Probe {
-    hz: u16,
     cosine: Vec<f32>,
     sine: Vec<f32>,
     /// What a hop turns a tone of exactly this frequency by.
@@ -82,8 +81,7 @@ impl Bank {
 
     /// Measure the window that is complete. Below `floor` (mean square) nothing is: there is no tone then.
     pub fn look(&mut self, floor: f32) -> View<'_> {
-        let energy = self.hann.iter().zip(&self.past).map(|(&weight, &sample)| weight * sample * sample).sum::<f32>()
-            / (self.half());
+        let energy = squares(&self.past, &self.hann) / self.half();
         std::mem::swap(&mut self.lines, &mut self.before);
         if energy < floor {
             self.lines.fill(Line::default());
@@ -95,6 +93,12 @@ impl Bank {
             }
         }
         View { bank: self, energy }
+    }
+
+    /// The window that was looked at last.
+    #[must_use]
+    pub fn window(&self) -> &[f32] {
+        &self.past
     }
 
     /// The sum of the Hann window: half its length.
@@ -148,7 +152,7 @@ impl View<'_> {
 }
 
 #[allow(clippy::cast_precision_loss)] // A few hundred samples.
-fn per_second(samples: usize) -> f32 {
+pub(super) fn per_second(samples: usize) -> f32 {
     RATE_HZ as f32 / samples as f32
 }
 
@@ -157,7 +161,7 @@ fn turned((a, b): (f32, f32), (c, d): (f32, f32)) -> (f32, f32) {
 }
 
 /// What a Hann window leaves of the amplitude of a tone so many bins off: sinc(x) / (1 - x²), to one bin.
-fn hann_gain(bins: f32) -> f32 {
+pub(super) fn hann_gain(bins: f32) -> f32 {
     let x = bins.abs().min(0.99);
     if x < 0.01 {
         return 1.0;
@@ -167,11 +171,22 @@ fn hann_gain(bins: f32) -> f32 {
 }
 
 /// A dot product in eight lanes, which the compiler keeps in vector registers.
-fn dot(left: &[f32], right: &[f32]) -> f32 {
+pub(super) fn dot(left: &[f32], right: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 8];
     for (left, right) in left.chunks_exact(8).zip(right.chunks_exact(8)) {
         for lane in 0..8 {
             lanes[lane] += left[lane] * right[lane];
+        }
+    }
+    lanes.iter().sum()
+}
+
+/// The sum of weighted squares, likewise.
+fn squares(samples: &[f32], weights: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; 8];
+    for (samples, weights) in samples.chunks_exact(8).zip(weights.chunks_exact(8)) {
+        for lane in 0..8 {
+            lanes[lane] += samples[lane] * samples[lane] * weights[lane];
         }
     }
     lanes.iter().sum()
@@ -182,7 +197,7 @@ fn weight(n: usize, window: usize) -> f32 {
     0.5 - 0.5 * (TAU * (n as f32 + 0.5) / window as f32).cos()
 }
 
-fn hann(window: usize) -> Arc<Vec<f32>> {
+pub(super) fn hann(window: usize) -> Arc<Vec<f32>> {
     static WINDOWS: Mutex<BTreeMap<usize, Arc<Vec<f32>>>> = Mutex::new(BTreeMap::new());
     let mut windows = WINDOWS.lock().unwrap_or_else(PoisonError::into_inner);
     windows.entry(window).or_insert_with(|| Arc::new((0..window).map(|n| weight(n, window)).collect())).clone()
@@ -199,14 +214,7 @@ fn probe(hz: u16, window: usize, hop: usize) -> Arc<Probe> {
         let angle = |n: usize| (std::f64::consts::TAU * f64::from(hz) * n as f64 / f64::from(RATE_HZ)) as f32;
         let under = |of: fn(f32) -> f32| (0..window).map(|n| weight(n, window) * of(angle(n))).collect();
         let turn = (angle(hop).cos(), angle(hop).sin());
-        Arc::new(Probe { hz, cosine: under(f32::cos), sine: under(|angle| -angle.sin()), turn })
+        Arc::new(Probe { cosine: under(f32::cos), sine: under(|angle| -angle.sin()), turn })
     };
     probes.entry((hz, window, hop)).or_insert_with(make).clone()
-}
-
-impl Bank {
-    /// The frequencies that are measured.
-    pub fn frequencies(&self) -> impl Iterator<Item = u16> + '_ {
-        self.probes.iter().map(|probe| probe.hz)
-    }
 }

@@ -2,16 +2,21 @@
 //!
 //! ```text
 //! pcm ─► halve, where it has 16 kHz ─► bank: a few frequencies, a window at a time ─┬─► keypad ─► a key
-//!                                      lone: one frequency, whichever ──────────────┴─► cadence ─► busy, a beep …
+//!                                      lone: one frequency, whichever ──────────────┴─► watch ─► busy, fax, a beep …
 //! ```
 //!
 //! All of it counts samples and knows no clock. Levels are in dBm0: 0 dBm0 is a sine 3.17 dB below the largest that
 //! G.711 can carry (its tables 1 and 2).
 
 pub mod bank;
+pub mod beep;
 pub mod ear;
 pub mod keypad;
+pub mod lone;
 pub mod make;
+pub mod pattern;
+pub mod track;
+pub mod watch;
 
 /// The rate that the detectors work at; what comes at twice that is halved.
 pub const RATE_HZ: u32 = 8000;

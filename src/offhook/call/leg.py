@@ -24,6 +24,7 @@ LegEvent = (
     | native.SpeechBegan
     | native.SpeechEnded
     | native.Digit
+    | native.Tone
     | native.Played
     | native.Marked
     | native.Cut

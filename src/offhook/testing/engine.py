@@ -10,7 +10,7 @@ What is left out is only what belongs to an operating system: threads, sockets, 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from offhook import _native as native
@@ -238,6 +238,13 @@ class VirtualEngine:
             line.machine.press(self._loop.now, keys, duration_ms, gap_ms)
             self._after(line, "press", (keys, duration_ms, gap_ms))
 
+    def watch(self, port: int, tones: Sequence[native.WatchedTone], beep: bool = False) -> None:
+        """Listen for tones."""
+        line = self._lines.get(port)
+        if line is not None:
+            line.machine.watch(tones, beep)
+            self._after(line, "watch", (tones, beep))
+
     def bridge(self, port: int, other: int) -> None:
         """Let the far ends of two ports hear each other."""
         one, two = self._lines.get(port), self._lines.get(other)
@@ -366,6 +373,7 @@ _FIELDS: Final[dict[type[Any], tuple[str, ...]]] = {
     native.SpeechBegan: _STAMPED,
     native.SpeechEnded: (*_STAMPED, "silence_ms"),
     native.Digit: (*_STAMPED, "key", "duration_ms", "in_band"),
+    native.Tone: (*_STAMPED, "kind"),
     native.Played: (*_STAMPED, "utterance", "sent_ms"),
     native.Marked: (*_STAMPED, "utterance", "mark"),
     native.Cut: (*_STAMPED, "utterance", "generation", "sent_ms", "heard_ms", "exact"),
