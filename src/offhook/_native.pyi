@@ -74,8 +74,8 @@ class Digit:
 class Tone:
     """A tone that `watch` listens for: its kind, as it was given there, or `beep` (told 200 ms after its end).
 
-    `at` is where the caller's audio made it certain; of a beep, where it ended. Each kind is told once until it has been
-    silent for 8 s.
+    `at` is where the caller's audio made it certain; of a beep, where it ended. Each kind is told once until it has
+    been silent for 8 s.
     """
 
     def __init__(self, port: int, seq: int, at: int, kind: str) -> None: ...

@@ -39,7 +39,8 @@ class Agent:
 
     `instructions` say who it is and how it behaves, `greeting` is what it says first ("" waits for the caller),
     `voice` is a name that the voice knows, `language` a BCP 47 tag, `manners` are its waiting times and stock phrases.
-    An inbound call rings for `ring_s` seconds before it is taken.
+    An inbound call rings for `ring_s` seconds before it is taken. A fax machine is hung up on, or handed to the number
+    or address in `fax` ("": it is talked to).
     `brain` is a Pydantic AI agent with `deps_type=offhook.Call`, or a model name as in Pydantic AI; without, the
     configured model thinks.
     """
@@ -55,6 +56,7 @@ class Agent:
         language: str = "en",
         name: str = "agent",
         ring_s: float = 0.0,
+        fax: str = "hangup",
     ) -> None:
         self.instructions = instructions
         self.greeting = greeting
@@ -64,6 +66,7 @@ class Agent:
         self.language = language
         self.name = name
         self.ring_s = ring_s
+        self.fax = fax
         self.tools: dict[str, AgentTool] = {}
 
     @overload

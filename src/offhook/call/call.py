@@ -1,7 +1,7 @@
 """A call as its author holds it: verbs that await their outcome, and what is known of the call.
 
     ring early answer reject        before the answer, for scripts that `offhook.answers` marks
-    say ask gather play press transfer hold resume hand_over hangup        audio committed work
+    say ask gather play press beep transfer hold resume hand_over hangup        audio committed work
 
 A verb raises CallEnded when the call is over, NotAllowed when policy or the leg forbids it, TransferFailed(code) when
 the target did not take it. `transfer` and `hangup` act once what was said is heard.
@@ -217,6 +217,14 @@ class Call:
         await self.heard()
         self.leg.press(keys)
         await asyncio.sleep(PRESS_S * len(keys))
+
+    async def beep(self, *, timeout_s: float = 30.0) -> bool:
+        """Wait for the beep of an answering machine, to speak behind it; give whether it came in time.
+
+        One tone alone, 400 to 2000 Hz and 100 to 1500 ms long, after somebody spoke and before silence: told 200 ms
+        after its end. CallEnded if the call ends meanwhile, NotAllowed before the answer.
+        """
+        return await self._session.machines.beep(timeout_s)
 
     async def heard(self) -> None:
         """Wait until all that was to be said so far is heard, or cut."""

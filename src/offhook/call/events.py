@@ -117,6 +117,16 @@ class Digit:
 
 
 @dataclass(frozen=True, slots=True)
+class Tone:
+    """A tone of the network or of a machine: `busy`, `ringback`, `sit_…`, `fax_cng`, `beep` (`call.tones`)."""
+
+    event: ClassVar[str] = "tone"
+    t: float
+    call: CallId
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """The far end sent text beside the call (RFC 3428)."""
 
@@ -193,6 +203,7 @@ CallEvent = (
     | Said
     | Cut
     | Digit
+    | Tone
     | Text
     | Tool
     | Transfer

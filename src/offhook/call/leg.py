@@ -10,7 +10,7 @@ A leg over SIP and a leg over a carrier's websocket are the same to a `Call`; wh
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -188,6 +188,10 @@ class AudioLeg(Protocol):
 
     def press(self, keys: str) -> None:
         """Send keys (0-9*#A-D)."""
+        ...
+
+    def watch(self, kinds: Collection[str]) -> None:
+        """Say which tones come as `Tone` from here on: kinds of `call.tones`, in the cadence of the leg's country."""
         ...
 
     def tape(self, on: bool) -> None:

@@ -30,6 +30,7 @@ from offhook.call.before import BeforeAnswer
 from offhook.call.feed import Feed
 from offhook.call.leg import AudioLeg, LegEvent
 from offhook.call.listening import Listening
+from offhook.call.machines import Machines
 from offhook.call.models import Models
 from offhook.call.mouthpiece import Mouthpiece
 from offhook.call.outcome import as_text, failure
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from offhook.call.call import Call
 
 _T = TypeVar("_T")
+_Done = Callable[[asyncio.Task[None]], None]
 _log = logging.getLogger("offhook.call")
 
 
@@ -77,12 +79,13 @@ class Session:
         self.up = asyncio.Event()
         """Set once the call was answered, or is over."""
         self.before = BeforeAnswer(self)
+        self.machines = Machines(self)
         self.before_words: Callable[[], None] | None = None
         """Called when words are to be said: whatever else sounds ends its utterance."""
         self._call = call
         self._loop = asyncio.get_running_loop()
         self._tape = tape
-        self._tasks: dict[asyncio.Task[None], Callable[[asyncio.Task[None]], None]] = {}
+        self._tasks: dict[asyncio.Task[None], _Done] = {}
         self._lasting: dict[asyncio.Task[Any], None] = {}
         self._script: asyncio.Task[object] | None = None
         self._runs: dict[int, Speaking] = {}
@@ -126,7 +129,7 @@ class Session:
             if info.direction == "inbound":
                 if isinstance(self.agent, Agent) or not answers_itself(self.agent):
                     ring_s = self.agent.ring_s if isinstance(self.agent, Agent) else 0.0
-                    self._watch(self.before.open(ring_s), self._opened)
+                    self.watch(self.before.open(ring_s), self._opened)
                 else:
                     self.start(self.agent)
             async for event in self.leg.events():
@@ -196,6 +199,8 @@ class Session:
                 self.digits += event.key
                 self.reports.tell(events.Digit(self.time, self.leg.info.id, event.key))
                 self.tell(event)
+            case native.Tone():
+                self.machines.heard(event, self._call)
             case native.Cut():
                 self.reports.tell(events.Cut(self.time, self.leg.info.id, event.heard_ms))
                 self.tell(event)
@@ -221,6 +226,7 @@ class Session:
     def _connected(self, event: Connected) -> None:
         """Begin to listen: not a moment before the answer."""
         self.before.answered = True
+        self.machines.answered()
         if self.models.stt is not None:
             self.leg.listen("speech")
         if self._tape is not None:
@@ -233,7 +239,7 @@ class Session:
 
     def _opened(self, task: asyncio.Task[None]) -> None:
         if failure(task, "leg") is not None:
-            self._watch(self.leg.hangup(500), _ignore)
+            self.watch(self.leg.hangup(500))
 
     def start(self, script: AgentFunction) -> None:
         """Run an author's script; when it ends, so does the call."""
@@ -251,7 +257,7 @@ class Session:
             return
         if not self.before.answered:  # nobody took the call
             self._reason = "failed" if failed else "unanswered"
-            self._watch(self.leg.hangup(500 if failed else 480), _ignore)
+            self.watch(self.leg.hangup(500 if failed else 480))
             return
         self.tell(
             inputs.Leave(self.manners.apology if failed and self._can_speak() else "", "failed" if failed else "hangup")
@@ -293,7 +299,7 @@ class Session:
             case orders.Listen(turn=turn):
                 self.reports.of(turn)
                 self._listening.begin(turn, self.now)
-                self._watch(self._listening.run(turn), partial(self._ear_done, turn))
+                self.watch(self._listening.run(turn), partial(self._ear_done, turn))
             case orders.Transcribe(turn=turn, pause=pause):
                 self._listening.pause(turn, pause)
             case orders.Forget(turn=turn):
@@ -325,7 +331,7 @@ class Session:
                     verb.set_result((text, whole))
             case orders.End(reason=reason):
                 self._reason = reason
-                self._watch(self.leg.hangup(), _ignore)
+                self.watch(self.leg.hangup())
             case _:
                 assert_never(order)
 
@@ -334,7 +340,7 @@ class Session:
         run = self._runs[order.run] = Speaking(order.turn, order.run, self.tell, self.reports)
         self.reports.of(order.turn).first_token = None
         thoughts = self._brain.reply(order.history, self._call)
-        run.tasks.append(self._watch(run.think(thoughts), partial(self._run_done, run, "brain")))
+        run.tasks.append(self.watch(run.think(thoughts), partial(self._run_done, run, "brain")))
         # The brain is asked first: until it answers there is nothing to speak.
         self._loop.call_soon(self._speak, run)
 
@@ -356,7 +362,7 @@ class Session:
         if run.stopped:
             return
         speech = run.speak(self.models.tts, self.voice, self.mouthpiece, self.models.rendered.get)
-        run.tasks.append(self._watch(speech, partial(self._run_done, run, "voice")))
+        run.tasks.append(self.watch(speech, partial(self._run_done, run, "voice")))
 
     def _stop(self, number: int) -> None:
         run = self._runs.pop(number, None)
@@ -365,9 +371,10 @@ class Session:
             for task in run.tasks:
                 task.cancel()
 
-    def _watch(self, work: Coroutine[Any, Any, None], done: Callable[[asyncio.Task[None]], None]) -> asyncio.Task[None]:
+    def watch(self, work: Coroutine[Any, Any, None], done: _Done | None = None) -> asyncio.Task[None]:
+        """Do something for as long as the call lasts."""
         task = self._loop.create_task(work)
-        self._tasks[task] = done
+        self._tasks[task] = done or _ignore
         task.add_done_callback(self._unwatch)
         return task
 

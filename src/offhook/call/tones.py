@@ -1,7 +1,7 @@
 """Call progress tones (ITU-T E.180, supplement 2), special information tones (Q.35) and fax tones (T.30), by country.
 
-    tones.toml ─┬─► tone("busy", 5, "gb") ─► PCM, to be played                await call.early(tones.ringback(10))
-                └─► listened({"busy"}, "gb") ─► what the media plane is to listen for ─► Tone("busy")
+tones.toml ─┬─► tone("busy", 5, "gb") ─► PCM, to be played                await call.early(tones.ringback(10))
+└─► listened({"busy"}, "gb") ─► what the media plane is to listen for ─► Tone("busy")
 """
 
 from __future__ import annotations
@@ -69,10 +69,15 @@ def tone(kind: str, seconds: float, country: str = "eu") -> bytes:
     return bytes(out[: 2 * wanted])
 
 
-def listened(kinds: Collection[str], country: str = "eu") -> list[native.WatchedTone]:
-    """Give what the media plane has to listen for to hear these kinds, as far as the country has them."""
-    known = _tones(country)
-    return [(kind, known[kind], _runs(known[kind])) for kind in known if kind in kinds]
+def listened(kinds: Collection[str], country: str = "") -> list[native.WatchedTone]:
+    """Give what the media plane has to listen for to hear these kinds.
+
+    Where a country is not known, its tones may be those of Europe or of North America.
+    """
+    name = _named(country)
+    tables = [_tones(one) for one in ([name] if name in countries() else ["eu", "us"])]
+    found = {(kind, segments): None for known in tables for kind, segments in known.items() if kind in kinds}
+    return [(kind, segments, _runs(segments)) for kind, segments in found]
 
 
 def _runs(segments: _Segments) -> int:
@@ -86,11 +91,14 @@ def _runs(segments: _Segments) -> int:
 
 
 def _tones(country: str) -> dict[str, _Segments]:
-    table = _table()
-    name = {"uk": "gb"}.get(country.lower(), country.lower())
-    if name not in table or name == "every":
+    table, name = _table(), _named(country)
+    if name not in countries():
         raise ConfigError(f"there are no tones for {country!r}: take one of {', '.join(countries())}")
     return {**table[name], **table["every"]}
+
+
+def _named(country: str) -> str:
+    return {"uk": "gb"}.get(country.lower(), country.lower())
 
 
 @cache
@@ -112,7 +120,5 @@ def _parsed(written: str) -> _Segments:
 
 def _sound(frequencies: tuple[int, ...], count: int) -> bytes:
     scale = round(LEVEL * 32767)
-    samples = [
-        round(sum(scale * math.sin(2 * math.pi * hz * n / RATE_HZ) for hz in frequencies)) for n in range(count)
-    ]
+    samples = [round(sum(scale * math.sin(2 * math.pi * hz * n / RATE_HZ) for hz in frequencies)) for n in range(count)]
     return struct.pack(f"<{len(samples)}h", *samples)

@@ -5,23 +5,26 @@ Call ─► play, hush, arm, press … ─► engine      events ─► Threshol
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Literal
 
 from offhook import _native as native
+from offhook.call import tones
 from offhook.call.leg import LegEvent
 from offhook.carriers.early import Threshold
 from offhook.carriers.inbox import Inbox
 from offhook.carriers.keys import Keys, Source
 from offhook.carriers.plane import Engine
+from offhook.carriers.terms import LineTones
 from offhook.core.instants import Instant
 
 
 class PortVerbs:
     """The verbs of media of a leg over one port."""
 
-    def __init__(self, engine: Engine, number: int) -> None:
+    def __init__(self, engine: Engine, number: int, line: LineTones) -> None:
         self._engine = engine
+        self._line_tones = line
         self._number = number
         self._threshold = Threshold()
         self._keys = Keys()
@@ -61,9 +64,19 @@ class PortVerbs:
         """Say whether an event of the port may be told."""
         if not self._threshold.lets(event):
             return False
+        if isinstance(event, native.Tone):
+            self._toned(event.kind)
         if not isinstance(event, native.Digit):
             return True
         return self._keys.tells(event.at, event.key, Source.TONES if event.in_band else Source.EVENTS)
+
+    def _toned(self, kind: str) -> None:
+        """On a line whose end is a tone, the call is over when that sounds."""
+        if self._line_tones.hang_up and kind in tones.HANGUP and self._threshold.opened:
+            self.expire("remote_hangup")
+
+    def expire(self, why: str) -> None:
+        """End the call now; `why` is what `HungUp` tells. A bare port has none."""
 
     def reports(self) -> int:
         """Give how many RTCP packets of the far end have come."""
@@ -116,6 +129,12 @@ class PortVerbs:
     def unbridge(self) -> None:
         """Part them."""
         self._engine.unbridge(self._number)
+
+    def watch(self, kinds: Collection[str]) -> None:
+        """Say which tones are told from here on; those of a far end that has gone are listened for besides."""
+        line = self._line_tones
+        wanted = {*kinds, *(tones.HANGUP if line.hang_up else ())}
+        self._engine.watch(self._number, tones.listened(wanted, line.country), tones.BEEP in wanted)
 
     def tape(self, on: bool) -> None:
         """Begin or end `Taped` events."""

@@ -14,6 +14,14 @@ from offhook.sip.meanings import COMMON, Meanings
 
 
 @dataclass(frozen=True, slots=True)
+class LineTones:
+    """Whose tones a line sounds, and whether it is by them that it says that the far end has gone (a copper line)."""
+
+    country: str = ""
+    hang_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LegTerms:
     """How one leg offers its audio, what its codes mean, how it sends keys.
 
@@ -24,3 +32,4 @@ class LegTerms:
     meanings: Meanings = COMMON
     dtmf: Literal["rtp", "info"] = "rtp"
     manners: Manners | None = None
+    tones: LineTones = field(default_factory=LineTones)

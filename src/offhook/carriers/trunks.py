@@ -90,6 +90,7 @@ class Trunk:
     shows: Literal["own", "caller"] = "own"
     diversion: bool = True
     dtmf: Literal["rtp", "info"] = "rtp"
+    hangup_tones: bool = False
     contact: Literal["keep", "rewrite"] = "keep"
     min_se_s: int | None = None
     reliable: bool = False

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from offhook.carriers.negotiation import AudioRules
-from offhook.carriers.terms import LegTerms
+from offhook.carriers.terms import LegTerms, LineTones
 from offhook.carriers.transfers import TransferRules
 from offhook.carriers.trunks import Trunk
 from offhook.core.instants import SECOND, Duration
@@ -105,7 +105,8 @@ class HostRules:
         if found is None:
             return LegTerms(self.audio)
         audio = replace(self.audio, codecs=found.codecs) if found.codecs else self.audio
-        return LegTerms(audio, found.meanings, found.dtmf, self.manners(trunk))
+        sounds = LineTones(found.country, found.hangup_tones)
+        return LegTerms(audio, found.meanings, found.dtmf, self.manners(trunk), sounds)
 
     def manners(self, trunk: str) -> Manners | None:
         """Give how the user agent deals with the calls of a trunk; None where it is as with anyone."""

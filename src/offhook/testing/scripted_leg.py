@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any, Literal
 
 from offhook import _native as native
@@ -60,6 +60,7 @@ class ScriptedLeg:
         self.consulted: ScriptedLeg | None = None
         self.consulting = asyncio.Event()
         self.joined: AudioLeg | None = None
+        self.watched: frozenset[str] = frozenset()
         self.flows = flows
         self.mode = "none"
         self.armed: float | None = None
@@ -127,6 +128,11 @@ class ScriptedLeg:
         """Press keys."""
         for key in keys:
             self._tell(native.Digit, key, 100)
+
+    def beeps(self, kind: str = "beep") -> None:
+        """Sound a tone, which is told if it is listened for."""
+        if kind in self.watched:
+            self._tell(native.Tone, kind)
 
     def stalls(self) -> None:
         """Stop the caller's packets: the leg tells it."""
@@ -273,6 +279,10 @@ class ScriptedLeg:
     def press(self, keys: str) -> None:
         """Press keys towards the caller."""
         self.pressed += keys
+
+    def watch(self, kinds: Collection[str]) -> None:
+        """Take note of the tones that are listened for."""
+        self.watched = frozenset(kinds)
 
     def tape(self, on: bool) -> None:
         """Take note; nothing is taped here."""

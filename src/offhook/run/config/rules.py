@@ -170,6 +170,7 @@ def trunk(name: str, table: TrunkTable) -> Trunk:
         shows=table.shows,
         diversion=table.diversion,
         dtmf=table.dtmf,
+        hangup_tones=table.hangup_tones,
         contact=table.contact,
         min_se_s=table.min_se_s,
         reliable=table.reliable,

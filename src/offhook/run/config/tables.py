@@ -130,6 +130,7 @@ class Trunk(Table):
     networks: list[Network] = []
     codecs: list[CodecName] = []
     dtmf: Literal["rtp", "info"] = "rtp"
+    hangup_tones: bool = False
     country: Country | None = None
     number_format: NumberFormat = "e164"
     prefix: str = Field(default="", pattern=r"^[0-9*#]{0,8}$")

@@ -14,7 +14,7 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any, Literal
 
 import pydantic_ai
@@ -151,6 +151,9 @@ class StraightLeg:
     def mark(self, utterance: int, mark: int) -> None:
         """Pass every mark at once."""
         self.inbox.put(native.Marked(0, self.seq(), self.now(), utterance, mark))
+
+    def watch(self, kinds: Collection[str]) -> None:
+        """No tones."""
 
     def arm(self, depth_db: float | None) -> None:
         """No reflex."""
