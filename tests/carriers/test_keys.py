@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from offhook import _native as native
+from offhook.call import tones
 from offhook.carriers.keys import Keys, Source
+from offhook.carriers.terms import LegTerms, LineTones
 from offhook.core.instants import MILLISECOND
 from offhook.core.signals import Texted
 from offhook.testing.checkers.media import Cadence
@@ -103,6 +105,30 @@ def test_a_text_beside_the_call_is_told(stage: Any) -> None:
             await leg.hangup()
             peer.reply(await peer.asked("BYE"), 200, "OK")
             peer.close()
+
+    stage.play(story())
+
+
+@pytest.mark.parametrize("hang_up", [True, False])
+def test_a_copper_line_says_by_a_busy_tone_that_the_far_end_has_gone(stage: Any, hang_up: bool) -> None:
+    async def story() -> None:
+        async with stage.phone() as phone, stage.desk() as desk:
+            desk.line.on_terms = lambda _: LegTerms(tones=LineTones("de", hang_up))
+            calling = asyncio.create_task(phone.calls("sip:desk@10.1.0.1"))
+            leg = await desk.rung()
+            await leg.answer()
+            leg.watch(())
+            caller = await calling
+            busy = tones.tone("busy", 4.8, "de")
+            for at in range(0, len(busy), 16_000):
+                caller.leg.play(1, busy[at : at + 16_000], 8000)
+                await caller.waits(1.0)
+            await caller.waits(1.0)
+            assert leg.over is hang_up
+            if not hang_up:
+                await caller.hangs_up()
+        assert desk.end().reason == "remote_hangup"
+        assert [event.kind for event in desk.events if isinstance(event, native.Tone)] == ["busy"] * hang_up
 
     stage.play(story())
 

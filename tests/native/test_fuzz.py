@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TARGETS = ("rtp", "rtcp", "stun", "event", "port")
+TARGETS = ("rtp", "rtcp", "stun", "event", "port", "tone")
 # What the panic of each planted fault says: another finding is no proof.
 SAYS = {
     "rtp": "what was accepted is not what is written",
@@ -17,6 +17,7 @@ SAYS = {
     "stun": "it reads otherwise when written again",
     "event": "what was accepted is not what is written",
     "port": "an event is missing",
+    "tone": "a key was not told once",
 }
 
 

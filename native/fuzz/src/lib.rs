@@ -11,4 +11,5 @@ pub mod port;
 pub mod rtcp;
 pub mod rtp;
 pub mod stun;
+pub mod tone;
 pub mod watch;

@@ -61,3 +61,9 @@ pub fn in_stun(mut message: Message) -> Message {
 pub fn in_port(kind: &Kind) -> bool {
     planted() && matches!(kind, Kind::Digit { key: '#', .. })
 }
+
+/// A `#` that sounds is taken for nothing.
+#[must_use]
+pub fn in_tone(key: char) -> bool {
+    planted() && key == '#'
+}

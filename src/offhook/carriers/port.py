@@ -64,16 +64,17 @@ class PortVerbs:
         """Say whether an event of the port may be told."""
         if not self._threshold.lets(event):
             return False
-        if isinstance(event, native.Tone):
-            self._toned(event.kind)
+        if isinstance(event, native.Tone) and self._means_gone(event.kind):
+            self._inbox.put(event)  # before the end that it means
+            self.expire("remote_hangup")
+            return False
         if not isinstance(event, native.Digit):
             return True
         return self._keys.tells(event.at, event.key, Source.TONES if event.in_band else Source.EVENTS)
 
-    def _toned(self, kind: str) -> None:
-        """On a line whose end is a tone, the call is over when that sounds."""
-        if self._line_tones.hang_up and kind in tones.HANGUP and self._threshold.opened:
-            self.expire("remote_hangup")
+    def _means_gone(self, kind: str) -> bool:
+        """Say whether a tone means that the far end has gone: on a line that says so by tones."""
+        return self._line_tones.hang_up and kind in tones.HANGUP and self._threshold.opened
 
     def expire(self, why: str) -> None:
         """End the call now; `why` is what `HungUp` tells. A bare port has none."""
