@@ -76,9 +76,13 @@ counters! {
     LateTicks => "late_ticks",
     /// Departures given up because the clock had stood still too long.
     SkippedTicks => "skipped_ticks",
-    /// Times that a bridge ran dry, and times that it was cut back because too much waited.
-    RelayDry => "relay_dry",
-    RelayCut => "relay_cut",
+    /// In a bridge, of what this far end said: packets that were not there in time or not at all, changes of length, and
+    /// packets for which there was no room.
+    RelayLate => "relay_late",
+    RelayLost => "relay_lost",
+    RelayShortened => "relay_shortened",
+    RelayLengthened => "relay_lengthened",
+    RelayRefused => "relay_refused",
     /// Events that found no room.
     EventsLost => "events_lost",
 }

@@ -177,7 +177,10 @@ impl Driver {
             seat.scheduled = i64::MAX;
             if seat.port.deadline().is_some_and(|deadline| deadline <= now) {
                 self.lane.latest.fetch_max(now - due, Ordering::Relaxed);
-                seat.port.tick(now, &mut self.sink);
+                self.pass_audio(index, now);
+                if let Some(seat) = &mut self.seats[index] {
+                    seat.port.tick(now, &mut self.sink);
+                }
                 self.flush(index);
             }
             self.schedule(index);
@@ -244,20 +247,19 @@ impl Driver {
         }
         self.sink.clear_packets();
         seat.shared.hold(seat.port.queued());
-        if let Some(other) = seat.bridged.filter(|_| seat.port.take_heard(&mut self.heard)) {
-            let rate_hz = seat.port.rate_hz();
-            self.pass_audio(other, rate_hz);
-        }
         if !self.sink.events.is_empty() {
             self.pass_events();
         }
     }
 
-    /// Let the other end of a bridge have what the one heard. It leaves when the next packet there is due.
-    fn pass_audio(&mut self, other: u32, rate_hz: u32) {
-        let Some(index) = self.find(other) else { return };
-        if let Some(seat) = &mut self.seats[index] {
-            seat.port.feed(now(), &self.heard, rate_hz);
+    /// Let one end of a bridge have what the other says, for the packets that are due at `now`.
+    fn pass_audio(&mut self, index: usize, now: i64) {
+        let wanted = |seat: &Seat| Some((seat.bridged?, seat.port.wants(now)?));
+        let Some((other, (due, ms))) = self.seats[index].as_ref().and_then(wanted) else { return };
+        let Some(there) = self.find(other).and_then(|other| self.seats[other].as_mut()) else { return };
+        let (sounds, rate_hz) = (there.port.pull(due, ms, &mut self.heard), there.port.rate_hz());
+        if let Some(here) = self.seats[index].as_mut().filter(|_| sounds) {
+            here.port.feed(now, &self.heard, rate_hz);
         }
     }
 

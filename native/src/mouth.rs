@@ -130,7 +130,7 @@ impl Mouth {
         &mut self,
         slot: Slot,
         plan: &Plan,
-        mut relay: Option<&mut Relay>,
+        relay: Option<&mut Relay>,
         counters: &Counters,
         pcm: &mut Vec<i16>,
         sink: &mut Sink,
@@ -139,9 +139,6 @@ impl Mouth {
         pcm.clear();
         let frame = plan.samples();
         let mut sounding = false;
-        if let Some(relay) = &mut relay {
-            relay.pull(frame, counters);
-        }
         if self.pressing.is_none() && self.tone.is_none() {
             let pulled = self.queue.pull(slot.now, slot.lag, frame, pcm);
             if pulled.underrun {
@@ -154,12 +151,15 @@ impl Mouth {
         }
         if let (Some(pressing), Some(number)) = (self.pressing, plan.dtmf_send) {
             if pressing.ends < ENDS {
+                if let Some(relay) = relay {
+                    relay.mix(frame, &mut Vec::new()); // it goes by unheard
+                }
                 return self.send_key(pressing, number, plan, to, sink);
             }
         }
         sounding |= self.sound_key(plan, pcm);
         if let Some(relay) = relay {
-            sounding |= relay.mix(pcm);
+            sounding |= relay.mix(frame, pcm);
         }
         self.send_audio(sounding, plan, to, pcm, sink)
     }

@@ -97,7 +97,7 @@ impl Playout {
             rate_hz: i64::from(rate_hz),
             delay: Delay::default(),
             stretch: Stretch::new(rate),
-            conceal: Conceal::default(),
+            conceal: Conceal::new(rate_hz),
             shelf: Shelf::new(i64::from(rate_hz), i64::from(clock_hz)),
             cursor: None,
             waited: 0,

@@ -4,7 +4,7 @@
 //! datagram ─► open ─► rtp ─► latch ─► ear ─► conceal ─► listening ─► events
 //!        └─► rtcp ─► reports            └─► tape ◄─┐
 //! play ─► feed ─► mouth (queue, duck, keys) ───────┴─► packets, on the grid
-//! a bridge: what is heard ─► the other port's relay ─► its mouth
+//! a bridge: datagram ─► relay (isochronous) ─► pull ─► the other port's feed ─► its mouth
 //! ```
 //!
 //! Here are its state, its verbs and its deadlines; `port/inbound.rs` is the way in, `port/outbound.rs` the way out.
@@ -47,6 +47,8 @@ const MS: i64 = 1_000_000;
 const STALL: i64 = 1000 * MS;
 /// How often the way is kept open while we are held (RFC 6263 section 7: 15 s).
 const KEEPALIVE: i64 = 15_000 * MS;
+/// Of a bridge no more than this is asked for at once; a thread that was away longer skips.
+const WANTS_MOST_MS: u32 = 500;
 /// Keys that one `press` may ask for, and the longest of each (the duration field has 16 bits).
 pub const KEYS_MOST: usize = 64;
 pub const KEY_MOST_MS: u32 = 8000;
@@ -353,16 +355,36 @@ impl Port {
         self.relay = on.then(|| Box::new(Relay::new(self.rate_hz)));
     }
 
-    /// Take what was heard since the last time into `pcm`, for the other port; whether there is any.
-    pub fn take_heard(&mut self, pcm: &mut Vec<i16>) -> bool {
-        self.relay.as_mut().is_some_and(|relay| relay.take(pcm))
+    /// What others say must be fed before the tick at `now`: since when it is due, and how much of it, ms.
+    #[must_use]
+    pub fn wants(&self, now: i64) -> Option<(i64, u32)> {
+        let plan = self.plan.as_ref().filter(|_| self.relay.is_some() && self.latch.destination().is_some())?;
+        let due = self.next_departure.filter(|&due| due <= now)?;
+        let late = u32::try_from((now - due) / plan.ptime()).unwrap_or(u32::MAX);
+        // What is skipped of the grid is not asked for.
+        let asked = late.min(WANTS_MOST_MS / plan.ptime_ms);
+        Some((due + i64::from(late - asked) * plan.ptime(), (asked + 1) * plan.ptime_ms))
     }
 
-    /// The other port heard this, at its own rate.
+    /// Give the next `ms` of what the far end of this port says, for people, the first of it heard at `now`; whether
+    /// there is a stream. `pcm` is at the port's rate.
+    pub fn pull(&mut self, now: i64, ms: u32, pcm: &mut Vec<i16>) -> bool {
+        pcm.clear();
+        let samples = (ms * (self.rate_hz / 1000)) as usize;
+        self.relay.as_mut().is_some_and(|relay| relay.pull(now, samples, pcm, &self.counters))
+    }
+
+    /// How far behind the network people hear this far end, ns.
+    #[must_use]
+    pub fn behind(&self, now: i64) -> Option<i64> {
+        self.relay.as_ref()?.behind(now)
+    }
+
+    /// Others say this, at `rate_hz`, in the packets that are due: what [`Port::wants`] asked for.
     pub fn feed(&mut self, now: i64, pcm: &[i16], rate_hz: u32) {
         self.see(now);
         if let Some(relay) = &mut self.relay {
-            relay.feed(pcm, rate_hz, &self.counters);
+            relay.feed(pcm, rate_hz);
         }
     }
 
@@ -398,6 +420,9 @@ impl Port {
         self.listening.tick(self.clock, &mut |at, kind| tell(number, seq, at, kind, sink));
         self.tell_heard(sink);
         self.depart(sink);
+        if let Some(relay) = &mut self.relay {
+            relay.forget_fed();
+        }
         self.keep_alive(sink);
         self.ask(sink);
         self.tell_heard(sink);

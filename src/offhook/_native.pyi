@@ -325,13 +325,22 @@ class Port:
         """
 
     def relay(self, on: bool) -> None:
-        """Begin or end a bridge: what is heard is kept for `take_heard`, and what is fed is mixed into what is sent."""
+        """Begin or end a bridge: what the far end says can be pulled, and what is fed is mixed into what is sent."""
 
-    def take_heard(self) -> bytes:
-        """Give what was heard since the last time, at the Port's rate; nothing where there is no bridge."""
+    def wants(self, now: int) -> tuple[int, int] | None:
+        """Say since when (ns) and how many ms of others' audio must be fed before the tick at `now`, for `pull`.
+
+        None where no packet is due, or there is no bridge.
+        """
+
+    def pull(self, now: int, ms: int) -> bytes:
+        """Give the next `ms` (1000 at most) of what the far end says, made isochronous: PCM at the Port's rate, no gap.
+
+        The first sample is heard at `now`. b"" where there is no bridge, or the far end is silent.
+        """
 
     def feed(self, now: int, pcm: bytes, rate_hz: int = 8000) -> None:
-        """Take what the other port of the bridge heard. It leaves with the next packets, 60 ms deep at first."""
+        """Take what another port's `pull` gave: it is mixed into the packets that leave with the next tick."""
 
     def discover(self, now: int, server: tuple[str, int], id: bytes) -> None:
         """Ask a STUN server what the RTP socket looks like from there, three times 100 ms apart (RFC 8489).

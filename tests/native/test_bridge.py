@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from offhook import _native as native
-from tests.native.conftest import Rig, tone
+from tests.native.conftest import MS, Rig, tone
 
 
 def port(number: int) -> native.Port:
@@ -36,10 +36,10 @@ class Pair:
         """Let time pass in steps, carrying over what was heard."""
         for _ in range(ms):
             for here, there in (self.ends, self.ends[::-1]):
+                due = here.now + MS
+                if wanted := here.port.wants(due):
+                    here.port.feed(due, there.port.pull(*wanted))
                 here.run(1)
-                heard = here.port.take_heard()
-                if heard:
-                    there.port.feed(there.now, heard)
 
     def say(self, end: int, pcm: bytes, *, codec: str = "PCMU") -> None:
         """Let one far end speak in packets of 20 ms."""
@@ -112,8 +112,11 @@ def test_jitter_does_not_tear_what_passes(pair):
         now = at
         rig.give(rig.next(packets[n]))
     pair.run(300)
-    assert likeness(audio(pair.ends[1]), samples(said)) > 0.99
-    assert pair.ends[1].port.counters()["relay_dry"] <= 1, "once, behind the last word"
+    heard = audio(pair.ends[1])
+    pieces = [samples(said)[at : at + 800] for at in range(0, 8000, 800)]
+    whole = [piece for piece in pieces if likeness(heard, piece, len(heard)) > 0.95]
+    assert len(whole) >= 8, "but for where it waited, and the delay that this cost"
+    assert rig.port.counters()["relay_late"] <= 4
 
 
 def test_a_lost_packet_is_a_concealed_one(pair):
@@ -138,7 +141,8 @@ def test_a_clock_that_runs_fast_leaves_no_lasting_delay(pair):
     for _ in range(600):
         pair.run(19)
         rig.give(rig.next(native.encode("PCMU", tone(20))))
-    assert pair.ends[1].port.counters()["relay_cut"] >= 1
+    assert rig.port.counters()["relay_shortened"] >= 10
+    assert rig.port.counters()["relay_refused"] == 0
 
 
 def test_what_we_play_is_mixed_in_and_keys_go_before(pair):
@@ -162,7 +166,7 @@ def test_after_it_nothing_passes(pair):
     pair.say(0, tone(200))
     pair.run(100)
     assert set(audio(pair.ends[1])[before:]) <= {0}
-    assert pair.ends[0].port.take_heard() == b""
+    assert pair.ends[0].port.pull(pair.ends[0].now, 20) == b""
 
 
 # --- on the engine's threads
@@ -224,7 +228,7 @@ def test_python_that_does_nothing_for_a_while_bends_nothing(engine, far_engine):
     block(0.3)
     heard = heard_by(far_engine, clerk, 8 * 1100)
     assert likeness(heard, samples(native.decode("PCMU", native.encode("PCMU", said)))[: 8 * 1000], 8000) > 0.9
-    assert engine.counters(two)["relay_cut"] == 0
+    assert engine.counters(one)["relay_refused"] == 0
 
 
 def test_parting_gives_each_back(engine, far_engine):

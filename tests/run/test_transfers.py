@@ -136,7 +136,7 @@ def test_a_bridge_carries_voices_and_keys_and_ends_with_either(stage: Any, ends:
             await host.drain(5.0)
             assert host.line.legs == {}
             assert host.line._dialled == {}
-            assert host.counters()["media_relay_cut"] == 0
+            assert host.counters()["media_relay_refused"] == 0
         assert stage.reasons() == ["transferred"]
         assert told(stage) == [(200, "bridged")]
         assert stage.world.engine(HOST).open_ports == []

@@ -30,16 +30,14 @@ const PACKETS_MOST: u8 = 8;
 const WAIT_MOST_MS: u16 = 4000;
 /// What all waits and latenesses of a life may add up to.
 const IDLE_MOST: i64 = 12_000 * MS;
+/// A bridged far end is never further behind the network than what may wait of it.
+const BEHIND_MOST: i64 = 4_000 * MS;
 const SAMPLES_MOST: u16 = 6000;
 /// Payload types that the plans agree to, and one that they don't.
 const AUDIO: [u8; 5] = [0, 8, 96, 97, 98];
 /// What is sent, and by which number.
-const SENDS: [(u8, Codec); 4] = [
-    (0, Codec::G711(Law::Mu)),
-    (8, Codec::G711(Law::A)),
-    (97, Codec::L16(16_000)),
-    (97, Codec::L16(48_000)),
-];
+const SENDS: [(u8, Codec); 4] =
+    [(0, Codec::G711(Law::Mu)), (8, Codec::G711(Law::A)), (97, Codec::L16(16_000)), (97, Codec::L16(48_000))];
 const KEY: u8 = 101;
 const NOISE: u8 = 13;
 
@@ -264,8 +262,12 @@ impl World {
             Step::Relay { on } => self.port.relay(on),
             Step::Feed { samples, level } => {
                 let mut heard = Vec::new();
-                self.port.take_heard(&mut heard);
-                assert!(heard.len() <= usize::from(SAMPLES_MOST), "what nobody takes is bounded");
+                let (due, ms) = self.port.wants(self.now).unwrap_or((self.now, 20));
+                assert!(due <= self.now && ms <= 700, "what is asked for is bounded: {ms} ms since {due}");
+                if self.port.pull(due, ms, &mut heard) {
+                    assert_eq!(heard.len(), (self.port.rate_hz() / 1000 * ms) as usize, "a person's audio has no gap");
+                }
+                assert!(self.port.behind(self.now).is_none_or(|behind| behind < BEHIND_MOST), "nobody is heard late");
                 let pcm = vec![i16::from_be_bytes([level, 0]); usize::from(samples % SAMPLES_MOST)];
                 self.port.feed(self.now, &pcm, if level & 1 == 0 { 8000 } else { 16_000 });
             }

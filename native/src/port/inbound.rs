@@ -158,6 +158,7 @@ impl Port {
         if let Some(event) = event {
             self.take_key(packet.timestamp, event, sink);
         }
+        self.pass_on(packet, content, verdict);
         let waiting = |payload: &[u8]| Waiting { timestamp: packet.timestamp, content, payload: payload.to_vec() };
         match verdict {
             Verdict::Late if event.is_none() => return Count::DroppedLate,
@@ -176,6 +177,18 @@ impl Port {
             Content::Audio(_) => Count::ReceivedAudio,
             Content::Key => Count::ReceivedDtmf,
             Content::Noise => Count::ReceivedNoise,
+        }
+    }
+
+    /// What people hear who are bridged to this far end: every packet, when it comes.
+    fn pass_on(&mut self, packet: &Packet<'_>, content: Content, verdict: Verdict) {
+        let Some(relay) = &mut self.relay else { return };
+        if matches!(verdict, Verdict::Restart { new_stream: true }) {
+            relay.restart();
+        }
+        match content {
+            Content::Audio(law) => relay.hear(self.clock, packet.timestamp, law, packet.payload, packet.marker),
+            Content::Key | Content::Noise => relay.hush(self.clock, packet.timestamp),
         }
     }
 
@@ -304,9 +317,6 @@ impl Port {
         if self.is_tone(at, pcm, concealed, sink) {
             return self.silence_of(at, pcm.len(), sink);
         }
-        if let Some(relay) = &mut self.relay {
-            relay.hear(pcm);
-        }
         let before = self.listening.is_speech();
         let (number, seq) = (self.number, &mut self.seq);
         self.listening.hear(at, pcm, self.codec.law(), concealed, &mut |at, kind| tell(number, seq, at, kind, sink));
@@ -321,9 +331,6 @@ impl Port {
     }
 
     fn silence_of(&mut self, at: i64, samples: usize, sink: &mut Sink) {
-        if let Some(relay) = &mut self.relay {
-            relay.hush(samples);
-        }
         let (number, seq) = (self.number, &mut self.seq);
         self.listening.hush(at, samples, &mut |at, kind| tell(number, seq, at, kind, sink));
     }

@@ -20,6 +20,9 @@ pub struct PyPort {
     sink: Sink,
 }
 
+/// What one pull gives at most.
+const PULLED_MOST_MS: u32 = 1000;
+
 #[pymethods]
 impl PyPort {
     #[new]
@@ -127,9 +130,15 @@ impl PyPort {
         self.port.relay(on);
     }
 
-    fn take_heard<'py>(&mut self, py: Python<'py>) -> Bound<'py, PyBytes> {
+    fn wants(&self, now: i64) -> Option<(i64, u32)> {
+        self.port.wants(now)
+    }
+
+    fn pull<'py>(&mut self, py: Python<'py>, now: i64, ms: u32) -> Bound<'py, PyBytes> {
         let mut pcm = Vec::new();
-        self.port.take_heard(&mut pcm);
+        if !self.port.pull(now, ms.min(PULLED_MOST_MS), &mut pcm) {
+            pcm.clear();
+        }
         let bytes: Vec<u8> = pcm.iter().flat_map(|sample| sample.to_le_bytes()).collect();
         PyBytes::new(py, &bytes)
     }

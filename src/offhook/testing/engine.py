@@ -288,7 +288,10 @@ class VirtualEngine:
         if line.due != due or line.number not in self._lines:
             return
         line.due = None
-        line.machine.tick(self._loop.now)
+        now = self._loop.now
+        if line.bridged is not None and (wanted := line.machine.wants(now)):
+            line.machine.feed(now, line.bridged.machine.pull(*wanted), line.bridged.machine.rate_hz)
+        line.machine.tick(now)
         self._flush(line)
 
     def _after(self, line: _Line, verb: str, arguments: tuple[Any, ...]) -> None:
@@ -307,10 +310,6 @@ class VirtualEngine:
             ip, rtp = line.local
             for data, destination, rtcp in packets:
                 self._network.send((ip, rtp + 1) if rtcp else line.local, destination, data)
-        if line.bridged is not None:
-            heard = machine.take_heard()
-            if heard:
-                line.bridged.machine.feed(self._loop.now, heard, machine.rate_hz)
         events = machine.events()
         if events:
             self._tell(events)
