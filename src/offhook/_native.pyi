@@ -455,10 +455,12 @@ def decode(codec: str, payload: bytes) -> bytes:
     """Decode a stretch to PCM at the codec's own rate."""
 
 class Loss:
-    """The simple concealment as a stage of its own: push frames of 160 samples, None for a hole."""
+    """Concealment as a stage of its own: push frames of 20 ms at 8000 or 16000 Hz, None for a lost one."""
 
-    def __init__(self) -> None: ...
+    def __init__(self, rate_hz: int = 8000) -> None: ...
     def push(self, pcm: bytes | None) -> bytes: ...
+    def between(self, frames: int, after: bytes) -> bytes:
+        """Make up `frames` of 20 ms (500 at most) that lead to `after`, the frame behind the hole; it is pushed next."""
 
 class Keypad:
     """The ear for keys in 8 kHz audio (ITU-T Q.24) as a stage of its own."""

@@ -53,18 +53,26 @@ impl PyResampler {
     }
 }
 
-/// The simple concealment as a stage of its own.
-#[pyclass(module = "offhook._native")]
-pub struct Loss(Conceal);
+/// Frames in a hole that `between` is asked for, at most: 10 s.
+const HOLES_MOST: usize = 500;
 
-/// Samples that a hole has here.
-const HOLE: usize = 160;
+/// Concealment as a stage of its own.
+#[pyclass(module = "offhook._native")]
+pub struct Loss {
+    conceal: Conceal,
+    /// Samples that a hole has here: 20 ms.
+    hole: usize,
+}
 
 #[pymethods]
 impl Loss {
     #[new]
-    fn new() -> Self {
-        Self(Conceal::default())
+    #[pyo3(signature = (rate_hz = 8000))]
+    fn new(rate_hz: u32) -> PyResult<Self> {
+        if ![8000, 16000].contains(&rate_hz) {
+            return Err(wrong(format!("{rate_hz} Hz: concealment is done at 8000 or 16000")));
+        }
+        Ok(Self { conceal: Conceal::new(rate_hz), hole: rate_hz as usize / 50 })
     }
 
     fn push<'py>(&mut self, py: Python<'py>, pcm: Option<&[u8]>) -> PyResult<Bound<'py, PyBytes>> {
@@ -72,10 +80,19 @@ impl Loss {
         match pcm {
             Some(pcm) => {
                 out = samples(pcm)?;
-                self.0.hear(&mut out);
+                self.conceal.hear(&mut out);
             }
-            None => self.0.fill(HOLE, &mut out),
+            None => self.conceal.fill(self.hole, &mut out),
         }
+        pcm_bytes(py, &out)
+    }
+
+    fn between<'py>(&mut self, py: Python<'py>, frames: usize, after: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        if frames > HOLES_MOST {
+            return Err(wrong(format!("{frames} frames: a hole has at most {HOLES_MOST} here")));
+        }
+        let mut out = Vec::new();
+        self.conceal.between(frames * self.hole, &samples(after)?, &mut out);
         pcm_bytes(py, &out)
     }
 }
