@@ -1,4 +1,4 @@
-# setup · demo · test · check · bench · sim · fuzz · docs · native: each works as the first command in a fresh clone,
+# setup · demo · test · check · bench · bench-tools · sim · fuzz · docs · native: each works as the first command in a fresh clone,
 # because each waits for .venv/.ready, which knows what it was made from.
 
 BIN     := .venv/bin
@@ -6,12 +6,12 @@ PIP     := $(BIN)/uv pip install --python $(BIN)/python --require-hashes --only-
 NATIVE  := $(shell find native -name target -prune -o -name fuzz -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
 SEED    ?= 1
 CALLS   ?= 1000
-BENCHES ?= media memory ear signalling setup pacing turn
+BENCHES ?= media memory ear plc signalling setup pacing turn
 ARGS    ?=
 export FUZZ_SECONDS ?= 60
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test check bench sim fuzz docs native
+.PHONY: setup demo test check bench bench-tools sim fuzz docs native
 
 setup: .venv/.ready
 	@echo "ready: make demo, make test, or $(BIN)/offhook --help"
@@ -35,8 +35,10 @@ check: .venv/.ready .venv/.check
 	cd native && cargo clippy --locked --all-targets -- -D warnings
 	cd bench/load && cargo clippy --locked --all-targets --target-dir ../out/cargo -- -D warnings
 
-bench: .venv/.ready
+bench: .venv/.ready .venv/.bench
 	@for name in $(BENCHES); do $(BIN)/offhook bench $$name $(ARGS) || exit; done
+
+bench-tools: .venv/.bench
 
 sim: .venv/.ready
 	$(BIN)/offhook sim --seed $(SEED) --calls $(CALLS) $(ARGS)
@@ -71,4 +73,10 @@ native: .venv/.ready
 
 .venv/.check: .venv/.packages requirements/check.txt
 	@$(PIP) -r requirements/check.txt
+	@touch $@
+
+# pesq comes as source alone: its hash holds, and it is built with what the first line installed, not with what is newest.
+.venv/.bench: .venv/.packages requirements/bench.txt requirements/pesq.txt
+	@$(PIP) -r requirements/bench.txt
+	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes --no-deps --no-build-isolation -r requirements/pesq.txt
 	@touch $@

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 Figure = float | int | None
 
@@ -17,7 +17,7 @@ Figure = float | int | None
 class Must:
     """A bound on one figure. `stretch` is what we should like to reach."""
 
-    bound: Literal["at most", "exactly"]
+    bound: Literal["at most", "at least", "exactly"]
     limit: float
     unit: str
     stretch: float | None = None
@@ -26,11 +26,23 @@ class Must:
         """Say whether `figure` keeps the bound; what was not measured does not."""
         if figure is None:
             return False
-        return figure == self.limit if self.bound == "exactly" else figure <= self.limit
+        match self.bound:
+            case "exactly":
+                return figure == self.limit
+            case "at most":
+                return figure <= self.limit
+            case "at least":
+                return figure >= self.limit
+            case _:
+                assert_never(self.bound)
 
 
 def _most(limit: float, unit: str, stretch: float | None = None) -> Must:
     return Must("at most", limit, unit, stretch)
+
+
+def _least(limit: float, unit: str, stretch: float | None = None) -> Must:
+    return Must("at least", limit, unit, stretch)
 
 
 def _just(limit: float, unit: str) -> Must:
@@ -38,6 +50,9 @@ def _just(limit: float, unit: str) -> Must:
 
 
 _TRACES = ("lan", "wan", "wifi", "lte")
+PLC_LOSSES: tuple[int, ...] = (1, 2, 5, 10, 20)
+"""Shares of packets that `plc` loses, in percent."""
+_SCORES = ("pesq", "stoi", "plcmos")
 
 MUSTS: Mapping[str, Mapping[str, Must]] = {
     "ear": {
@@ -52,6 +67,15 @@ MUSTS: Mapping[str, Mapping[str, Must]] = {
         "step_up_late": _most(0.02, "of the packets"),
         "step_down_ms": _most(3000.0, "ms"),
         "step_down_skipped": _just(0, "samples"),
+    },
+    "plc": {
+        "pesq_10": _least(2.75, "", 2.90),
+        "stoi_10": _least(0.958, ""),
+        "plcmos_10": _least(4.00, "", 4.15),
+        "ahead_plcmos_10": _least(4.20, ""),
+        **{f"over_appendix_i_{score}_{loss}": _least(0.0, "") for loss in PLC_LOSSES for score in _SCORES},
+        "cpu_ms_per_audio_s": _most(0.3, "CPU-ms"),
+        "ahead_cpu_ms_per_audio_s": _most(0.3, "CPU-ms"),
     },
     "media": {
         "ratio_200": _most(1.9, "× floor", 1.4),
@@ -87,7 +111,7 @@ MUSTS: Mapping[str, Mapping[str, Must]] = {
     },
 }
 
-NAMES: tuple[str, ...] = ("media", "memory", "ear", "jitter", "signalling", "setup", "pacing", "turn")
+NAMES: tuple[str, ...] = ("media", "memory", "ear", "jitter", "plc", "signalling", "setup", "pacing", "turn")
 """What `offhook bench` runs."""
 
 

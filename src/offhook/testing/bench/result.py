@@ -11,6 +11,7 @@ from typing import Any
 from offhook.testing.bench.budgets import MUSTS, Figure, meets
 
 NOT_RUN = "not run"
+_SIGNS = {"exactly": "=", "at most": "≤", "at least": "≥"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Result:
         known = {**self.figures, **self.ratios}
         for name in [*known, *(name for name in verdicts if name not in known)]:
             must = MUSTS[self.bench].get(name)
-            bound = "" if must is None else f"{'=' if must.bound == 'exactly' else '≤'} {must.limit:g} {must.unit}"
+            bound = "" if must is None else f"{_SIGNS[must.bound]} {must.limit:g} {must.unit}".rstrip()
             verdict = "" if must is None else "met" if verdicts[name] else "NOT MET"
             rows.append((name, _shown(known.get(name)), bound, verdict))
         rows += [(f"floor: {name}", _shown(value), "", "") for name, value in self.floor.items()]
