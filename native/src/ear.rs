@@ -1,18 +1,19 @@
 //! The eager ear: what is in order is delivered at once; only behind a hole is there a wait, and a short one.
 //!
 //! ```text
-//! 5 6 7 ──► now        9 ──► held, 20 ms ──► 8 came: 8 9 now
-//!                                       └──► 8 did not: a hole of one, then 9; an 8 after that is late
+//! 5 6 7 ──► now        9 ──► held, 20 ms at most ──► 8 came: 8 9 now
+//!                                               └──► 8 did not: a hole of one, then 9; an 8 after that is late
 //! ```
+//!
+//! How long is worth waiting is learnt (`patience.rs`): where nothing is ever out of order, a hole is a loss at once.
 //!
 //! Sequence rules are those of RFC 3550 appendix A.1, with a shorter leash: a gap of more than half a second is a jump
 //! that the ear follows without making anything up; a sequence or an SSRC from elsewhere must prove itself with a
 //! second packet.
 
+use crate::patience::Patience;
 use crate::rtp::sequence_ahead;
 
-/// How long a packet waits for those before it, ns.
-pub const HOLE: i64 = 20_000_000;
 /// Holes up to this many packets are waited for; beyond it is a jump.
 const WAITED_FOR: i16 = 25;
 /// Jumps up to this are followed at once; further ones, and those back beyond the memory, need a second packet.
@@ -53,6 +54,7 @@ pub struct Ear<T> {
     trial: Option<(u32, u16)>,
     /// In order of sequence.
     held: Vec<Held<T>>,
+    patience: Patience,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +67,7 @@ struct Stream {
 
 impl<T> Default for Ear<T> {
     fn default() -> Self {
-        Self { stream: None, trial: None, held: Vec::new() }
+        Self { stream: None, trial: None, held: Vec::new(), patience: Patience::default() }
     }
 }
 
@@ -76,8 +78,8 @@ impl<T> Ear<T> {
         self.stream.map(|stream| stream.ssrc)
     }
 
-    /// Judge a packet. `Now` and `Restart` move the order on.
-    pub fn judge(&mut self, ssrc: u32, sequence: u16) -> Verdict {
+    /// Judge a packet that came `now`. `Now` and `Restart` move the order on.
+    pub fn judge(&mut self, now: i64, ssrc: u32, sequence: u16) -> Verdict {
         let Some(mut stream) = self.stream else {
             return self.restart(ssrc, sequence, true);
         };
@@ -88,6 +90,7 @@ impl<T> Ear<T> {
         match ahead {
             0 => {
                 self.trial = None;
+                self.patience.came(now, sequence);
                 stream.step(1, true);
                 self.stream = Some(stream);
                 Verdict::Now
@@ -97,6 +100,7 @@ impl<T> Ear<T> {
                 if self.held.iter().any(|held| held.sequence == sequence) {
                     Verdict::Duplicate
                 } else {
+                    self.patience.came(now, sequence);
                     Verdict::Hold
                 }
             }
@@ -105,6 +109,7 @@ impl<T> Ear<T> {
                 if stream.came >> (-ahead - 1) & 1 == 1 {
                     Verdict::Duplicate
                 } else {
+                    self.patience.came(now, sequence);
                     Verdict::Late
                 }
             }
@@ -127,6 +132,10 @@ impl<T> Ear<T> {
     pub fn hold(&mut self, held: Held<T>) {
         let Some(stream) = self.stream else { return };
         let order = |sequence| sequence_ahead(sequence, stream.next);
+        let before = self.held.last().map_or(stream.next, |last| last.sequence.wrapping_add(1));
+        if sequence_ahead(held.sequence, before) > 0 {
+            self.patience.open(held.arrived, before, held.sequence);
+        }
         let at = self.held.partition_point(|other| order(other.sequence) < order(held.sequence));
         self.held.insert(at, held);
     }
@@ -146,7 +155,7 @@ impl<T> Ear<T> {
     pub fn due(&self) -> Option<i64> {
         let oldest = self.held.iter().map(|held| held.arrived).min()?;
         // One that is full can't wait.
-        Some(if self.held.len() > HELD_MOST { i64::MIN } else { oldest + HOLE })
+        Some(if self.held.len() > HELD_MOST { i64::MIN } else { oldest + self.patience.wait() })
     }
 
     /// Give up the hole in front: how many packets are missing, 0 where there is no hole.
@@ -172,6 +181,7 @@ impl<T> Ear<T> {
 
     fn restart(&mut self, ssrc: u32, sequence: u16, new_stream: bool) -> Verdict {
         self.trial = None;
+        self.patience.follow(new_stream);
         self.stream = Some(Stream { ssrc, next: sequence.wrapping_add(1), came: 1 });
         Verdict::Restart { new_stream }
     }
@@ -210,7 +220,7 @@ mod tests {
                 told.push((due / MS, ear.skip(), true));
                 drain(&mut ear, due, &mut told);
             }
-            match ear.judge(1, sequence) {
+            match ear.judge(now, 1, sequence) {
                 Verdict::Now | Verdict::Restart { .. } => {
                     told.push((at, sequence, false));
                     drain(&mut ear, now, &mut told);
@@ -247,37 +257,37 @@ mod tests {
     #[test]
     fn late_and_duplicate_are_told_apart() {
         let mut ear: Ear<()> = Ear::default();
-        assert_eq!(ear.judge(1, 10), Verdict::Restart { new_stream: true });
-        assert_eq!(ear.judge(1, 10), Verdict::Duplicate);
-        assert_eq!(ear.judge(1, 12), Verdict::Hold);
+        assert_eq!(ear.judge(0, 1, 10), Verdict::Restart { new_stream: true });
+        assert_eq!(ear.judge(0, 1, 10), Verdict::Duplicate);
+        assert_eq!(ear.judge(0, 1, 12), Verdict::Hold);
         ear.hold(Held { sequence: 12, arrived: 0, what: () });
-        assert_eq!(ear.judge(1, 12), Verdict::Duplicate);
+        assert_eq!(ear.judge(0, 1, 12), Verdict::Duplicate);
         assert_eq!(ear.skip(), 1);
         assert!(ear.pop().is_some());
-        assert_eq!(ear.judge(1, 11), Verdict::Late);
-        assert_eq!(ear.judge(1, 12), Verdict::Duplicate);
-        assert_eq!(ear.judge(1, 13), Verdict::Now);
+        assert_eq!(ear.judge(0, 1, 11), Verdict::Late);
+        assert_eq!(ear.judge(0, 1, 12), Verdict::Duplicate);
+        assert_eq!(ear.judge(0, 1, 13), Verdict::Now);
     }
 
     #[test]
     fn another_stream_or_a_far_jump_needs_two_packets() {
         let mut ear: Ear<()> = Ear::default();
-        ear.judge(1, 10);
-        assert_eq!(ear.judge(2, 500), Verdict::Wait);
-        assert_eq!(ear.judge(1, 11), Verdict::Now);
-        assert_eq!(ear.judge(2, 501), Verdict::Wait, "the old stream spoke in between");
-        assert_eq!(ear.judge(2, 502), Verdict::Restart { new_stream: true });
-        assert_eq!(ear.judge(2, 20_000), Verdict::Wait);
-        assert_eq!(ear.judge(2, 20_001), Verdict::Restart { new_stream: false });
-        assert_eq!(ear.judge(2, 20_500), Verdict::Restart { new_stream: false }, "a near jump is followed at once");
+        ear.judge(0, 1, 10);
+        assert_eq!(ear.judge(0, 2, 500), Verdict::Wait);
+        assert_eq!(ear.judge(0, 1, 11), Verdict::Now);
+        assert_eq!(ear.judge(0, 2, 501), Verdict::Wait, "the old stream spoke in between");
+        assert_eq!(ear.judge(0, 2, 502), Verdict::Restart { new_stream: true });
+        assert_eq!(ear.judge(0, 2, 20_000), Verdict::Wait);
+        assert_eq!(ear.judge(0, 2, 20_001), Verdict::Restart { new_stream: false });
+        assert_eq!(ear.judge(0, 2, 20_500), Verdict::Restart { new_stream: false }, "a near jump is followed at once");
     }
 
     #[test]
     fn no_more_than_its_bound_is_held() {
         let mut ear: Ear<()> = Ear::default();
-        ear.judge(1, 0);
+        ear.judge(0, 1, 0);
         for sequence in 2..=26 {
-            assert_eq!(ear.judge(1, sequence), Verdict::Hold);
+            assert_eq!(ear.judge(0, 1, sequence), Verdict::Hold);
             ear.hold(Held { sequence, arrived: 0, what: () });
         }
         assert!(ear.held.len() <= HELD_MOST);

@@ -16,6 +16,7 @@ pub mod latch;
 pub mod listening;
 pub mod mouth;
 pub mod pair;
+pub mod patience;
 pub mod plan;
 pub mod playout;
 pub mod port;

@@ -460,7 +460,7 @@ class Loss:
     def __init__(self, rate_hz: int = 8000) -> None: ...
     def push(self, pcm: bytes | None) -> bytes: ...
     def between(self, frames: int, after: bytes) -> bytes:
-        """Make up `frames` of 20 ms (500 at most) that lead to `after`, the frame behind the hole; it is pushed next."""
+        """Make up `frames` of 20 ms (500 at most) that lead to `after`, the frame behind the hole; push it next."""
 
 class Keypad:
     """The ear for keys in 8 kHz audio (ITU-T Q.24) as a stage of its own."""

@@ -136,7 +136,7 @@ impl Port {
             Content::Noise => Some((self.codec.clock_hz(), self.frame)),
             Content::Key => None,
         };
-        let verdict = self.ear.judge(packet.ssrc, packet.sequence);
+        let verdict = self.ear.judge(self.clock, packet.ssrc, packet.sequence);
         if verdict != Verdict::Wait {
             // RFC 3550 section 6.4.1: what is late or a duplicate was received too.
             self.reports.received(self.clock, packet.ssrc, packet.sequence, packet.timestamp, steady.map(|(hz, _)| hz));

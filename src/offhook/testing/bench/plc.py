@@ -37,8 +37,10 @@ def run(*, seed: int = 1, calls: int | None = None, seconds: float | None = None
     require()
     spoken = prompts("reporting", seconds=seconds or 90, seed=seed)
     lost = {
-        percent: [losses(random.Random(f"{seed} {percent} {prompt.name}"), prompt.frames, percent / 100, BURST)
-                  for prompt in spoken]
+        percent: [
+            losses(random.Random(f"{seed} {percent} {prompt.name}"), prompt.frames, percent / 100, BURST)
+            for prompt in spoken
+        ]
         for percent in PLC_LOSSES
     }
     methods: dict[str, Concealer | None] = {"": concealers.ours, "ahead": concealers.ahead, **concealers.controls()}
@@ -71,9 +73,7 @@ def run(*, seed: int = 1, calls: int | None = None, seconds: float | None = None
     )
 
 
-def _judge(
-    pool: ProcessPoolExecutor, method: Concealer, spoken: Sequence[Prompt], lost: Lost
-) -> dict[str, Figure]:
+def _judge(pool: ProcessPoolExecutor, method: Concealer, spoken: Sequence[Prompt], lost: Lost) -> dict[str, Figure]:
     found: dict[str, Figure] = {}
     for percent, each in lost.items():
         pairs = [(prompt.pcm, method(prompt.pcm, gone)) for prompt, gone in zip(spoken, each, strict=True)]
