@@ -62,6 +62,8 @@ counters! {
     Lost => "lost",
     /// Packets that were made up for lost ones.
     Concealed => "concealed",
+    /// Packets that came too late to be heard, and are on the tape in the place of what was made up for them.
+    Mended => "mended",
     /// Times that an utterance which had not ended ran dry.
     Underruns => "underruns",
     /// Times that the latch took a source.

@@ -106,6 +106,8 @@ pub struct Port {
     reports: Reports,
     counters: Arc<Counters>,
     scratch: Vec<i16>,
+    /// What is made up for a hole.
+    made: Vec<i16>,
 }
 
 impl Port {
@@ -149,6 +151,7 @@ impl Port {
             reports: Reports::new(ssrc, cname),
             counters: Arc::default(),
             scratch: Vec::new(),
+            made: Vec::new(),
         }
     }
 

@@ -8,7 +8,10 @@
 //!
 //! A stretch of 500 ms is told 500 ms after its end, so that what the far end said and came late is on it. The far
 //! end's audio is laid down where RTP time says, a packet behind its predecessor unless the line moved by 20 ms or
-//! more; ours at departure. What nobody filled is silence.
+//! more; a clock that drifts is followed a sample a packet, which nobody hears. What was made up for a lost packet is
+//! replaced if that comes after all. Ours is laid down at departure. What nobody filled is silence.
+
+use std::collections::VecDeque;
 
 use crate::resample::convert;
 use crate::timeline::{lasting, scaled, within};
@@ -20,6 +23,10 @@ const LAG: i64 = 500_000_000;
 const SPAN: usize = 3;
 /// Where contiguous audio may stand off the line before it is laid down anew.
 const SLIP_MS: u32 = 20;
+/// From here on it is moved towards the line.
+const DRIFT_MS: u32 = 1;
+/// Pieces made up that may yet be replaced.
+const MADE_MOST: usize = 25;
 
 /// A running tape.
 #[derive(Debug)]
@@ -31,12 +38,23 @@ pub struct Tape {
     ours: Vec<i16>,
     /// Where the far end's last piece ended.
     far_ends: Option<i64>,
+    /// What was made up: the timestamp, and where it lies.
+    made: VecDeque<(u32, i64)>,
+    scratch: Vec<i16>,
 }
 
 impl Tape {
     #[must_use]
     pub fn new(now: i64, rate_hz: u32) -> Self {
-        Self { rate_hz, begun: now, far: Vec::new(), ours: Vec::new(), far_ends: None }
+        Self {
+            rate_hz,
+            begun: now,
+            far: Vec::new(),
+            ours: Vec::new(),
+            far_ends: None,
+            made: VecDeque::new(),
+            scratch: Vec::new(),
+        }
     }
 
     /// Run at another rate: what is not told yet is told at that.
@@ -50,6 +68,7 @@ impl Tape {
         }
         let end = |end: i64| i64::try_from(scaled(usize::try_from(end).unwrap_or(0), before, rate_hz)).unwrap_or(0);
         self.far_ends = self.far_ends.map(end);
+        self.made.clear();
     }
 
     /// Samples in a second of each side.
@@ -62,16 +81,45 @@ impl Tape {
         (STRETCH_MS * (self.rate_hz / 1000)) as usize
     }
 
-    /// Lay down the far end's audio.
-    pub fn put_far(&mut self, at: i64, pcm: &[i16]) {
+    /// Lay down the far end's audio; `made` where it was made up for a packet with this timestamp.
+    pub fn put_far(&mut self, at: i64, timestamp: u32, pcm: &[i16], made: bool) {
         let mut from = within(at - self.begun, self.rate_hz);
-        let slip = i64::from(SLIP_MS * (self.rate_hz / 1000));
-        if let Some(end) = self.far_ends.filter(|end| (from - end).abs() < slip) {
-            from = end;
+        let per_ms = i64::from(self.rate_hz / 1000);
+        let mut length = pcm.len();
+        if let Some(end) = self.far_ends {
+            let off = from - end;
+            if off.abs() < i64::from(SLIP_MS) * per_ms {
+                from = end;
+                if off.abs() > i64::from(DRIFT_MS) * per_ms {
+                    length = if off > 0 { length + 1 } else { length.saturating_sub(1) };
+                }
+            }
+        }
+        if made {
+            if self.made.len() == MADE_MOST {
+                self.made.pop_front();
+            }
+            self.made.push_back((timestamp, from));
         }
         let span = SPAN * self.stretch();
-        lay(&mut self.far, from, pcm, span);
-        self.far_ends = Some(from + i64::try_from(pcm.len()).unwrap_or(0));
+        stretched(pcm, length, &mut self.scratch);
+        lay(&mut self.far, from, &self.scratch, span);
+        self.far_ends = Some(from + i64::try_from(self.scratch.len()).unwrap_or(0));
+    }
+
+    /// Put what came late in the place of what was made up for it; whether that is still to be told.
+    pub fn mend(&mut self, timestamp: u32, pcm: &[i16]) -> bool {
+        let Some(index) = self.made.iter().position(|&(made, _)| made == timestamp) else {
+            return false;
+        };
+        let from = self.made.remove(index).map_or(-1, |(_, from)| from);
+        let Some(place) = usize::try_from(from).ok().and_then(|from| self.far.get_mut(from..)) else {
+            return false;
+        };
+        for (laid, &sample) in place.iter_mut().zip(pcm) {
+            *laid = sample;
+        }
+        true
     }
 
     /// Lay down ours.
@@ -123,8 +171,28 @@ impl Tape {
         let samples = i64::try_from(samples).unwrap_or(0);
         self.begun += lasting(samples, self.rate_hz);
         self.far_ends = self.far_ends.map(|end| end - samples);
+        for (_, from) in &mut self.made {
+            *from -= samples;
+        }
         (at, pcm)
     }
+}
+
+/// `pcm` as `length` samples, one more or less than it has: straight lines between its own, from its first to its last.
+fn stretched(pcm: &[i16], length: usize, out: &mut Vec<i16>) {
+    out.clear();
+    if length == pcm.len() || length < 2 || pcm.is_empty() {
+        out.extend_from_slice(pcm);
+        return;
+    }
+    let (steps, last) = (length - 1, pcm.len() - 1);
+    let between = |n: usize| {
+        let (at, part) = (n * last / steps, n * last % steps);
+        let [from, to] = [pcm[at], pcm[(at + 1).min(last)]].map(i64::from);
+        let (part, steps) = (i64::try_from(part).unwrap_or(0), i64::try_from(steps).unwrap_or(1));
+        i16::try_from((from * (steps - part) + to * part) / steps).unwrap_or(0)
+    };
+    out.extend((0..length).map(between));
 }
 
 fn lay(side: &mut Vec<i16>, from: i64, pcm: &[i16], span: usize) {
@@ -153,7 +221,7 @@ mod tests {
     #[test]
     fn both_sides_lie_where_they_were() {
         let mut tape = Tape::new(1000 * MS, 8000);
-        tape.put_far(1100 * MS, &[1; 160]);
+        tape.put_far(1100 * MS, 0, &[1; 160], false);
         tape.put_ours(1200 * MS, &[2; 160]);
         assert_eq!(tape.due(), 2000 * MS);
         let (at, pcm) = tape.take();
@@ -166,9 +234,9 @@ mod tests {
     #[test]
     fn at_another_rate_it_goes_on_where_it_was() {
         let mut tape = Tape::new(0, 8000);
-        tape.put_far(0, &[1000; 160]);
+        tape.put_far(0, 0, &[1000; 160], false);
         tape.run_at(16_000);
-        tape.put_far(20 * MS, &[1000; 320]);
+        tape.put_far(20 * MS, 0, &[1000; 320], false);
         tape.put_ours(40 * MS, &[5; 320]);
         let (_, pcm) = tape.take();
         assert_eq!(pcm.len(), 16_000);
@@ -179,8 +247,8 @@ mod tests {
     #[test]
     fn a_small_slip_leaves_no_gap() {
         let mut tape = Tape::new(0, 8000);
-        tape.put_far(0, &[1; 160]);
-        tape.put_far(25 * MS, &[1; 160]);
+        tape.put_far(0, 0, &[1; 160], false);
+        tape.put_far(25 * MS, 0, &[1; 160], false);
         let (_, pcm) = tape.take();
         assert!(pcm.iter().step_by(2).take(320).all(|&sample| sample == 1));
     }
@@ -198,8 +266,8 @@ mod tests {
     #[test]
     fn what_lies_outside_is_not_kept() {
         let mut tape = Tape::new(1000 * MS, 8000);
-        tape.put_far(0, &[1; 160]);
-        tape.put_far(100_000 * MS, &[1; 160]);
+        tape.put_far(0, 0, &[1; 160], false);
+        tape.put_far(100_000 * MS, 0, &[1; 160], false);
         assert!(tape.take().1.iter().all(|&sample| sample == 0));
     }
 }

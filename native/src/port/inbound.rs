@@ -161,15 +161,18 @@ impl Port {
         self.pass_on(packet, content, verdict);
         let waiting = |payload: &[u8]| Waiting { timestamp: packet.timestamp, content, payload: payload.to_vec() };
         match verdict {
-            Verdict::Late if event.is_none() => return Count::DroppedLate,
+            Verdict::Late if event.is_none() => {
+                self.mend(packet.timestamp, content, packet.payload);
+                return Count::DroppedLate;
+            }
             Verdict::Hold => {
                 let what = waiting(packet.payload);
                 self.ear.hold(Held { sequence: packet.sequence, arrived: self.clock, what });
                 self.close_holes(sink);
             }
             Verdict::Now | Verdict::Restart { .. } => {
-                self.deliver(packet.timestamp, content, packet.payload, sink);
-                self.deliver_held(sink);
+                self.deliver(0, packet.timestamp, content, packet.payload, sink);
+                self.deliver_held(0, sink);
             }
             _ => {}
         }
@@ -213,7 +216,7 @@ impl Port {
     fn restart(&mut self, new_stream: bool, sink: &mut Sink) {
         let first = self.expected.is_none();
         for held in self.ear.take_held() {
-            self.deliver(held.what.timestamp, held.what.content, &held.what.payload, sink);
+            self.deliver(0, held.what.timestamp, held.what.content, &held.what.payload, sink);
         }
         if !first {
             self.counters.add(if new_stream { Count::SsrcChanges } else { Count::Jumps });
@@ -231,41 +234,54 @@ impl Port {
         while self.ear.due().is_some_and(|due| due <= self.clock) {
             let missing = usize::from(self.ear.skip());
             self.counters.add_many(Count::Lost, missing as u64);
-            self.deliver_held_behind(missing, sink);
+            self.deliver_held(missing, sink);
         }
     }
 
-    fn deliver_held(&mut self, sink: &mut Sink) {
-        self.deliver_held_behind(0, sink);
-    }
-
-    fn deliver_held_behind(&mut self, mut missing: usize, sink: &mut Sink) {
+    /// Deliver what is next in order; before the first of it so many packets are missing.
+    fn deliver_held(&mut self, mut missing: usize, sink: &mut Sink) {
         while let Some(held) = self.ear.pop() {
-            self.fill(std::mem::take(&mut missing), held.what.timestamp, sink);
-            self.deliver(held.what.timestamp, held.what.content, &held.what.payload, sink);
+            let what = held.what;
+            self.deliver(std::mem::take(&mut missing), what.timestamp, what.content, &what.payload, sink);
         }
     }
 
-    /// Make up for lost packets, as much as the timestamps say and no more than that many packets.
-    fn fill(&mut self, missing: usize, until: u32, sink: &mut Sink) {
-        let Some(expected) = self.expected else {
+    /// Make up for lost packets that lead to `after` (empty where nothing is known of what comes), as much as the
+    /// timestamps say and no more than that many packets.
+    fn fill(&mut self, missing: usize, until: u32, after: &[i16], sink: &mut Sink) {
+        let Some(mut timestamp) = self.expected else {
             return;
         };
         let clock_hz = self.codec.clock_hz();
-        let gap = u32::try_from(timestamp_ahead(until, expected)).unwrap_or(0);
+        let gap = u32::try_from(timestamp_ahead(until, timestamp)).unwrap_or(0);
         let lost = self.frame.saturating_mul(u32::try_from(missing).unwrap_or(u32::MAX));
         let mut left = gap.min(lost).min(FILL_MOST_MS * (clock_hz / 1000));
-        let mut timestamp = expected;
+        let mut made = std::mem::take(&mut self.made);
+        made.clear();
+        self.conceal.between(self.samples(left), after, &mut made);
+        let mut rest = &made[..];
         while left > 0 {
             let ticks = left.min(self.frame);
-            let mut pcm = std::mem::take(&mut self.scratch);
-            pcm.clear();
-            self.conceal.fill(self.samples(ticks), &mut pcm);
+            let (piece, others) = rest.split_at(self.samples(ticks).min(rest.len()));
             self.counters.add(Count::Concealed);
-            self.hear(timestamp, &pcm, true, sink);
-            self.scratch = pcm;
+            self.hear(timestamp, piece, true, sink);
+            rest = others;
             timestamp = timestamp.wrapping_add(ticks);
             left -= ticks;
+        }
+        self.made = made;
+    }
+
+    /// What came after its hole was given up is heard by nobody any more, but it belongs on the tape.
+    fn mend(&mut self, timestamp: u32, content: Content, payload: &[u8]) {
+        let (Content::Audio(codec), Some(tape)) = (content, self.tape.as_mut()) else {
+            return;
+        };
+        // The stream's own decoder is further on already.
+        let mut pcm = Vec::new();
+        Decoder::new(self.rate_hz).decode_into(codec, payload, &mut pcm);
+        if tape.mend(timestamp, &pcm) {
+            self.counters.add(Count::Mended);
         }
     }
 
@@ -274,13 +290,19 @@ impl Port {
         scaled(ticks as usize, self.codec.clock_hz(), self.rate_hz)
     }
 
-    /// A packet in its order.
-    fn deliver(&mut self, timestamp: u32, content: Content, payload: &[u8], sink: &mut Sink) {
+    /// A packet in its order, before which so many are missing.
+    fn deliver(&mut self, missing: usize, timestamp: u32, content: Content, payload: &[u8], sink: &mut Sink) {
+        if missing > 0 && !matches!(content, Content::Audio(_)) {
+            self.fill(missing, timestamp, &[], sink);
+        }
         let (from, ticks) = match content {
             Content::Audio(codec) => {
                 let mut pcm = std::mem::take(&mut self.scratch);
                 pcm.clear();
                 self.decoder.decode_into(codec, payload, &mut pcm);
+                if missing > 0 {
+                    self.fill(missing, timestamp, &pcm, sink);
+                }
                 self.conceal.hear(&mut pcm);
                 (self.frame, self.codec) = (codec.ticks(payload).unwrap_or(0), codec);
                 self.hear(timestamp, &pcm, false, sink);
@@ -312,7 +334,7 @@ impl Port {
     fn hear(&mut self, timestamp: u32, pcm: &[i16], concealed: bool, sink: &mut Sink) {
         let at = self.timeline.at(timestamp).unwrap_or(self.clock);
         if let Some(tape) = &mut self.tape {
-            tape.put_far(at, pcm);
+            tape.put_far(at, timestamp, pcm, concealed);
         }
         if self.is_tone(at, pcm, concealed, sink) {
             return self.silence_of(at, pcm.len(), sink);
