@@ -1,9 +1,10 @@
 """How well a recogniser hears people on a telephone: word error rate over Debian's recorded prompts.
 
-    python tools/wer.py [--prompts 30] [--seed 1] [--loss 0.05] [--stt local] [--all]
+    python tools/wer.py [--prompts 30] [--seed 1] [--loss 0.05] [--burst 1.5] [--stt local] [--all]
 
 The prompts are those of asterisk-core-sounds-en-wav whose transcripts have 5 to 16 words, shuffled by the seed, none
-left out; they go through µ-law at 8 kHz, and with --loss through lost packets of 20 ms, concealed as the ear does.
+left out; they go through µ-law at 8 kHz, and with --loss through lost packets of 20 ms (Gilbert), concealed as the
+ear does, with the packet behind the hole at hand.
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from offhook import _native as native
 from offhook.providers import Pause, Stt, registry
+from offhook.testing.bench.concealers import ahead
+from offhook.testing.bench.traces import losses
 
 SOUNDS = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 TRANSCRIPTS = Path("/usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz")
@@ -57,11 +62,10 @@ def prompts(seed: int) -> list[Prompt]:
     return found
 
 
-def lossy(pcm: bytes, loss: float, rng: random.Random) -> bytes:
-    """Lose packets of 20 ms at random; the ear's concealment fills the holes."""
-    ear = native.Loss()
-    frames = [pcm[start : start + FRAME] for start in range(0, len(pcm) - FRAME + 1, FRAME)]
-    return b"".join(ear.push(None if rng.random() < loss else frame) for frame in frames)
+def lossy(pcm: bytes, loss: float, rng: random.Random, burst: float = 1.5) -> bytes:
+    """Lose packets of 20 ms in bursts; the ear's concealment fills the holes."""
+    whole = np.frombuffer(pcm[: len(pcm) // FRAME * FRAME], "<i2")
+    return ahead(whole, losses(rng, len(whole) * 2 // FRAME, loss, burst)).tobytes()
 
 
 def words(text: str) -> list[str]:
@@ -90,12 +94,14 @@ async def hear(stt: Stt, pcm: bytes) -> str:
     return [transcript.text async for transcript in stt.listen(turn())][-1]
 
 
-async def measure(stt: Stt, chosen: Sequence[Prompt], loss: float, seed: int, *, verbose: bool = False) -> float:
+async def measure(
+    stt: Stt, chosen: Sequence[Prompt], loss: float, seed: int, *, burst: float = 1.5, verbose: bool = False
+) -> float:
     """Word error rate over the prompts, 0 to 1."""
     rng = random.Random(seed)
     wrong = total = 0
     for prompt in chosen:
-        pcm = lossy(prompt.pcm(), loss, rng) if loss else prompt.pcm()
+        pcm = lossy(prompt.pcm(), loss, rng, burst) if loss else prompt.pcm()
         heard = await hear(stt, pcm)
         said = words(prompt.text)
         missed = errors(said, words(heard))
@@ -112,9 +118,9 @@ async def run(arguments: argparse.Namespace) -> None:
     stt = registry.stt(arguments.stt)
     await stt.check()
     began = time.perf_counter()
-    rate = await measure(stt, chosen, arguments.loss, arguments.seed, verbose=arguments.verbose)
+    rate = await measure(stt, chosen, arguments.loss, arguments.seed, burst=arguments.burst, verbose=arguments.verbose)
     each_ms = (time.perf_counter() - began) / len(chosen) * 1000
-    loss = f"loss {arguments.loss:.0%}"
+    loss = f"loss {arguments.loss:.0%}" + (f" in bursts of {arguments.burst:g}" if arguments.loss else "")
     print(f"{arguments.stt}: WER {rate:.1%} over {len(chosen)} prompts, {loss}, {each_ms:.0f} ms a prompt")
 
 
@@ -125,6 +131,7 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="all prompts instead of some")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--loss", type=float, default=0.0)
+    parser.add_argument("--burst", type=float, default=1.5)
     parser.add_argument("--stt", default="local")
     parser.add_argument("--verbose", action="store_true")
     asyncio.run(run(parser.parse_args()))

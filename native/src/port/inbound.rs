@@ -24,6 +24,8 @@ use crate::timeline::scaled;
 const FILL_MOST_MS: u32 = 500;
 /// The silence that one packet of a key is worth at most.
 const KEY_MOST_MS: u32 = 200;
+/// A timestamp that goes back further than this, in order, is another clock's.
+const SET_BACK_MS: u32 = 100;
 /// The largest payload that is no codec's own: noise, keys.
 const LARGEST_PAYLOAD: usize = 1600;
 
@@ -141,6 +143,7 @@ impl Port {
             // RFC 3550 section 6.4.1: what is late or a duplicate was received too.
             self.reports.received(self.clock, packet.ssrc, packet.sequence, packet.timestamp, steady.map(|(hz, _)| hz));
         }
+        let anew = self.is_set_back(verdict, packet.timestamp, steady.map(|(hz, _)| hz));
         match verdict {
             Verdict::Wait => return Count::DroppedProbation,
             Verdict::Duplicate => return Count::DroppedDuplicate,
@@ -153,6 +156,9 @@ impl Port {
         }
         self.last_valid = Some(self.clock);
         if let Some((clock_hz, ticks)) = steady {
+            if anew {
+                self.timeline.forget();
+            }
             self.timeline.arrive(self.clock, packet.timestamp, ticks, clock_hz);
         }
         if let Some(event) = event {
@@ -193,6 +199,17 @@ impl Port {
             Content::Audio(law) => relay.hear(self.clock, packet.timestamp, law, packet.payload, packet.marker),
             Content::Key | Content::Noise => relay.hush(self.clock, packet.timestamp),
         }
+    }
+
+    /// Whether a packet that is next in order is of an earlier time than it can be: the far end's clock was set anew,
+    /// and where the stream lies must be learnt again.
+    fn is_set_back(&self, verdict: Verdict, timestamp: u32, clock_hz: Option<u32>) -> bool {
+        let next = matches!(verdict, Verdict::Now | Verdict::Restart { .. });
+        let (Some(hz), Some(expected)) = (clock_hz.filter(|_| next), self.expected) else {
+            return false;
+        };
+        let back = i32::try_from(hz / 1000 * SET_BACK_MS).unwrap_or(i32::MAX);
+        timestamp_ahead(timestamp, expected) < -back
     }
 
     fn take_key(&mut self, timestamp: u32, event: dtmf::Event, sink: &mut Sink) {
