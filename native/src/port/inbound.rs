@@ -279,7 +279,9 @@ impl Port {
         let mut rest = &made[..];
         while left > 0 {
             let ticks = left.min(self.frame);
-            let (piece, others) = rest.split_at(self.samples(ticks).min(rest.len()));
+            // The last piece has what the rates' rounding left.
+            let samples = if ticks == left { rest.len() } else { self.samples(ticks).min(rest.len()) };
+            let (piece, others) = rest.split_at(samples);
             self.counters.add(Count::Concealed);
             self.hear(timestamp, piece, true, sink);
             rest = others;
