@@ -55,8 +55,7 @@ def _plcmos(heard: Pcm) -> float:
 
 @cache
 def _raters() -> Any:
-    import onnxruntime
-
+    onnxruntime = _package("onnxruntime")
     onnxruntime.set_default_logger_severity(3)
     raters = _package("speechmos.plcmos").PLCMOS(embed_rounds=_ROUNDS)
     options = onnxruntime.SessionOptions()
