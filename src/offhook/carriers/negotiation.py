@@ -10,28 +10,36 @@ descriptions (`sip.session`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 from offhook.carriers.door import Door
 from offhook.carriers.plane import Engine, configure
 from offhook.core.codecs import AUDIO, Codec
 from offhook.core.errors import ProtocolError
 from offhook.core.media import MediaPlan
-from offhook.sip.offer import accept_answer, answer_offer, make_offer
+from offhook.sip.offer import Srtp, accept_answer, answer_offer, early_plan, make_offer
+from offhook.sip.sdes import Keyring
 from offhook.sip.sdp import Session
+
+PRIVATE: Final = ("tls", "wss")
+"""Transports that nobody reads along: keys may go through them."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioRules:
     """What a leg offers, takes and bears.
 
-    `codecs` in order of preference. `send` overrides the codec that we send, where the far end offered it too: the two
-    directions may differ (RFC 3264 section 6.1). `first_packet_s` and `silence_s` bound how long a connected call may
-    bring no media.
+    `codecs` in order of preference. `send` overrides the codec that we send, where the far end offered it too: the
+    two directions may differ (RFC 3264 section 6.1). `srtp` "auto" takes SRTP where it is offered over a private
+    transport, and offers none; said outright it holds over any. `first_packet_s` and `silence_s` bound how long a
+    connected call may bring no media.
     """
 
     codecs: tuple[Codec, ...] = AUDIO
     send: Codec | None = None
+    srtp: Literal["auto"] | Srtp = "auto"
     first_packet_s: float = 30.0
     silence_s: float = 15.0
 
@@ -40,13 +48,25 @@ class Negotiation:
     """One leg's side of offer and answer. Its descriptions name `door`, for who sees our own address as `ip`."""
 
     def __init__(
-        self, rules: AudioRules, engine: Engine, door: Door, *, session_id: int, ip: str | None = None
+        self,
+        rules: AudioRules,
+        engine: Engine,
+        door: Door,
+        *,
+        session_id: int,
+        transport: str,
+        draw: Callable[[int], bytes],
+        ip: str | None = None,
     ) -> None:
         self._rules = rules
         self._engine = engine
         self._door = door
         self._ip = ip
         self._session_id = session_id
+        self._private = transport in PRIVATE
+        self._draw = draw
+        self._ring = Keyring(draw)
+        self._profile = "RTP/SAVP" if rules.srtp == "required" else "RTP/AVP"
         self._generation = 0
         self._offered: Session | None = None
         self._theirs: Session | None = None
@@ -55,9 +75,17 @@ class Negotiation:
         self.plan: MediaPlan | None = None
         """What was agreed last."""
 
-    def beside(self, address: str, session_id: int) -> Negotiation:
+    def beside(self, address: str, transport: str, session_id: int) -> Negotiation:
         """Begin to negotiate with someone else for the same port."""
-        return Negotiation(self._rules, self._engine, self._door, session_id=session_id, ip=address)
+        return Negotiation(
+            self._rules,
+            self._engine,
+            self._door,
+            session_id=session_id,
+            transport=transport,
+            draw=self._draw,
+            ip=address,
+        )
 
     def succeed(self, other: Negotiation) -> None:
         """Take the port over from another: what it applied came before."""
@@ -80,7 +108,22 @@ class Negotiation:
             session_id=self._session_id,
             version=1,
             direction=self._direction,
+            profile=self._profile,
+            ring=self._ring if self._offers_keys else None,
         )
+
+    @property
+    def _srtp(self) -> Srtp:
+        """What is protected stays so, whatever the far end offers later."""
+        if self.plan is not None and self.plan.protection is not None:
+            return "required"
+        if self._rules.srtp == "auto":
+            return "optional" if self._private else "off"
+        return self._rules.srtp
+
+    @property
+    def _offers_keys(self) -> bool:
+        return self._srtp == "required" or (self._rules.srtp == "optional" and self._private)
 
     @property
     def _direction(self) -> str:
@@ -89,8 +132,7 @@ class Negotiation:
     def early(self) -> MediaPlan:
         """Give the plan of an offer of ours that is out: all that it names may come, from wherever."""
         assert self._offered is not None
-        all_of_it = accept_answer(self._offered, self._offered)
-        return replace(all_of_it, remote=None, remote_rtcp=None, sending=False)
+        return early_plan(self._offered)
 
     def foretaste(self, answer: Session) -> MediaPlan:
         """Give the plan of an answer that is announced: our offer stays open. ProtocolError where it can't be taken."""
@@ -116,7 +158,11 @@ class Negotiation:
             session_id=self._session_id,
             version=1,
             direction=self._direction,
+            srtp=self._srtp,
+            ring=self._ring,
         )
+        taken = next(media.protocol for media in body.media if media.port)
+        self._profile = taken if plan.protection is not None else self._profile
         return body, self._outward(plan, offer)
 
     def describe(self, offer: Session | None) -> tuple[Session, MediaPlan]:
@@ -131,6 +177,8 @@ class Negotiation:
     def apply(self, plan: MediaPlan) -> MediaPlan | None:
         """Put a plan into the port; give the one that held before."""
         was, self.plan = self.plan, plan
+        if plan.protection is None or plan.protection.receive is not None:
+            self._ring.settle(plan.protection)
         if plan != was:
             self._generation += 1
             configure(self._engine, self._door.number, self._generation, plan)

@@ -24,6 +24,7 @@ from offhook.sip.header import NameAddr
 from offhook.sip.identity import Believed
 from offhook.sip.meanings import COMMON, Meanings
 from offhook.sip.message import canonical as header_name
+from offhook.sip.offer import Srtp
 from offhook.sip.uri import Uri
 
 Transport = Literal["udp", "tcp", "tls", "ws", "wss"]
@@ -75,6 +76,7 @@ class Trunk:
     outbound_proxy: Uri | None = None
     networks: tuple[str, ...] = ()
     codecs: tuple[Codec, ...] = ()
+    srtp: Srtp | None = None
     country: str = ""
     number_format: NumberFormat = "e164"
     prefix: str = ""

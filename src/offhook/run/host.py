@@ -243,7 +243,9 @@ class Host:
         try:
             leg = SipLeg.incoming(line, outcome, info)
         except ProtocolError as error:
-            return self._refuse(outcome, error.code)
+            # What a description lacks is told to who sent it (RFC 3261 section 20.43), and to who reads our log.
+            log.warning("an offer that can't be taken", caller=info.caller, reason=str(error))
+            return self._refuse(outcome, error.code, (("Warning", f'399 offhook "{error}"'),))
         except OSError as error:
             log.warning("a call was refused: no RTP port", error=str(error))
             return self._refuse(outcome, trunk.refuse if trunk is not None else 503, self.gate.later())

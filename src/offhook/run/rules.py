@@ -104,7 +104,7 @@ class HostRules:
         found = self.trunk(trunk)
         if found is None:
             return LegTerms(self.audio)
-        audio = replace(self.audio, codecs=found.codecs) if found.codecs else self.audio
+        audio = replace(self.audio, codecs=found.codecs or self.audio.codecs, srtp=found.srtp or self.audio.srtp)
         sounds = LineTones(found.country, found.hangup_tones)
         return LegTerms(audio, found.meanings, found.dtmf, self.manners(trunk), sounds)
 

@@ -4,25 +4,31 @@
     their offer ─► answer_offer ─► our answer, MediaPlan
 
 An answer names one audio codec, telephone-event and comfort noise at the same clock if they were offered, in the
-offer's profile, and has as many m= lines as the offer; what we do not take is declined with port 0, and is in no BUNDLE
-group of the answer (RFC 9143). A secure profile is
-taken only where the caller of these functions says that SRTP is there: plain RTP under the name SAVP would be a lie.
+offer's profile, and has as many m= lines as the offer; what we do not take is declined with port 0, and is in no
+BUNDLE group of the answer (RFC 9143). Of several streams the first that SRTP can protect is taken: by its profile
+(RFC 4568), or under a plain one with keys (RFC 8643). A secure profile is never answered without keys, nor a plain
+one with `required`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 from offhook.core.codecs import AUDIO, COMFORT_NOISE, SPOKEN, TELEPHONE_EVENT, Codec
 from offhook.core.errors import ProtocolError
-from offhook.core.media import Address, MediaPlan
-from offhook.sip.attributes import bundled
+from offhook.core.media import Address, MediaPlan, Protection
+from offhook.sip import sdes
+from offhook.sip.attributes import bundled, cryptos
 from offhook.sip.grammar import is_address
 from offhook.sip.sdp import Line, Media, Session
 
 PLAIN: Final = ("RTP/AVP", "RTP/AVPF")
-SECURE: Final = ("RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF")
+KEYED: Final = ("RTP/SAVP", "RTP/SAVPF")
+SECURE: Final = (*KEYED, "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF")
+
+Srtp = Literal["off", "optional", "required"]
+"""Whether SRTP is agreed to: never, where it is offered, or nothing else."""
 
 PTIMES: Final = (10, 20, 30, 40, 50, 60)
 """Packet times that we send; what else is asked for becomes 20 (RFC 3551 section 4.2)."""
@@ -92,8 +98,13 @@ def make_offer(
     session_id: int,
     version: int,
     direction: str = "sendrecv",
+    profile: str = "RTP/AVP",
+    ring: sdes.Keyring | None = None,
 ) -> Session:
-    """Offer one stream of audio: `codecs` in order, telephone-event and comfort noise."""
+    """Offer one stream of audio: `codecs` in order, telephone-event and comfort noise; with `ring`, keys of SRTP.
+
+    Under a plain profile they are for the asking: who takes none of them answers with plain RTP (RFC 8643).
+    """
     numbers = [(_own_number(codec, index), codec) for index, codec in enumerate(codecs)]
     formats = tuple([str(payload) for payload, _ in numbers])
     lines = [("a", f"rtpmap:{payload} {codec.name}/{codec.clock_hz}") for payload, codec in numbers]
@@ -104,8 +115,9 @@ def make_offer(
         ("a", f"fmtp:{dtmf} {EVENTS}"),
         ("a", "ptime:20"),
         ("a", direction),
+        *(sdes.offered(ring) if ring is not None else ()),
     ]
-    media = Media("audio", port, "RTP/AVP", (*formats, "13", dtmf), tuple(lines))
+    media = Media("audio", port, profile, (*formats, "13", dtmf), tuple(lines))
     return Session(_head(address, session_id, version), (media,))
 
 
@@ -132,24 +144,17 @@ def answer_offer(
     codecs: tuple[Codec, ...] = AUDIO,
     session_id: int,
     version: int,
-    secure: bool = False,
-    crypto: tuple[Line, ...] = (),
+    srtp: Srtp = "off",
+    ring: sdes.Keyring | None = None,
     direction: str = "sendrecv",
 ) -> tuple[Session, MediaPlan]:
     """Answer an offer with the first stream of audio that we can take; give the answer and the agreed plan.
 
-    `secure` says that SRTP is available, so that SAVP profiles may be taken; `crypto` are the lines that key it.
+    `srtp` says whether keys are agreed to, and `ring` has ours.
     `direction` is what we want; the answer never asks for more than the offer allows (RFC 3264 section 6.1).
     ProtocolError with code 488 where nothing fits.
     """
-    profiles = PLAIN + SECURE if secure else PLAIN
-    for chosen in offer.media:
-        if chosen.kind == "audio" and chosen.port and chosen.protocol.upper() in profiles:
-            stream = _stream(chosen, codecs)
-            if stream.audio:
-                break
-    else:
-        raise ProtocolError("no audio that we can take was offered", 488)
+    chosen, stream, keyed = _chosen(offer, codecs, srtp, ring)
     host = offer.address(chosen)
     way = _narrowed(_MIRROR[offer.direction(chosen)], direction)
     if _held(host):
@@ -157,7 +162,7 @@ def answer_offer(
     payload, codec = stream.audio[0]
     ptime = _ptime(stream.facts, codec)
     mux = "rtcp-mux" in stream.facts
-    section = _answer_section(chosen, port, stream, ptime, way, crypto)
+    section = _answer_section(chosen, port, stream, ptime, way, () if keyed is None else (keyed[0],))
     sections = tuple([section if media is chosen else _declined(media) for media in offer.media])
     timing = next((value for letter, value in offer.lines if letter == "t"), "0 0")
     mid = stream.facts.get("mid")
@@ -177,8 +182,34 @@ def answer_offer(
         sending=way in ("sendrecv", "sendonly"),
         receiving=way in ("sendrecv", "recvonly"),
         rtcp_mux=mux,
+        protection=None if keyed is None else keyed[1],
     )
     return Session(_head(address, session_id, version, timing) + together, sections), plan
+
+
+def _chosen(
+    offer: Session, codecs: tuple[Codec, ...], srtp: Srtp, ring: sdes.Keyring | None
+) -> tuple[Media, _Stream, tuple[Line, Protection] | None]:
+    """Give the stream that is taken, with our a=crypto and the keys: the first that is protected, else the first."""
+    plain: tuple[Media, _Stream, None] | None = None
+    reason = "no audio that we can take was offered"
+    for media in offer.media:
+        profile = media.protocol.upper()
+        stream = _stream(media, codecs) if media.kind == "audio" and media.port else None
+        if stream is None or not stream.audio or profile not in PLAIN + KEYED:
+            continue
+        keyed = sdes.answered(media, ring) if ring is not None and srtp != "off" else None
+        if keyed is not None:
+            return media, stream, keyed
+        if profile in PLAIN and srtp != "required":
+            plain = plain or (media, stream, None)
+        elif srtp == "off":
+            reason = "SRTP was offered, and is off here"
+        else:
+            reason = sdes.why(media)
+    if plain is None:
+        raise ProtocolError(reason, 488)
+    return plain
 
 
 def _answer_section(
@@ -211,7 +242,7 @@ def _declined(media: Media) -> Media:
     return Media(media.kind, 0, media.protocol, media.formats, (("a", f"mid:{mid}"),) if mid else ())
 
 
-def accept_answer(offer: Session, answer: Session, *, secure: bool = False) -> MediaPlan:
+def accept_answer(offer: Session, answer: Session) -> MediaPlan:
     """Read the answer to an offer of ours.
 
     ProtocolError with code 488 where the answer breaks RFC 3264 or takes no stream of ours.
@@ -223,13 +254,26 @@ def accept_answer(offer: Session, answer: Session, *, secure: bool = False) -> M
             continue
         if theirs.kind != ours.kind or theirs.protocol.upper() != ours.protocol.upper():
             raise ProtocolError("the answer changes the kind or the profile of a stream", 488)
-        if theirs.protocol.upper() in SECURE and not secure:
-            raise ProtocolError("the answer wants SRTP", 488)
-        return _accepted(offer, ours, answer, theirs)
+        keyed = sdes.agreed(ours, theirs)
+        # Who answers with keys means to send SRTP, whatever the profile is called.
+        if keyed is None and (theirs.protocol.upper() in SECURE or (cryptos(ours) and cryptos(theirs))):
+            raise ProtocolError("the answer wants SRTP, and takes none of our keys", 488)
+        return _accepted(offer, ours, answer, theirs, keyed)
     raise ProtocolError("the answer declines every stream", 488)
 
 
-def _accepted(offer: Session, ours: Media, answer: Session, theirs: Media) -> MediaPlan:
+def early_plan(offer: Session) -> MediaPlan:
+    """Give what holds while an offer of ours is out: all that it names may come, from wherever.
+
+    Where it insists on SRTP, nothing can be taken before the answer's key is there.
+    """
+    (ours,) = offer.media
+    keyed = sdes.waiting(ours) if ours.protocol.upper() in SECURE else None
+    plan = _accepted(offer, ours, offer, ours, keyed)
+    return replace(plan, remote=None, remote_rtcp=None, sending=False)
+
+
+def _accepted(offer: Session, ours: Media, answer: Session, theirs: Media, keyed: Protection | None) -> MediaPlan:
     mine = _stream(ours, SPOKEN)
     named = _stream(theirs, tuple([codec for _, codec in mine.audio]))
     if not named.audio:
@@ -257,6 +301,7 @@ def _accepted(offer: Session, ours: Media, answer: Session, theirs: Media) -> Me
         sending=way in ("sendrecv", "sendonly"),
         receiving=way in ("sendrecv", "recvonly"),
         rtcp_mux=mux,
+        protection=keyed,
     )
 
 

@@ -77,6 +77,7 @@ def host_rules(config: Config, *, max_calls: int, dial_also: tuple[str, ...] = (
         audio=AudioRules(
             codecs=tuple([CODECS[name] for name in sip.codecs]),
             send=CODECS[sip.send] if sip.send is not None else None,
+            srtp=sip.srtp,
         ),
         settings=Settings(
             user=sip.user,
@@ -155,6 +156,7 @@ def trunk(name: str, table: TrunkTable) -> Trunk:
         else parse_sip(table.outbound_proxy, f"{where}.outbound_proxy"),
         networks=(*map(str, table.networks), *[network for uri in uris for network in _itself(uri)]),
         codecs=tuple([CODECS[name] for name in table.codecs]),
+        srtp=table.srtp,
         country=table.country or "",
         number_format=table.number_format,
         prefix=table.prefix,

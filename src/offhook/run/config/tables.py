@@ -98,6 +98,7 @@ class Sip(Table):
     digests: list[Digest] = Field(default=["MD5"], min_length=1)
     codecs: list[CodecName] = Field(default=["PCMU", "PCMA"], min_length=1)
     send: CodecName | None = None
+    srtp: Literal["auto", "off", "optional", "required"] = "auto"
     ring_s: float = Field(default=60.0, gt=0, le=300)
     session_expires_s: int = Field(default=1800, ge=0, le=86_400)
     min_se_s: int = Field(default=90, ge=90, le=86_400)
@@ -129,6 +130,7 @@ class Trunk(Table):
     outbound_proxy: str | None = None
     networks: list[Network] = []
     codecs: list[CodecName] = []
+    srtp: Literal["off", "optional", "required"] | None = None
     dtmf: Literal["rtp", "info"] = "rtp"
     hangup_tones: bool = False
     country: Country | None = None
