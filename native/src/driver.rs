@@ -394,7 +394,8 @@ impl Driver {
             seat.port.close(now(), &mut self.sink);
         }
         self.flush(index);
-        if let Some(seat) = self.seats[index].take() {
+        if let Some(mut seat) = self.seats[index].take() {
+            seat.pair.before = seat.port.heard_from();
             self.poll.remove(seat.pair.rtp.as_raw_fd());
             self.poll.remove(seat.pair.rtcp.as_raw_fd());
             seat.shared.counters.add_many(Count::Overflowed, seat.pair.overflowed());

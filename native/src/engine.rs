@@ -76,6 +76,7 @@ impl Engine {
         let number = self.next_number;
         let mut port = Port::new(number, ssrc, sequence, timestamp, cname);
         // Neighbours in number depart a slot apart, so that no slot fills before the others.
+        port.shun(pair.before);
         port.set_phase(i64::from(number) * 7 % SLOTS * SLOT);
         let shared = Arc::new(Shared::new(port.counters().clone()));
         self.send(lane, Command::Open(Box::new(Opening { port, pair, shared: shared.clone() })))?;

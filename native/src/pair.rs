@@ -23,6 +23,8 @@ pub struct Pair {
     pub port: u16,
     /// What the kernel had dropped when the call began.
     overflowed: u64,
+    /// The stream that the call before heard, where its far end may not know yet that it is over.
+    pub before: Option<u32>,
 }
 
 impl Pair {
@@ -38,7 +40,7 @@ impl Pair {
             ask_receive_buffer(socket, RECEIVE_BUFFER);
             mark_as_voice(socket, ip.is_ipv6());
         }
-        Ok(Self { rtp, rtcp, port, overflowed: 0 }.renew())
+        Ok(Self { rtp, rtcp, port, overflowed: 0, before: None }.renew())
     }
 
     /// Be ready for the next call: what came so far was meant for somebody else.

@@ -27,7 +27,6 @@ use crate::counters::{Count, Counters};
 use crate::dtmf::Keys;
 use crate::ear::Ear;
 use crate::event::{Event, Kind, Sink};
-use crate::feed::Feed;
 use crate::latch::Latch;
 use crate::listening::{Listening, Mode};
 use crate::mouth::Mouth;
@@ -78,6 +77,8 @@ pub struct Port {
     question: Option<Question>,
     guard: Guard,
     latch: Latch,
+    /// A stream that was meant for the call before on these sockets.
+    shunned: Option<u32>,
     rtcp_source: Option<SocketAddr>,
     ear: Ear<Waiting>,
     /// The timestamp that the next packet in order should have.
@@ -127,6 +128,7 @@ impl Port {
             question: None,
             guard: Guard::default(),
             latch: Latch::default(),
+            shunned: None,
             rtcp_source: None,
             ear: Ear::default(),
             expected: None,
@@ -453,36 +455,6 @@ impl Port {
 
     fn tell(&mut self, at: i64, kind: Kind, sink: &mut Sink) {
         tell(self.number, &mut self.seq, at, kind, sink);
-    }
-}
-
-/// The doors where the feed sits: a Port that is driven directly.
-impl Port {
-    /// Play PCM at any rate through `feed`; give how many samples of `pcm` were taken, None for an unknown rate.
-    pub fn play_through(
-        &mut self,
-        feed: &mut Feed,
-        now: i64,
-        utterance: u64,
-        pcm: &[i16],
-        rate_hz: u32,
-        sink: &mut Sink,
-    ) -> Option<usize> {
-        if !crate::resample::RATES.contains(&rate_hz) {
-            return None;
-        }
-        if self.is_stale(utterance) {
-            self.counters.add(Count::StaleAudio);
-            return Some(pcm.len());
-        }
-        feed.run_at(self.rate_hz);
-        let fits = fits(self.room(), self.rate_hz, rate_hz).min(pcm.len());
-        let converted = feed.push(utterance, pcm[..fits].to_vec(), rate_hz)?;
-        self.play(now, utterance, converted, sink);
-        if fits < pcm.len() {
-            self.want_room(sink);
-        }
-        Some(fits)
     }
 }
 

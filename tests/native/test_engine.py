@@ -8,6 +8,7 @@ import struct
 import sys
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -282,3 +283,37 @@ def test_what_an_engine_is_made_from_is_checked():
             wrong()
     with pytest.raises(OSError, match=r"."):
         native.Engine(ip="192.0.2.77").open(ssrc=1, sequence=0, timestamp=0)
+
+
+@pytest.mark.survives(26)
+def test_what_was_meant_for_the_call_before_is_not_heard_on_a_port_that_is_used_again(far):
+    engine = native.Engine(first_port=28000, last_port=28001)
+    try:
+        port, bound = engine.open(ssrc=1, sequence=1, timestamp=1)
+        engine.configure(port, 1, **far.plan())
+        for _ in range(5):
+            far.send(bound, bytes(160))
+        wait(engine, lambda told: any(isinstance(event, native.Flowing) for event in told))
+        engine.close(port)
+        after = None
+        until = time.monotonic() + 5
+        while after is None and time.monotonic() < until:
+            far.send(bound, bytes(160))  # it has not heard that the call is over
+            select.select([engine.fileno()], [], [], 0.02)
+            try:
+                after, again = engine.open(ssrc=2, sequence=1, timestamp=1)
+                assert again == bound
+            except OSError:
+                continue
+        assert after is not None
+        fresh: Any = Far()
+        engine.configure(after, 1, **fresh.plan())
+        for _ in range(20):
+            far.send(bound, bytes(160))
+        wait(engine, lambda told: engine.counters(after)["given"] >= 20)
+        counters = engine.counters(after)
+        assert counters["received"] == 0
+        assert counters["dropped_source"] >= 20
+        fresh.socket.close()
+    finally:
+        engine.shutdown()

@@ -6,6 +6,8 @@ import random
 import struct
 from typing import Any
 
+import pytest
+
 from offhook import _native as native
 
 MS = 1_000_000
@@ -14,6 +16,7 @@ NAT = ("198.51.100.7", 61234)
 EVIL = ("203.0.113.66", 7)
 
 
+@pytest.mark.survives(24)
 def test_the_agreed_address_is_heard_from_its_first_packet_and_nobody_else_is(rig, rtp):
     rig.give(rig.next(bytes(160)))
     for n in range(50):
@@ -33,6 +36,43 @@ def test_a_peer_behind_a_nat_is_found_and_answered(rig):
     assert (counters["received_audio"], counters["dropped_probation"], counters["latched"]) == (4, 1, 1)
     rig.port.tick(rig.now + 20 * MS)
     assert {to for _, to, rtcp in rig.port.packets() if not rtcp} == {NAT}
+
+
+@pytest.mark.survives(24)
+def test_a_third_address_is_not_heard_and_gets_nothing_beside_a_peer_behind_a_nat_either(rig, rtp):
+    for _ in range(5):
+        rig.run(20)
+        rig.give(rig.next(bytes(160)), NAT)
+    heard = len(rig.events(native.Heard))
+    for n in range(100):
+        rig.run(10)
+        # With numbers of its own, and with those of the stream that it has overheard.
+        rig.give(rtp(False, 0, 500 + n, 160 * n, 666, b"\x11" * 160), EVIL)
+        rig.give(rtp(False, 0, rig.sequence + n, rig.timestamp + 160 * n, rig.ssrc, b"\x11" * 160), EVIL)
+        rig.port.tick(rig.now)
+        assert {to for _, to, rtcp in rig.port.packets() if not rtcp} <= {NAT}
+    assert len(rig.events(native.Heard)) == heard
+    assert rig.add_up()["dropped_source"] == 200
+
+
+@pytest.mark.survives(25)
+def test_the_agreed_address_is_preferred_to_whoever_was_first(rig, rtp):
+    for n in range(20):
+        rig.run(20)
+        rig.give(rtp(False, 0, 500 + n, 160 * n, 666, b"\x11" * 160), EVIL)
+    rig.run(20)
+    rig.give(rig.next(bytes(160)))
+    heard = len(rig.events(native.Heard))
+    for n in range(20, 70):
+        rig.run(20)
+        rig.give(rtp(False, 0, 500 + n, 160 * n, 666, b"\x11" * 160), EVIL)
+        rig.give(rig.next(bytes(160)))
+        rig.port.tick(rig.now)
+        assert {to for _, to, rtcp in rig.port.packets() if not rtcp} <= {FAR}
+    later = rig.events(native.Heard)[heard:]
+    assert len(later) == 50
+    assert all(event.pcm == native.decode("PCMU", bytes(160)) for event in later[3:])
+    assert rig.add_up()["dropped_source"] == 50
 
 
 def test_a_nat_that_forgets_is_found_again_after_two_seconds(rig):

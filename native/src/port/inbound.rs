@@ -30,6 +30,17 @@ const SET_BACK_MS: u32 = 100;
 const LARGEST_PAYLOAD: usize = 1600;
 
 impl Port {
+    /// Take nothing of this stream: it was heard here by the call before.
+    pub fn shun(&mut self, ssrc: Option<u32>) {
+        self.shunned = ssrc;
+    }
+
+    /// The stream that is heard.
+    #[must_use]
+    pub fn heard_from(&self) -> Option<u32> {
+        self.ear.ssrc()
+    }
+
     /// Take one datagram. `rtcp`: from the RTCP socket.
     pub fn datagram(&mut self, now: i64, data: &[u8], from: SocketAddr, rtcp: bool, sink: &mut Sink) {
         self.see(now);
@@ -90,6 +101,9 @@ impl Port {
         let Ok(packet) = Packet::parse(data) else {
             return Count::DroppedMalformed;
         };
+        if self.shunned == Some(packet.ssrc) {
+            return Count::DroppedSource;
+        }
         let fits = |content: &Content| match content {
             Content::Audio(codec) => codec.ticks(packet.payload).is_some(),
             Content::Key | Content::Noise => (1..=LARGEST_PAYLOAD).contains(&packet.payload.len()),

@@ -7,9 +7,10 @@
 
 use std::net::SocketAddr;
 
-use super::{tell, Port, KEEPALIVE, MS};
+use super::{fits, tell, Port, KEEPALIVE, MS};
 use crate::counters::Count;
 use crate::event::{Kind, Sink};
+use crate::feed::Feed;
 use crate::mouth::Slot;
 
 /// What the far end's buffer and device take, besides half the round trip.
@@ -123,5 +124,35 @@ impl Port {
         if let Some(queued_ms) = self.mouth.queue.take_room() {
             self.tell(self.clock, Kind::Room { queued_ms }, sink);
         }
+    }
+}
+
+/// The doors where the feed sits: a Port that is driven directly.
+impl Port {
+    /// Play PCM at any rate through `feed`; give how many samples of `pcm` were taken, None for an unknown rate.
+    pub fn play_through(
+        &mut self,
+        feed: &mut Feed,
+        now: i64,
+        utterance: u64,
+        pcm: &[i16],
+        rate_hz: u32,
+        sink: &mut Sink,
+    ) -> Option<usize> {
+        if !crate::resample::RATES.contains(&rate_hz) {
+            return None;
+        }
+        if self.is_stale(utterance) {
+            self.counters.add(Count::StaleAudio);
+            return Some(pcm.len());
+        }
+        feed.run_at(self.rate_hz);
+        let fits = fits(self.room(), self.rate_hz, rate_hz).min(pcm.len());
+        let converted = feed.push(utterance, pcm[..fits].to_vec(), rate_hz)?;
+        self.play(now, utterance, converted, sink);
+        if fits < pcm.len() {
+            self.want_room(sink);
+        }
+        Some(fits)
     }
 }

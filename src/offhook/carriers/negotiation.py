@@ -10,8 +10,8 @@ descriptions (`sip.session`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Final, Literal
 
 from offhook.carriers.door import Door
@@ -20,6 +20,7 @@ from offhook.core.codecs import AUDIO, Codec
 from offhook.core.errors import ProtocolError
 from offhook.core.media import MediaPlan
 from offhook.sip.offer import Srtp, accept_answer, answer_offer, early_plan, make_offer
+from offhook.sip.outcomes import Flow
 from offhook.sip.sdes import Keyring
 from offhook.sip.sdp import Session
 
@@ -48,24 +49,16 @@ class Negotiation:
     """One leg's side of offer and answer. Its descriptions name `door`, for who sees our own address as `ip`."""
 
     def __init__(
-        self,
-        rules: AudioRules,
-        engine: Engine,
-        door: Door,
-        *,
-        session_id: int,
-        transport: str,
-        draw: Callable[[int], bytes],
-        ip: str | None = None,
+        self, rules: AudioRules, engine: Engine, door: Door, flow: Flow, rng: Random, *, ip: str | None = None
     ) -> None:
         self._rules = rules
         self._engine = engine
         self._door = door
         self._ip = ip
-        self._session_id = session_id
-        self._private = transport in PRIVATE
-        self._draw = draw
-        self._ring = Keyring(draw)
+        self._rng = rng
+        self._session_id = rng.getrandbits(62)
+        self._private = flow.transport in PRIVATE
+        self._ring = Keyring(rng.randbytes)
         self._profile = "RTP/SAVP" if rules.srtp == "required" else "RTP/AVP"
         self._generation = 0
         self._offered: Session | None = None
@@ -75,17 +68,9 @@ class Negotiation:
         self.plan: MediaPlan | None = None
         """What was agreed last."""
 
-    def beside(self, address: str, transport: str, session_id: int) -> Negotiation:
+    def beside(self, flow: Flow) -> Negotiation:
         """Begin to negotiate with someone else for the same port."""
-        return Negotiation(
-            self._rules,
-            self._engine,
-            self._door,
-            session_id=session_id,
-            transport=transport,
-            draw=self._draw,
-            ip=address,
-        )
+        return Negotiation(self._rules, self._engine, self._door, flow, self._rng, ip=flow.local[0])
 
     def succeed(self, other: Negotiation) -> None:
         """Take the port over from another: what it applied came before."""

@@ -73,14 +73,7 @@ class SipLeg(PortVerbs):
         self._info = info
         self._door = (door or open_door(line, flow)).give(self._heard)
         super().__init__(line.media.engine, self._door.number, terms.tones)
-        self.negotiation = Negotiation(
-            terms.audio,
-            self._engine,
-            self._door,
-            session_id=line.rng.getrandbits(62),
-            transport=flow.transport,
-            draw=line.rng.randbytes,
-        )
+        self.negotiation = Negotiation(terms.audio, self._engine, self._door, flow, line.rng)
         self._silence = Silence(terms.audio.first_packet_s, terms.audio.silence_s, Watch(line, self))
         self._transfer = Transfer()
         self._succession = Succession(line, self)

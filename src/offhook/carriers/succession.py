@@ -86,9 +86,7 @@ class Succession:
             self._failed(Ended(self._leg.call, 404, "refused"))
             return
         following.ways = ways
-        following.negotiation = self._leg.negotiation.beside(
-            ways[0].local[0], ways[0].transport, line.rng.getrandbits(62)
-        )
+        following.negotiation = self._leg.negotiation.beside(ways[0])
         by = (("Referred-By", asked.referred_by),) if asked.referred_by else ()
         place = (("Replaces", str(asked.replaces)), ("Require", "replaces")) if asked.replaces is not None else ()
         offer = following.negotiation.offer()
@@ -149,7 +147,7 @@ class Succession:
         if not line.beside(asked.flow, leg.flow):
             line.agent.reject(line.now(), asked.call, 403)
             return
-        negotiation = leg.negotiation.beside(asked.flow.local[0], asked.flow.transport, line.rng.getrandbits(62))
+        negotiation = leg.negotiation.beside(asked.flow)
         try:
             if asked.offer is None:
                 body = negotiation.offer()
