@@ -22,6 +22,14 @@ const MEMORY: i16 = 64;
 /// Packets that wait behind holes at most.
 const HELD_MOST: usize = 32;
 
+/// How long what comes waits in a buffer, ms (RFC 3611 section 4.7.7): on time, at most now, at most ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    pub nominal_ms: u16,
+    pub maximum_ms: u16,
+    pub absolute_ms: u16,
+}
+
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -72,6 +80,13 @@ impl<T> Default for Ear<T> {
 }
 
 impl<T> Ear<T> {
+    /// How long a packet waits: not at all, or behind a hole.
+    #[must_use]
+    pub fn depth(&self) -> Depth {
+        let hole_ms = u16::try_from(HOLE / 1_000_000).unwrap_or(0);
+        Depth { nominal_ms: 0, maximum_ms: hole_ms, absolute_ms: hole_ms }
+    }
+
     /// The stream that is heard.
     #[must_use]
     pub fn ssrc(&self) -> Option<u32> {

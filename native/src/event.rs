@@ -30,18 +30,45 @@ pub enum Kind {
     Ducked,
     Taped { pcm: Vec<i16>, rate_hz: u32 },
     Quality(Quality),
+    OneWay { fault: Fault, on: bool },
     Mapped { address: SocketAddr },
 }
 
-/// One reception interval, as RTCP told it.
+/// One interval between reports: what we received, and what the far end told of us.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quality {
     pub lost: u32,
     pub expected: u32,
+    pub late: u32,
+    pub concealed_ms: u32,
+    pub burst_ratio: f32,
     pub jitter_ms: f32,
     pub round_trip_ms: Option<f32>,
+    /// None where nothing came and nothing had to.
+    pub mos: Option<f32>,
     pub far_lost_fraction: f32,
     pub far_jitter_ms: f32,
+    /// None where it reported nothing.
+    pub far_mos: Option<f32>,
+}
+
+/// What can be wrong with one direction of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The far end's reports say that it hears nothing of us.
+    Unheard,
+    /// What the far end sends is digital silence.
+    Silent,
+}
+
+impl Fault {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unheard => "unheard",
+            Self::Silent => "silent",
+        }
+    }
 }
 
 impl Kind {

@@ -10,9 +10,11 @@ pub mod ear;
 pub mod engine;
 pub mod event;
 pub mod feed;
+pub mod hearing;
 pub mod jitter;
 pub mod lane;
 pub mod latch;
+pub mod ledger;
 pub mod listening;
 pub mod mouth;
 pub mod pair;
@@ -20,6 +22,7 @@ pub mod patience;
 pub mod plan;
 pub mod playout;
 pub mod port;
+pub mod quality;
 pub mod queue;
 pub mod relay;
 pub mod reports;
@@ -36,6 +39,7 @@ pub mod tape;
 pub mod timeline;
 pub mod tone;
 pub mod vad;
+pub mod xr;
 
 #[cfg(feature = "python")]
 mod python;

@@ -21,6 +21,10 @@ pub struct Plan {
     pub sending: bool,
     pub receiving: bool,
     pub rtcp_mux: bool,
+    /// The far end reads XR blocks (RFC 3611 section 5.1).
+    pub rtcp_extended: bool,
+    /// RTCP need not be compound (RFC 5506).
+    pub rtcp_reduced: bool,
     /// The keys of SRTP. Where there are some, nothing plain is taken or sent.
     pub protection: Option<Protection>,
 }

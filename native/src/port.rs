@@ -27,6 +27,7 @@ use crate::counters::{Count, Counters};
 use crate::dtmf::Keys;
 use crate::ear::Ear;
 use crate::event::{Event, Kind, Sink};
+use crate::hearing::Sound;
 use crate::latch::Latch;
 use crate::listening::{Listening, Mode};
 use crate::mouth::Mouth;
@@ -97,6 +98,7 @@ pub struct Port {
     halves: Halves,
     watch: Option<Box<Watch>>,
     listening: Listening,
+    sound: Sound,
     last_valid: Option<i64>,
     stalled: bool,
     mouth: Mouth,
@@ -143,6 +145,7 @@ impl Port {
             halves: Halves::default(),
             watch: None,
             listening: Listening::default(),
+            sound: Sound::default(),
             last_valid: None,
             stalled: false,
             mouth: Mouth::new(ssrc, sequence, timestamp),
@@ -217,6 +220,10 @@ impl Port {
         if !plan.receiving {
             // On hold nobody owes us packets.
             self.last_valid = None;
+            self.sound.forget();
+        }
+        if !self.plan.as_ref().is_some_and(|plan| plan.sending) || self.latch.source().is_none() {
+            self.reports.begin_sending();
         }
         match (sends, self.next_departure) {
             (true, None) => {
@@ -447,7 +454,8 @@ impl Port {
         let silent =
             [Count::Sent, Count::SentKeepalive, Count::SentRtcp].iter().all(|&kind| self.counters.get(kind) == 0);
         if let Some(to) = self.rtcp_destination().filter(|_| !silent) {
-            let bye = self.reports.bye(self.clock, self.mouth.timestamp());
+            let reduced = self.plan.as_ref().is_some_and(|plan| plan.rtcp_reduced);
+            let bye = self.reports.bye(self.clock, self.mouth.timestamp(), reduced);
             sink.send(to.0, to.1, |out| bye.build(out));
             self.guard.seal(true, Count::SentRtcp, &self.counters, sink);
         }

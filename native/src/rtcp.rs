@@ -1,14 +1,16 @@
 //! RTCP compound packets (RFC 3550 section 6): what reports say, and the report that we send.
 //!
-//! Only what a two-party call needs is kept: sender information, report blocks, CNAME and BYE. Packets of other
-//! types inside a compound are stepped over by their length, as section 6.1 asks.
+//! Only what a two-party call needs is kept: sender information, report blocks, CNAME, BYE, and what `xr` knows of
+//! extended reports. Packets of other types inside a compound are stepped over by their length, as section 6.1 asks.
 
 use crate::rtp::Malformed;
+use crate::xr::{self, Block};
 
 const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;
 const BYE: u8 = 203;
+const EXTENDED: u8 = 207;
 const CNAME: u8 = 1;
 const BLOCK_BYTES: usize = 24;
 
@@ -53,6 +55,8 @@ pub struct Compound {
     pub reports: Vec<Report>,
     /// CNAME items: source and name.
     pub names: Vec<(u32, Vec<u8>)>,
+    /// Extended reports: who makes them, and their blocks.
+    pub extended: Vec<(u32, Vec<Block>)>,
     /// Sources that said goodbye.
     pub byes: Vec<u32>,
 }
@@ -63,6 +67,18 @@ impl Compound {
     /// # Errors
     /// [`Malformed`] where a length, a version, a padding or the type of the first packet is wrong.
     pub fn parse(data: &[u8]) -> Result<Self, Malformed> {
+        Self::parse_any(data, false)
+    }
+
+    /// Read what comes where reduced size was agreed (RFC 5506): it need not begin with a report.
+    ///
+    /// # Errors
+    /// As those of [`Self::parse`].
+    pub fn parse_reduced(data: &[u8]) -> Result<Self, Malformed> {
+        Self::parse_any(data, true)
+    }
+
+    fn parse_any(data: &[u8], reduced: bool) -> Result<Self, Malformed> {
         let mut compound = Self::default();
         let mut rest = data;
         let mut first = true;
@@ -71,7 +87,7 @@ impl Compound {
             if head[0] >> 6 != 2 {
                 return Err(Malformed::Version);
             }
-            if first && !matches!(head[1], SENDER_REPORT | RECEIVER_REPORT) {
+            if first && !reduced && !matches!(head[1], SENDER_REPORT | RECEIVER_REPORT) {
                 return Err(Malformed::Version);
             }
             let bytes = (usize::from(u16::from_be_bytes([head[2], head[3]])) + 1) * 4;
@@ -103,6 +119,10 @@ impl Compound {
                 let sources = body.get(..count * 4).ok_or(Malformed::Short)?;
                 self.byes.extend(sources.chunks_exact(4).map(word));
             }
+            EXTENDED => {
+                let (ssrc, blocks) = body.split_at_checked(4).ok_or(Malformed::Short)?;
+                self.extended.push((word(ssrc), xr::read(blocks)?));
+            }
             _ => {}
         }
         Ok(())
@@ -132,7 +152,7 @@ impl Compound {
         Ok(())
     }
 
-    /// Append the compound to `out`: reports, then one SDES, then one BYE.
+    /// Append the compound to `out`: reports, then one SDES, extended reports, one BYE.
     pub fn build(&self, out: &mut Vec<u8>) {
         for report in &self.reports {
             let start = begin(out, if report.sender.is_some() { SENDER_REPORT } else { RECEIVER_REPORT });
@@ -159,6 +179,12 @@ impl Compound {
                 out.extend(std::iter::repeat_n(0, nulls));
             }
             finish(out, start, self.names.len().min(31));
+        }
+        for (ssrc, blocks) in &self.extended {
+            let start = begin(out, EXTENDED);
+            out.extend_from_slice(&ssrc.to_be_bytes());
+            xr::build(blocks, out);
+            finish(out, start, 0);
         }
         if !self.byes.is_empty() {
             let start = begin(out, BYE);
@@ -261,6 +287,7 @@ mod tests {
         Compound {
             reports: vec![Report { ssrc: 5, sender: Some(sender), blocks: vec![block] }],
             names: vec![(5, b"somebody".to_vec())],
+            extended: vec![(5, vec![Block::ReceiverTime(6)])],
             byes: vec![5],
         }
     }
@@ -291,7 +318,7 @@ mod tests {
     fn every_truncation_is_refused_unless_it_ends_between_packets() {
         let mut bytes = Vec::new();
         full().build(&mut bytes);
-        let ends = [52, 72];
+        let ends = [52, 72, 92];
         for end in 0..bytes.len() {
             assert_eq!(Compound::parse(&bytes[..end]).is_ok(), ends.contains(&end), "{end} bytes");
         }
@@ -303,6 +330,8 @@ mod tests {
         Compound { byes: vec![1], ..Compound::default() }.build(&mut bytes);
         assert_eq!(Compound::parse(&bytes), Err(Malformed::Version));
         assert_eq!(Compound::parse(&[]), Err(Malformed::Short));
+        assert_eq!(Compound::parse_reduced(&bytes).map(|compound| compound.byes), Ok(vec![1]));
+        assert_eq!(Compound::parse_reduced(&[]), Err(Malformed::Short));
     }
 
     #[test]

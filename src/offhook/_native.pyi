@@ -183,7 +183,14 @@ class Taped:
 
 @final
 class Quality:
-    """What RTCP (RFC 3550 section 6.4) said in the last interval. `round_trip_ms` is None until a report came back."""
+    """One interval between two reports of ours (RFC 3550 section 6.4), some 5 s: what came, and what the far end told.
+
+    Of `expected` packets `lost` never came and `late` came too late for the ear; `concealed_ms` were made up.
+    `burst_ratio` says how much longer rows of missing packets are than dice would make them. `mos` is what a listener
+    would give (`rating`; with the delay where `round_trip_ms` is known), None where nothing came and nothing had to.
+    `far_*` is their report of us, `far_mos` theirs (RFC 3611) or made of it; None where none came. `round_trip_ms` is
+    None until a report came back.
+    """
 
     def __init__(
         self,
@@ -196,6 +203,11 @@ class Quality:
         round_trip_ms: float | None,
         far_lost_fraction: float,
         far_jitter_ms: float,
+        late: int = 0,
+        concealed_ms: int = 0,
+        burst_ratio: float = 1.0,
+        mos: float | None = None,
+        far_mos: float | None = None,
     ) -> None: ...
     port: Final[int]
     seq: Final[int]
@@ -206,6 +218,26 @@ class Quality:
     round_trip_ms: Final[float | None]
     far_lost_fraction: Final[float]
     far_jitter_ms: Final[float]
+    late: Final[int]
+    concealed_ms: Final[int]
+    burst_ratio: Final[float]
+    mos: Final[float | None]
+    far_mos: Final[float | None]
+
+@final
+class OneWay:
+    """Something is wrong with one direction (`on`), or right again. `fault` is "unheard" or "silent".
+
+    unheard: the far end's reports say that it hears nothing of us, though we send. silent: it has sent nothing but
+    digital zeros for 2 s. Neither is told where the plan does not send, or receive.
+    """
+
+    def __init__(self, port: int, seq: int, at: int, fault: str, on: bool) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+    fault: Final[str]
+    on: Final[bool]
 
 @final
 class Mapped:
@@ -232,6 +264,7 @@ Event = (
     | Ducked
     | Taped
     | Quality
+    | OneWay
     | Mapped
 )
 
@@ -258,6 +291,8 @@ class Port:
         sending: bool = True,
         receiving: bool = True,
         rtcp_mux: bool = False,
+        rtcp_extended: bool = False,
+        rtcp_reduced: bool = False,
         protection: tuple[str, bytes, bytes | None] | None = None,
     ) -> None:
         """Apply an agreed `MediaPlan` (its fields, by name). SSRC, sequence, timestamp and tape survive.
@@ -401,6 +436,8 @@ class Engine:
         sending: bool = True,
         receiving: bool = True,
         rtcp_mux: bool = False,
+        rtcp_extended: bool = False,
+        rtcp_reduced: bool = False,
         protection: tuple[str, bytes, bytes | None] | None = None,
     ) -> None: ...
     def listen(self, port: int, mode: str) -> None: ...
@@ -453,6 +490,15 @@ def encode(codec: str, pcm: bytes) -> bytes:
 
 def decode(codec: str, payload: bytes) -> bytes:
     """Decode a stretch to PCM at the codec's own rate."""
+
+def rating(delay_ms: float, loss: float, burst_ratio: float = 1.0, codec: str = "PCMU") -> float:
+    """The rating factor R of the E-model (ITU-T G.107, simplified; codecs by G.113 appendix I), 0 to 93.2.
+
+    `delay_ms` is one way, from mouth to ear; `loss` a share of 1, of what is lost or discarded; `codec` an encoding name.
+    """
+
+def mos(rating: float) -> float:
+    """The mean opinion score of a rating factor (ITU-T G.107 annex B), 1 to 4.5."""
 
 class Loss:
     """Concealment as a stage of its own: push frames of 20 ms at 8000 or 16000 Hz, None for a lost one."""

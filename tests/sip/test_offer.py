@@ -43,7 +43,7 @@ def test_an_offer_to_the_byte():
     assert bytes(make_offer(address="2001:db8::1", port=10000, session_id=5, version=2)) == (
         b"v=0\r\no=- 5 2 IN IP6 2001:db8::1\r\ns=-\r\nc=IN IP6 2001:db8::1\r\nt=0 0\r\n"
         b"m=audio 10000 RTP/AVP 0 8 13 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:13 CN/8000\r\n"
-        b"a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
+        b"a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=rtcp-xr:voip-metrics\r\na=sendrecv\r\n"
     )
 
 
@@ -331,3 +331,31 @@ def test_both_ends_agree():
         assert plan.remote == ("192.0.2.1", 10000)
         assert back.dtmf_send == plan.dtmf_receive == 101
         assert back.noise_send == plan.noise_receive == 13
+
+
+def test_extended_reports_are_answered_where_they_are_offered_and_meant():
+    for line, agreed in [
+        ("a=rtcp-xr:voip-metrics", True),
+        ("a=rtcp-xr:rcvr-rtt=all:10000 Voip-Metrics", True),
+        ("a=rtcp-xr:pkt-loss-rle", False),
+        ("a=rtcp-xr", False),
+        ("a=sendrecv", False),
+    ]:
+        ours, plan = answer(session("m=audio 4000 RTP/AVP 0", line))
+        assert plan.rtcp_extended is agreed
+        assert ours.media[0].attributes("rtcp-xr") == (["voip-metrics"] if agreed else [])
+
+
+def test_extended_reports_are_sent_where_the_answer_wants_them():
+    offer = make_offer(address="192.0.2.1", port=10000, session_id=5, version=2)
+    assert not accept_answer(offer, session("m=audio 4000 RTP/AVP 0")).rtcp_extended
+    assert accept_answer(offer, session("m=audio 4000 RTP/AVP 0", "a=rtcp-xr:voip-metrics")).rtcp_extended
+
+
+def test_reduced_size_is_only_as_agreed():
+    ours, plan = answer(session("m=audio 4000 RTP/AVP 0", "a=rtcp-rsize"))
+    assert plan.rtcp_reduced
+    assert ours.media[0].attribute("rtcp-rsize") == ""
+    assert not answer(session("m=audio 4000 RTP/AVP 0"))[1].rtcp_reduced
+    offer = make_offer(address="192.0.2.1", port=10000, session_id=5, version=2)
+    assert not accept_answer(offer, session("m=audio 4000 RTP/AVP 0", "a=rtcp-rsize")).rtcp_reduced, "not offered"

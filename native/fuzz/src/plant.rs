@@ -7,6 +7,7 @@ use _native::event::Kind;
 use _native::rtcp::Compound;
 use _native::rtp::Packet;
 use _native::stun::{Kind as Asked, Message};
+use _native::xr::Block;
 
 /// Whether this run was asked to fail.
 fn planted() -> bool {
@@ -24,10 +25,15 @@ pub fn in_rtp(mut packet: Packet<'_>) -> Packet<'_> {
     packet
 }
 
-/// The 24 bits of cumulative loss are read without their sign.
+/// The 24 bits of cumulative loss are read without their sign, and so is the level of speech.
 #[must_use]
 pub fn in_rtcp(mut compound: Compound) -> Compound {
     if planted() {
+        for block in compound.extended.iter_mut().flat_map(|(_, blocks)| blocks) {
+            if let Block::Voip(voip) = block {
+                voip.signal_dbm0 = voip.signal_dbm0.saturating_abs();
+            }
+        }
         for block in compound.reports.iter_mut().flat_map(|report| &mut report.blocks) {
             block.cumulative_lost &= 0xFF_FFFF;
         }

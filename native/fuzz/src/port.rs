@@ -423,6 +423,8 @@ fn plan(remote: Option<From>, rtcp: bool, law: u8, keys: bool, ptime: u8, flags:
         sending: flags & 1 == 0,
         receiving: flags & 2 == 0,
         rtcp_mux: flags & 4 != 0,
+        rtcp_extended: flags & 16 != 0,
+        rtcp_reduced: flags & 32 != 0,
         protection: None,
     }
 }

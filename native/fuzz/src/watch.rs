@@ -90,7 +90,8 @@ impl Watch {
             }
             let plan = plan.expect("a packet left before the first plan");
             if departure.rtcp || data.get(1).is_some_and(|kind| (192..=223).contains(kind)) {
-                let compound = Compound::parse(data).expect("our own RTCP can't be read");
+                let compound = if plan.rtcp_reduced { Compound::parse_reduced(data) } else { Compound::parse(data) };
+                let compound = compound.expect("our own RTCP can't be read");
                 assert!(compound.reports.iter().all(|report| report.ssrc == self.ssrc));
                 self.sent_rtcp += 1;
             } else {
@@ -150,10 +151,13 @@ impl Watch {
             Kind::Quality(quality) => {
                 assert!((0.0..=1.0).contains(&quality.far_lost_fraction));
                 assert!(quality.jitter_ms >= 0.0 && quality.round_trip_ms.is_none_or(|trip| trip >= 0.0));
+                let scores = [quality.mos, quality.far_mos];
+                assert!(scores.into_iter().flatten().all(|score| (1.0..=5.0).contains(&score)), "{quality:?}");
             }
             Kind::Heard { pcm, .. } => assert!(!pcm.is_empty() && pcm.len() <= 8000),
             Kind::Taped { pcm, .. } => assert!(pcm.len().is_multiple_of(2)),
-            Kind::Digit { .. } | Kind::Tone { .. } | Kind::Ducked | Kind::Mapped { .. } => {}
+            Kind::Digit { .. } | Kind::Tone { .. } | Kind::Ducked => {}
+            Kind::Mapped { .. } | Kind::OneWay { .. } => {}
         }
     }
 

@@ -141,6 +141,16 @@ impl Codec {
         (1..=self.clock_hz() / 1000 * LONGEST_MS).contains(&ticks).then_some(ticks)
     }
 
+    /// The encoding name (RFC 3551).
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::G711(Law::Mu) => "PCMU",
+            Self::G711(Law::A) => "PCMA",
+            Self::L16(_) => "L16",
+        }
+    }
+
     /// The law, where the codec is one.
     #[must_use]
     pub const fn law(self) -> Option<Law> {

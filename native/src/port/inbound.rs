@@ -12,7 +12,7 @@ use crate::codec::{Decoder, NARROW};
 use crate::counters::Count;
 use crate::dtmf::{self, Keys};
 use crate::ear::{Held, Verdict};
-use crate::event::{Kind, Sink};
+use crate::event::{Fault, Kind, Sink};
 use crate::latch::Verdict as Source;
 use crate::plan::Content;
 use crate::rtcp::Compound;
@@ -60,7 +60,7 @@ impl Port {
         };
         let data = opened.as_deref().unwrap_or(data);
         if rtcp || muxed {
-            self.take_rtcp(data, from);
+            self.take_rtcp(data, from, sink);
         } else {
             self.close_holes(sink);
             let count = self.take_rtp(data, from, sink);
@@ -77,13 +77,14 @@ impl Port {
         Count::ReceivedStun
     }
 
-    fn take_rtcp(&mut self, data: &[u8], from: SocketAddr) {
+    fn take_rtcp(&mut self, data: &[u8], from: SocketAddr, sink: &mut Sink) {
+        let reduced = self.plan.as_ref().is_some_and(|plan| plan.rtcp_reduced);
         let agreed = self.plan.as_ref().and_then(|plan| plan.remote_rtcp);
         let known = |rtp: Option<SocketAddr>| rtp.is_some_and(|rtp| rtp.ip() == from.ip());
         if self.guard.is_plain() && agreed != Some(from) && !known(self.latch.destination()) {
             return self.counters.add(Count::DroppedRtcpSource);
         }
-        let Ok(compound) = Compound::parse(data) else {
+        let Ok(compound) = (if reduced { Compound::parse_reduced(data) } else { Compound::parse(data) }) else {
             return self.counters.add(Count::DroppedRtcpMalformed);
         };
         self.counters.add(Count::ReceivedRtcp);
@@ -91,7 +92,9 @@ impl Port {
         if compound.reports.iter().any(|report| Some(report.ssrc) == self.ear.ssrc()) {
             self.rtcp_source = Some(from);
         }
-        self.reports.hear(self.clock, &compound);
+        if let Some(hears) = self.reports.hear(self.clock, &compound) {
+            self.tell(self.clock, Kind::OneWay { fault: Fault::Unheard, on: !hears }, sink);
+        }
     }
 
     fn take_rtp(&mut self, data: &[u8], from: SocketAddr, sink: &mut Sink) -> Count {
@@ -155,7 +158,9 @@ impl Port {
         let verdict = self.ear.judge(self.clock, packet.ssrc, packet.sequence);
         if verdict != Verdict::Wait {
             // RFC 3550 section 6.4.1: what is late or a duplicate was received too.
-            self.reports.received(self.clock, packet.ssrc, packet.sequence, packet.timestamp, steady.map(|(hz, _)| hz));
+            let late = verdict == Verdict::Late;
+            let clock_hz = steady.map(|(hz, _)| hz);
+            self.reports.received(self.clock, packet.ssrc, packet.sequence, packet.timestamp, clock_hz, late);
         }
         let anew = self.is_set_back(verdict, packet.timestamp, steady.map(|(hz, _)| hz));
         match verdict {
@@ -368,6 +373,12 @@ impl Port {
         let at = self.timeline.at(timestamp).unwrap_or(self.clock);
         if let Some(tape) = &mut self.tape {
             tape.put_far(at, timestamp, pcm, concealed);
+        }
+        if !concealed {
+            let news = self.sound.hear(self.clock, pcm, self.listening.is_speech());
+            if let Some(on) = news {
+                self.tell(self.clock, Kind::OneWay { fault: Fault::Silent, on }, sink);
+            }
         }
         if self.is_tone(at, pcm, concealed, sink) {
             return self.silence_of(at, pcm.len(), sink);

@@ -12,6 +12,8 @@ use crate::counters::Count;
 use crate::event::{Kind, Sink};
 use crate::feed::Feed;
 use crate::mouth::Slot;
+use crate::quality::Impairment;
+use crate::reports::Surroundings;
 
 /// What the far end's buffer and device take, besides half the round trip.
 const FAR_BUFFER: i64 = 60 * MS;
@@ -94,16 +96,32 @@ impl Port {
     }
 
     pub(super) fn report(&mut self, sink: &mut Sink) {
-        if self.reports.due().is_none_or(|due| due > self.clock) {
+        if !self.reports.is_time(self.clock) {
             return;
         }
-        let (compound, quality) = self.reports.report(self.clock, self.mouth.timestamp());
+        let around = self.surroundings();
+        let (compound, quality) = self.reports.report(self.clock, self.mouth.timestamp(), &around);
         if let Some((to, rtcp)) = self.rtcp_destination() {
             sink.send(to, rtcp, |out| compound.build(out));
             self.guard.seal(true, Count::SentRtcp, &self.counters, sink);
         }
         if let Some(quality) = quality {
             self.tell(self.clock, Kind::Quality(quality), sink);
+        }
+    }
+
+    /// What the reports are to know of the rest of the port.
+    fn surroundings(&self) -> Surroundings {
+        let plan = self.plan.as_ref();
+        let frame_ms = u64::from(self.frame) * 1000 / u64::from(self.codec.clock_hz());
+        Surroundings {
+            impairment: Impairment::of(self.codec.name()),
+            ptime_ms: plan.map_or(20, |plan| plan.ptime_ms),
+            depth: self.ear.depth(),
+            levels: self.sound.levels(),
+            concealed_ms: self.counters.get(Count::Concealed) * frame_ms,
+            stalled: self.stalled && plan.is_some_and(|plan| plan.receiving),
+            extended: plan.is_some_and(|plan| plan.rtcp_extended),
         }
     }
 

@@ -122,7 +122,7 @@ impl PyEngine {
     #[pyo3(signature = (
         port, generation, *, remote, remote_rtcp, send, receive, dtmf_send = None, dtmf_receive = None,
         dtmf_hz = 8000, noise_send = None, noise_receive = None, ptime_ms = 20, sending = true, receiving = true,
-        rtcp_mux = false, protection = None
+        rtcp_mux = false, rtcp_extended = false, rtcp_reduced = false, protection = None
     ))]
     fn configure(
         &self,
@@ -141,12 +141,15 @@ impl PyEngine {
         sending: bool,
         receiving: bool,
         rtcp_mux: bool,
+        rtcp_extended: bool,
+        rtcp_reduced: bool,
         protection: Option<Keyed>,
     ) -> PyResult<()> {
         let _ = noise_send; // As in `Port`.
         let dtmf = (dtmf_send, dtmf_receive, dtmf_hz);
-        let directions = (sending, receiving, rtcp_mux);
-        let plan = plan(remote, remote_rtcp, send, receive, dtmf, noise_receive, ptime_ms, directions, protection)?;
+        let (directions, rtcp) = ((sending, receiving), (rtcp_mux, rtcp_extended, rtcp_reduced));
+        let plan =
+            plan(remote, remote_rtcp, send, receive, dtmf, noise_receive, ptime_ms, directions, rtcp, protection)?;
         let mut inside = self.inside();
         if let Some(entry) = inside.ports.get_mut(&port) {
             entry.feed.run_at(plan.rate_hz());

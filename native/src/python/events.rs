@@ -111,10 +111,18 @@ event!(
     Taped(pcm, rate_hz = 8000) { pcm: Py<PyBytes>, rate_hz: u32 }
 );
 event!(
-    /// What RTCP said.
-    Quality(lost, expected, jitter_ms, round_trip_ms, far_lost_fraction, far_jitter_ms) {
-        lost: u32, expected: u32, jitter_ms: f64, round_trip_ms: Option<f64>, far_lost_fraction: f64, far_jitter_ms: f64
+    /// What an interval was like.
+    Quality(
+        lost, expected, jitter_ms, round_trip_ms, far_lost_fraction, far_jitter_ms, late = 0, concealed_ms = 0,
+        burst_ratio = 1.0, mos = None, far_mos = None
+    ) {
+        lost: u32, expected: u32, jitter_ms: f64, round_trip_ms: Option<f64>, far_lost_fraction: f64,
+        far_jitter_ms: f64, late: u32, concealed_ms: u32, burst_ratio: f64, mos: Option<f64>, far_mos: Option<f64>
     }
+);
+event!(
+    /// One direction of the call seems to be dead.
+    OneWay(fault, on) { fault: String, on: bool }
 );
 
 event!(
@@ -140,6 +148,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
         py.get_type::<Ducked>(),
         py.get_type::<Taped>(),
         py.get_type::<Quality>(),
+        py.get_type::<OneWay>(),
         py.get_type::<Mapped>(),
     ];
     let mut union = classes[0].clone().into_any();
@@ -185,6 +194,9 @@ pub fn append(list: &Bound<'_, PyList>, event: &Event) -> PyResult<()> {
             let address = (address.ip().to_string(), address.port());
             list.append(Bound::new(py, Mapped { port, seq, at, address })?)
         }
+        &Kind::OneWay { fault, on } => {
+            list.append(Bound::new(py, OneWay { port, seq, at, fault: fault.name().to_owned(), on })?)
+        }
         Kind::Quality(quality) => list.append(Bound::new(
             py,
             Quality {
@@ -197,6 +209,11 @@ pub fn append(list: &Bound<'_, PyList>, event: &Event) -> PyResult<()> {
                 round_trip_ms: quality.round_trip_ms.map(f64::from),
                 far_lost_fraction: quality.far_lost_fraction.into(),
                 far_jitter_ms: quality.far_jitter_ms.into(),
+                late: quality.late,
+                concealed_ms: quality.concealed_ms,
+                burst_ratio: quality.burst_ratio.into(),
+                mos: quality.mos.map(f64::from),
+                far_mos: quality.far_mos.map(f64::from),
             },
         )?),
     }

@@ -33,7 +33,9 @@ fn native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<stages::PyKeypad>()?;
     m.add_class::<stages::PyWatch>()?;
     m.add_function(wrap_pyfunction!(stages::encode, m)?)?;
-    m.add_function(wrap_pyfunction!(stages::decode, m)?)
+    m.add_function(wrap_pyfunction!(stages::decode, m)?)?;
+    m.add_function(wrap_pyfunction!(stages::rating, m)?)?;
+    m.add_function(wrap_pyfunction!(stages::mos, m)?)
 }
 
 /// An address as Python has it.
@@ -76,7 +78,8 @@ fn plan(
     dtmf: (Option<u8>, Option<u8>, u32),
     noise_receive: Option<u8>,
     ptime_ms: u32,
-    (sending, receiving, rtcp_mux): (bool, bool, bool),
+    (sending, receiving): (bool, bool),
+    (rtcp_mux, rtcp_extended, rtcp_reduced): (bool, bool, bool),
     keyed: Option<Keyed>,
 ) -> PyResult<Plan> {
     if !(10..=200).contains(&ptime_ms) {
@@ -98,6 +101,8 @@ fn plan(
         sending,
         receiving,
         rtcp_mux,
+        rtcp_extended,
+        rtcp_reduced,
         protection: keyed.map(protection).transpose()?,
     })
 }

@@ -35,7 +35,7 @@ impl PyPort {
     #[pyo3(signature = (
         now, generation, *, remote, remote_rtcp, send, receive, dtmf_send = None, dtmf_receive = None,
         dtmf_hz = 8000, noise_send = None, noise_receive = None, ptime_ms = 20, sending = true, receiving = true,
-        rtcp_mux = false, protection = None
+        rtcp_mux = false, rtcp_extended = false, rtcp_reduced = false, protection = None
     ))]
     fn configure(
         &mut self,
@@ -54,12 +54,15 @@ impl PyPort {
         sending: bool,
         receiving: bool,
         rtcp_mux: bool,
+        rtcp_extended: bool,
+        rtcp_reduced: bool,
         protection: Option<Keyed>,
     ) -> PyResult<()> {
         let _ = noise_send; // We send silence as audio: a stream without pauses needs no comfort noise.
         let dtmf = (dtmf_send, dtmf_receive, dtmf_hz);
-        let directions = (sending, receiving, rtcp_mux);
-        let plan = plan(remote, remote_rtcp, send, receive, dtmf, noise_receive, ptime_ms, directions, protection)?;
+        let (directions, rtcp) = ((sending, receiving), (rtcp_mux, rtcp_extended, rtcp_reduced));
+        let plan =
+            plan(remote, remote_rtcp, send, receive, dtmf, noise_receive, ptime_ms, directions, rtcp, protection)?;
         self.port.configure(now, generation, plan);
         self.feed.run_at(self.port.rate_hz());
         Ok(())

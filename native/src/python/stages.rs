@@ -6,6 +6,7 @@ use pyo3::types::PyBytes;
 use super::{codec, pcm_bytes, samples, wanted, wrong, Tone};
 use crate::codec::{Decoder, Encoder};
 use crate::conceal::Conceal;
+use crate::quality::{self, Impairment};
 use crate::resample::{Resampler, RATES};
 use crate::tone::keypad::Keypad;
 use crate::tone::watch::Watch;
@@ -26,6 +27,19 @@ pub fn decode<'py>(py: Python<'py>, codec: &str, payload: &[u8]) -> PyResult<Bou
     let mut pcm = Vec::with_capacity(payload.len());
     Decoder::new(codec.wire_hz()).decode_into(codec, payload, &mut pcm);
     pcm_bytes(py, &pcm)
+}
+
+/// The rating factor of the E-model.
+#[pyfunction]
+#[pyo3(signature = (delay_ms, loss, burst_ratio = 1.0, codec = "PCMU"))]
+pub fn rating(delay_ms: f64, loss: f64, burst_ratio: f64, codec: &str) -> f64 {
+    quality::rating(Impairment::of(codec), loss, burst_ratio, delay_ms)
+}
+
+/// The mean opinion score of a rating.
+#[pyfunction]
+pub fn mos(rating: f64) -> f64 {
+    quality::mos(rating)
 }
 
 /// Sample rate conversion, streaming.

@@ -36,6 +36,8 @@ class Engine(Protocol):
         sending: bool = True,
         receiving: bool = True,
         rtcp_mux: bool = False,
+        rtcp_extended: bool = False,
+        rtcp_reduced: bool = False,
         protection: tuple[str, bytes, bytes | None] | None = None,
     ) -> None: ...
     def listen(self, port: int, mode: str) -> None: ...
@@ -95,5 +97,7 @@ def configure(engine: Engine, number: int, generation: int, plan: MediaPlan) -> 
         sending=plan.sending,
         receiving=plan.receiving,
         rtcp_mux=plan.rtcp_mux,
+        rtcp_extended=plan.rtcp_extended,
+        rtcp_reduced=plan.rtcp_reduced,
         protection=plan.protection and (plan.protection.suite, plan.protection.send, plan.protection.receive),
     )

@@ -29,7 +29,8 @@ class MediaPlan:
     the payload number and codec name that we send; `receive` maps every payload number that we take to its codec
     name. The two may differ in number (RFC 3264 section 5.1). `dtmf_*` and `noise_*` are the payload numbers of
     telephone-event and comfort noise, None where they were not agreed; `dtmf_hz` is the clock of keys. `sending` and
-    `receiving` are the agreed direction. With `protection` every packet is SRTP, and nothing plain is taken. Codec
+    `receiving` are the agreed direction. `rtcp_extended`: the far end reads VoIP metrics (RFC 3611); `rtcp_reduced`:
+    reports need not be compound (RFC 5506). With `protection` every packet is SRTP, and nothing plain is taken. Codec
     names are the labels of `offhook.core.codecs`.
     """
 
@@ -46,4 +47,6 @@ class MediaPlan:
     sending: bool = True
     receiving: bool = True
     rtcp_mux: bool = False
+    rtcp_extended: bool = False
+    rtcp_reduced: bool = False
     protection: Protection | None = None

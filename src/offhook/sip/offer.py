@@ -1,4 +1,4 @@
-"""Offer and answer for one stream of audio (RFC 3264, 3551, 4733, 5761, 6337). Functions only.
+"""Offer and answer for one stream of audio (RFC 3264, 3551, 3611, 4733, 5506, 5761, 6337). Functions only.
 
     make_offer ───────► their answer ─► accept_answer ─► MediaPlan
     their offer ─► answer_offer ─► our answer, MediaPlan
@@ -35,6 +35,9 @@ PTIMES: Final = (10, 20, 30, 40, 50, 60)
 
 DTMF_PAYLOAD: Final = 101
 """The number we offer telephone-event under: dynamic, and the one nearly all use."""
+
+METRICS: Final = "voip-metrics"
+"""The extended reports that we read and write (RFC 3611 section 5.1)."""
 
 EVENTS: Final = "0-15"
 """The events we take: keys 0-9, *, #, A-D (RFC 4733 section 3.2)."""
@@ -114,6 +117,7 @@ def make_offer(
         ("a", f"rtpmap:{dtmf} telephone-event/8000"),
         ("a", f"fmtp:{dtmf} {EVENTS}"),
         ("a", "ptime:20"),
+        ("a", f"rtcp-xr:{METRICS}"),
         ("a", direction),
         *(sdes.offered(ring) if ring is not None else ()),
     ]
@@ -183,6 +187,8 @@ def answer_offer(
         receiving=way in ("sendrecv", "recvonly"),
         rtcp_mux=mux,
         protection=None if keyed is None else keyed[1],
+        rtcp_extended=_extended(stream.facts),
+        rtcp_reduced="rtcp-rsize" in stream.facts,
     )
     return Session(_head(address, session_id, version, timing) + together, sections), plan
 
@@ -229,6 +235,10 @@ def _answer_section(
     lines.append(("a", way))
     if "rtcp-mux" in stream.facts:
         lines.append(("a", "rtcp-mux"))
+    if "rtcp-rsize" in stream.facts:
+        lines.append(("a", "rtcp-rsize"))
+    if _extended(stream.facts):
+        lines.append(("a", f"rtcp-xr:{METRICS}"))
     mid = stream.facts.get("mid")
     if mid:
         lines.append(("a", f"mid:{mid}"))
@@ -302,7 +312,14 @@ def _accepted(offer: Session, ours: Media, answer: Session, theirs: Media, keyed
         receiving=way in ("sendrecv", "recvonly"),
         rtcp_mux=mux,
         protection=keyed,
+        rtcp_extended=_extended(mine.facts) and _extended(named.facts),
+        rtcp_reduced="rtcp-rsize" in mine.facts and "rtcp-rsize" in named.facts,
     )
+
+
+def _extended(facts: dict[str, str]) -> bool:
+    """Say whether VoIP metrics are among the extended reports that are wanted."""
+    return METRICS in facts.get("rtcp-xr", "").lower().split()
 
 
 def _narrowed(way: str, limit: str) -> str:

@@ -381,9 +381,11 @@ _FIELDS: Final[dict[type[Any], tuple[str, ...]]] = {
     native.Stalled: _STAMPED,
     native.Ducked: _STAMPED,
     native.Taped: (*_STAMPED, "pcm", "rate_hz"),
+    native.OneWay: (*_STAMPED, "fault", "on"),
     native.Mapped: (*_STAMPED, "address"),
     native.Quality: (
         *_STAMPED, "lost", "expected", "jitter_ms", "round_trip_ms", "far_lost_fraction", "far_jitter_ms",
+        "late", "concealed_ms", "burst_ratio", "mos", "far_mos",
     ),
 }  # fmt: skip
 """The fields of every event, in order: the digest must not depend on what `dir` or `repr` gives."""
