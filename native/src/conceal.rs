@@ -12,6 +12,7 @@
 mod room;
 mod voice;
 
+use crate::pipeline::Stage;
 use room::Room;
 use voice::{dot, Voice};
 
@@ -262,6 +263,12 @@ fn share(of: usize, all: usize) -> f32 {
 #[allow(clippy::cast_possible_truncation)]
 fn whole(sample: f32) -> i16 {
     sample.clamp(-32768.0, 32767.0).round() as i16
+}
+
+/// Concealment before what hears it.
+#[must_use]
+pub fn stage(down: Stage) -> Stage {
+    down.after("conceal")
 }
 
 #[cfg(test)]

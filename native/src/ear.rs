@@ -11,7 +11,8 @@
 //! that the ear follows without making anything up; a sequence or an SSRC from elsewhere must prove itself with a
 //! second packet.
 
-use crate::patience::Patience;
+use crate::patience::{Patience, LONGEST};
+use crate::pipeline::Stage;
 use crate::rtp::sequence_ahead;
 
 /// Holes up to this many packets are waited for; beyond it is a jump.
@@ -83,8 +84,8 @@ impl<T> Ear<T> {
     /// How long a packet waits: not at all, or behind a hole.
     #[must_use]
     pub fn depth(&self) -> Depth {
-        let hole_ms = u16::try_from(HOLE / 1_000_000).unwrap_or(0);
-        Depth { nominal_ms: 0, maximum_ms: hole_ms, absolute_ms: hole_ms }
+        let ms = |ns: i64| u16::try_from(ns / 1_000_000).unwrap_or(0);
+        Depth { nominal_ms: 0, maximum_ms: ms(self.patience.wait()), absolute_ms: ms(LONGEST) }
     }
 
     /// The stream that is heard.
@@ -212,6 +213,12 @@ impl Stream {
         self.next = self.next.wrapping_add(packets);
         self.came = self.came.checked_shl(u32::from(packets)).unwrap_or(0) | u64::from(came);
     }
+}
+
+/// The ear before what hears it.
+#[must_use]
+pub fn stage(down: Stage) -> Stage {
+    down.after(format!("ear (adaptive holes ≤ {} ms)", LONGEST / 1_000_000))
 }
 
 #[cfg(test)]

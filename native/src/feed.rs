@@ -1,6 +1,7 @@
 //! From an utterance's PCM at any rate to the play queue's, a resampler an utterance.
 
 use crate::codec::NARROW;
+use crate::pipeline::Stage;
 use crate::resample::{convert, Resampler, RATES};
 use crate::timeline::scaled;
 
@@ -74,4 +75,10 @@ impl Feed {
         }
         tail
     }
+}
+
+/// The feed before the queue that runs at this rate.
+#[must_use]
+pub fn stage(rate_hz: u32, down: Stage) -> Stage {
+    down.after(format!("feed (to {} kHz)", rate_hz / 1000))
 }

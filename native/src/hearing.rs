@@ -7,9 +7,9 @@
 
 use crate::rtcp::ReportBlock;
 
-/// Packets that must have left before a report that knows nothing of us means anything: 1.5 s of them, since the first
-/// may have been on their way.
-const ENOUGH: u32 = 75;
+/// Packets that must have left before a report that knows nothing of us means anything: 0.8 s of them, since the first
+/// and the report itself were on their way. The earliest first report comes after a second.
+const ENOUGH: u32 = 40;
 /// Samples up to here are a codec's zero (A-law has none: ±8), or its dither.
 const ZERO: u16 = 16;
 /// So long nothing but zeros is silence, ns.
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_report_without_us_means_something_once_enough_has_left() {
         let mut hearing = Hearing::default();
-        assert_eq!(hearing.told(None, 30), None);
+        assert_eq!(hearing.told(None, 39), None);
         assert_eq!(hearing.told(None, 80), Some(false));
         hearing.forget(80);
         assert_eq!(hearing.told(None, 100), None);

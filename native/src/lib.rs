@@ -19,6 +19,7 @@ pub mod listening;
 pub mod mouth;
 pub mod pair;
 pub mod patience;
+pub mod pipeline;
 pub mod plan;
 pub mod playout;
 pub mod port;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::codec::{Law, NARROW};
 use crate::event::Kind;
+use crate::pipeline::Stage;
 use crate::timeline::{lasting, scaled};
 use crate::vad::{Edge, Gate, HANGOVER_MS, STEP};
 
@@ -106,6 +107,11 @@ impl Listening {
     /// Audio comes at another rate from here on.
     pub fn run_at(&mut self, rate_hz: u32) {
         self.rate_hz = rate_hz;
+    }
+
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// Whether somebody is speaking.
@@ -262,4 +268,15 @@ impl Listening {
         }
         self.past_lasts = 0;
     }
+}
+
+/// The end of the way in: what Python hears, and at which rate.
+#[must_use]
+pub fn stage(mode: Mode, rate_hz: u32) -> Stage {
+    let heard = match mode {
+        Mode::All => "all",
+        Mode::Speech => "speech",
+        Mode::None => "edges",
+    };
+    Stage::last(format!("listening ({heard}, {} kHz)", rate_hz / 1000))
 }

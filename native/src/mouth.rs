@@ -9,6 +9,7 @@ use crate::codec::{Encoder, NARROW};
 use crate::counters::{Count, Counters};
 use crate::dtmf::{self, key_of};
 use crate::event::Sink;
+use crate::pipeline::Stage;
 use crate::plan::Plan;
 use crate::queue::{Key, Queue};
 use crate::relay::Relay;
@@ -293,4 +294,10 @@ impl Mouth {
             self.gain = self.wanted_gain;
         }
     }
+}
+
+/// The mouth before the codec; it speaks once in so many ms.
+#[must_use]
+pub fn stage(ptime_ms: u32, down: Stage) -> Stage {
+    down.after(format!("mouth ({ptime_ms} ms)"))
 }

@@ -14,6 +14,7 @@
 mod guard;
 mod inbound;
 mod outbound;
+mod stages;
 mod tones;
 
 use std::net::SocketAddr;

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 
 use crate::codec::NARROW;
 use crate::event::Kind;
+use crate::pipeline::Stage;
 
 /// What the queue holds at most.
 const CAPACITY_MS: u32 = 2000;
@@ -348,6 +349,12 @@ impl Utterance {
 fn fade(sample: i16, n: usize, total: usize) -> i16 {
     let (left, total) = (i32::try_from(total - n).unwrap_or(0), i32::try_from(total + 1).unwrap_or(1));
     i16::try_from(i32::from(sample) * left / total).unwrap_or(0)
+}
+
+/// The queue before the mouth.
+#[must_use]
+pub fn stage(down: Stage) -> Stage {
+    down.after("queue")
 }
 
 #[cfg(test)]

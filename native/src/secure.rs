@@ -18,6 +18,7 @@ mod vectors;
 
 use std::fmt;
 
+use crate::pipeline::Stage;
 use rtc_srtp::protection_profile::ProtectionProfile;
 
 pub use shield::Shield;
@@ -41,6 +42,17 @@ impl Suite {
             "AEAD_AES_128_GCM" => Some(Self::Gcm128),
             "AEAD_AES_256_GCM" => Some(Self::Gcm256),
             _ => None,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AesCm80 => "AES_CM_128_HMAC_SHA1_80",
+            Self::AesCm32 => "AES_CM_128_HMAC_SHA1_32",
+            Self::Gcm128 => "AEAD_AES_128_GCM",
+            Self::Gcm256 => "AEAD_AES_256_GCM",
         }
     }
 
@@ -98,4 +110,11 @@ pub enum Refusal {
     Forged,
     /// It came before, or is older than can be told.
     Replayed,
+}
+
+/// Protection, before what it opens for or behind what it seals.
+#[must_use]
+pub fn stage(suite: Suite, down: Option<Stage>) -> Stage {
+    let says = format!("SRTP {}", suite.name());
+    down.map_or_else(|| Stage::last(says.clone()), |down| down.after(says.clone()))
 }

@@ -13,6 +13,7 @@
 
 use std::collections::VecDeque;
 
+use crate::pipeline::Stage;
 use crate::resample::convert;
 use crate::timeline::{lasting, scaled, within};
 
@@ -210,6 +211,12 @@ fn lay(side: &mut Vec<i16>, from: i64, pcm: &[i16], span: usize) {
         side.resize(end, 0);
     }
     side[from..end].copy_from_slice(pcm);
+}
+
+/// The tape before what hears on.
+#[must_use]
+pub fn stage(down: Stage) -> Stage {
+    down.after("tape")
 }
 
 #[cfg(test)]

@@ -394,6 +394,13 @@ class Port:
         """Take the datagrams to send: data, destination, whether from the RTCP socket."""
 
     def events(self) -> list[Event]: ...
+    def describe(self) -> tuple[str, str]:
+        """Give the stages of what comes and of what leaves, each in a line; empty before the first plan.
+
+        `("SRTP AES_CM_128_HMAC_SHA1_80 → ear (adaptive holes ≤ 20 ms) → PCMU/8000 → conceal → listening (speech, 8 kHz)",
+        "feed (to 8 kHz) → queue → mouth (20 ms) → PCMU/8000 → SRTP AES_CM_128_HMAC_SHA1_80")`
+        """
+
     def counters(self) -> dict[str, int]:
         """Counts by reason: `sent`, `lost`, `concealed`, `underruns`, `dropped_*` for every reason, and more.
 
@@ -463,6 +470,7 @@ class Engine:
     def close(self, port: int) -> dict[str, int]:
         """Stop a Port, free its sockets (kept draining for 2 s before the pair is given out again); its counters."""
 
+    def describe(self, port: int) -> tuple[str, str]: ...
     def counters(self, port: int) -> dict[str, int]: ...
     def totals(self) -> dict[str, int]:
         """Counters of the engine and of all ports, closed ones too.
@@ -494,7 +502,7 @@ def decode(codec: str, payload: bytes) -> bytes:
 def rating(delay_ms: float, loss: float, burst_ratio: float = 1.0, codec: str = "PCMU") -> float:
     """The rating factor R of the E-model (ITU-T G.107, simplified; codecs by G.113 appendix I), 0 to 93.2.
 
-    `delay_ms` is one way, from mouth to ear; `loss` a share of 1, of what is lost or discarded; `codec` an encoding name.
+    `delay_ms` is one way, from mouth to ear; `loss` the share of 1 that is lost or late; `codec` an encoding name.
     """
 
 def mos(rating: float) -> float:

@@ -84,6 +84,12 @@ class Desk:
         self.line.settle()
         return leg
 
+    def stop_reading(self) -> None:
+        """Let somebody else read what the legs tell."""
+        for reader in self._readers:
+            reader.cancel()
+        self._readers.clear()
+
     def forget(self) -> None:
         """Keep no leg."""
         self.legs.clear()

@@ -43,7 +43,8 @@ def test_an_offer_to_the_byte():
     assert bytes(make_offer(address="2001:db8::1", port=10000, session_id=5, version=2)) == (
         b"v=0\r\no=- 5 2 IN IP6 2001:db8::1\r\ns=-\r\nc=IN IP6 2001:db8::1\r\nt=0 0\r\n"
         b"m=audio 10000 RTP/AVP 0 8 13 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:13 CN/8000\r\n"
-        b"a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=rtcp-xr:voip-metrics\r\na=sendrecv\r\n"
+        b"a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\n"
+        b"a=rtcp-xr:voip-metrics\r\na=sendrecv\r\n"
     )
 
 

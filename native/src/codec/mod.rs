@@ -161,6 +161,12 @@ impl Codec {
     }
 }
 
+impl std::fmt::Display for Codec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.name(), self.clock_hz())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,8 @@ use crate::counters::Counters;
 use crate::engine::Engine;
 use crate::feed::Feed;
 use crate::lane::{Command, Shared};
+use crate::listening::Mode;
+use crate::pipeline::Pipeline;
 use crate::port::fits;
 
 /// Threads that own sockets and drive Ports.
@@ -38,6 +40,10 @@ struct Entry {
     lane: usize,
     shared: Arc<Shared>,
     feed: Feed,
+    /// What was ordered: the port itself is on its thread.
+    agreed: Option<Pipeline>,
+    mode: Mode,
+    taped: bool,
 }
 
 impl Inside {
@@ -115,7 +121,10 @@ impl PyEngine {
             Some(_) => PyErr::from(error),
             None => PyOSError::new_err((libc::EADDRINUSE, error.to_string())),
         })?;
-        inside.ports.insert(number, Entry { lane, shared, feed: Feed::default() });
+        inside.ports.insert(
+            number,
+            Entry { lane, shared, feed: Feed::default(), agreed: None, mode: Mode::None, taped: false },
+        );
         Ok((number, bound))
     }
 
@@ -153,16 +162,25 @@ impl PyEngine {
         let mut inside = self.inside();
         if let Some(entry) = inside.ports.get_mut(&port) {
             entry.feed.run_at(plan.rate_hz());
+            entry.agreed = Some(Pipeline::of(&plan));
         }
         inside.send(port, Command::Configure(port, generation, Box::new(plan)))
     }
 
     fn listen(&self, port: u32, mode: &str) -> PyResult<()> {
-        self.send(port, Command::Listen(port, self::mode(mode)?))
+        let (mode, mut inside) = (self::mode(mode)?, self.inside());
+        if let Some(entry) = inside.ports.get_mut(&port) {
+            entry.mode = mode;
+        }
+        inside.send(port, Command::Listen(port, mode))
     }
 
     fn tape(&self, port: u32, on: bool) -> PyResult<()> {
-        self.send(port, Command::Tape(port, on))
+        let mut inside = self.inside();
+        if let Some(entry) = inside.ports.get_mut(&port) {
+            entry.taped = on;
+        }
+        inside.send(port, Command::Tape(port, on))
     }
 
     fn play(&self, port: u32, utterance: u64, pcm: &[u8], rate_hz: u32) -> PyResult<usize> {
@@ -243,6 +261,13 @@ impl PyEngine {
         inside.retired.push(entry.shared);
         inside.fold();
         counters
+    }
+
+    fn describe(&self, port: u32) -> (String, String) {
+        let inside = self.inside();
+        let Some(entry) = inside.ports.get(&port) else { return Default::default() };
+        let pipeline = entry.agreed.map(|agreed| Pipeline { mode: entry.mode, taped: entry.taped, ..agreed });
+        pipeline.map(|pipeline| pipeline.told()).unwrap_or_default()
     }
 
     fn counters<'py>(&self, py: Python<'py>, port: u32) -> PyResult<Bound<'py, PyDict>> {

@@ -184,6 +184,10 @@ impl PyPort {
         Ok(list)
     }
 
+    fn describe(&self) -> (String, String) {
+        self.port.pipeline().map(|pipeline| pipeline.told()).unwrap_or_default()
+    }
+
     fn counters(&self) -> BTreeMap<&'static str, u64> {
         self.port.counters().named().into_iter().collect()
     }

@@ -22,6 +22,8 @@ from offhook.call import events
 from offhook.call.agents import AgentLike
 from offhook.call.leg import AudioLeg, CallInfo
 from offhook.call.models import Models
+from offhook.call.pipeline import Stage
+from offhook.call.quality import Summary
 from offhook.call.rates import SteadyRate
 from offhook.call.session import Session
 from offhook.call.sounding import Sounding
@@ -29,6 +31,7 @@ from offhook.call.timeline import TurnTimes
 from offhook.call.transferring import Transferring
 from offhook.core.errors import CallEnded, ConfigError, NotAllowed
 from offhook.core.ids import CallId
+from offhook.core.signals import OneWay
 from offhook.policy.screening import allows
 
 _T = TypeVar("_T")
@@ -120,9 +123,24 @@ class Call:
         return list(self._session.reports.timeline.values())
 
     @property
+    def pipeline(self) -> Stage:
+        """The way of the audio through the call, stage by stage: printed, a line; `down` is what follows a stage."""
+        return self._session.pipeline()
+
+    @property
     def quality(self) -> Sequence[native.Quality]:
-        """What RTCP said, report by report."""
-        return self._session.quality
+        """How the line was, interval by interval (5 s or so); the last hour of it."""
+        return list(self._session.reports.line.intervals)
+
+    @property
+    def line(self) -> Summary:
+        """How the line was in all: its score, loss, round trip, and whether audio went one way only."""
+        return self._session.reports.line.summary()
+
+    @property
+    def one_way(self) -> Sequence[OneWay]:
+        """When audio went one way only, why that may be, and when it was over."""
+        return list(self._session.reports.line.faults)
 
     @property
     def ended(self) -> events.Ended | None:

@@ -66,11 +66,12 @@ class Identified:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The call is up."""
+    """The call is up. `pipeline` is the way of its audio from the far end and back, stage by stage."""
 
     event: ClassVar[str] = "answered"
     t: float
     call: CallId
+    pipeline: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +180,27 @@ class Timed:
 
 
 @dataclass(frozen=True, slots=True)
+class OneWay:
+    """Audio goes one way only (`on`), or that is over. `hint` says what may be the cause, and what to do.
+
+    `fault`: nothing_comes, unheard (their reports say that they hear nothing of us) or silent (only digital silence).
+    """
+
+    event: ClassVar[str] = "one_way"
+    t: float
+    call: CallId
+    fault: str
+    on: bool
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The call is over. `reason`: hangup, remote_hangup, silence, failed, transferred, stalled, cancelled and so on.
 
-    `meaning` is what `code` means: busy, no_answer, declined, not_found …; `ended` after an ordinary end.
+    `meaning` is what `code` means: busy, no_answer, declined, not_found …; `ended` after an ordinary end. `mos` is the
+    mean score of what we heard and `far_mos` of what they did, `loss` the share of their packets that was lost or late;
+    None where the call was too short to tell, or nobody reported. `one_way` are the faults that there were.
     """
 
     event: ClassVar[str] = "ended"
@@ -191,6 +209,11 @@ class Ended:
     reason: str
     code: int = 200
     meaning: str = ""
+    mos: float | None = None
+    far_mos: float | None = None
+    loss: float | None = None
+    round_trip_ms: float | None = None
+    one_way: tuple[str, ...] = ()
 
 
 CallEvent = (
@@ -208,6 +231,7 @@ CallEvent = (
     | Tool
     | Transfer
     | Timed
+    | OneWay
     | Ended
 )
 CallEvents = Callable[[CallEvent], None]

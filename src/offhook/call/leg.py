@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 from offhook import _native as native
 from offhook.core.ids import CallId
-from offhook.core.signals import Connected, Held, HungUp, Identified, Redirected, Ringing, Texted
+from offhook.core.signals import Connected, Held, HungUp, Identified, OneWay, Redirected, Ringing, Texted
 from offhook.core.verdict import UNSIGNED, Verdict
 
 LegEvent = (
@@ -34,12 +34,14 @@ LegEvent = (
     | native.Ducked
     | native.Taped
     | native.Quality
+    | native.OneWay
     | Connected
     | Ringing
     | Redirected
     | Identified
     | Texted
     | Held
+    | OneWay
     | HungUp
 )
 """What a leg tells: the events of the media plane and the signals."""
@@ -196,6 +198,10 @@ class AudioLeg(Protocol):
 
     def tape(self, on: bool) -> None:
         """Begin or end `Taped` events."""
+        ...
+
+    def pipeline(self) -> tuple[str, str]:
+        """Give the stages between the far end and `Heard`, and between `play` and the far end, each in a line."""
         ...
 
     def counters(self) -> Mapping[str, int]:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from offhook import _native as native
 from offhook.agent.inputs import Transcribed
 from offhook.call.feed import Feed, closing
+from offhook.call.pipeline import Stage
 from offhook.call.protocols import Pause, Stt
 from offhook.call.rates import SteadyRate
 from offhook.core.ids import Turn
@@ -39,6 +40,10 @@ class Listening:
         self._turn = Turn(0)
         self._last_hz = 8000
         self._rate = SteadyRate(self._last_hz)
+
+    def stage(self, down: Stage) -> Stage:
+        """Say who turns sound into words, and where they go; without one, that nobody does."""
+        return down if self._stt is None else Stage(self._stt.name, down)
 
     def hear(self, piece: native.Heard) -> None:
         """Take a piece of the caller's audio."""

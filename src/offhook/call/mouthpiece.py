@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 
 from offhook.call.leg import AudioLeg
+from offhook.call.pipeline import Stage
 
 ROOM_WAIT_S = 1.0
 """The queue holds 2 s and asks for more at its low-water mark; look again by ourselves after so long."""
@@ -28,6 +29,10 @@ class Mouthpiece:
         self._free = asyncio.Lock()
         self._room = asyncio.Event()
         self._utterance = 0
+
+    def stage(self) -> Stage:
+        """Say where what is played goes."""
+        return Stage(self._leg.pipeline()[1])
 
     async def begin(self) -> int:
         """Wait for our turn to sound; give the number of a new utterance."""

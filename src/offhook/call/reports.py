@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import assert_never
 
 from offhook.agent.history import Entry, Heard, Keys, Said, ToolUse
 from offhook.call import events
 from offhook.call.agents import NOT_DONE
+from offhook.call.quality import PLAIN, Line
 from offhook.call.timeline import TurnTimes
 from offhook.core.ids import CallId, Turn
 from offhook.core.instants import SECOND, Instant
+from offhook.core.signals import OneWay
 from offhook.core.verdict import Verdict
+
+_log = logging.getLogger("offhook.call")
 
 
 class Reports:
@@ -23,6 +28,7 @@ class Reports:
         self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._first_sounds: dict[int, Turn] = {}
+        self.line = Line()
 
     def tell(self, event: events.CallEvent) -> None:
         """Tell an event."""
@@ -53,6 +59,37 @@ class Reports:
         """Tell what was found of the caller's signature."""
         found = verdict.state, verdict.attestation, verdict.by, verdict.reason
         self.tell(events.Identified(self._loop.time(), self._call, *found))
+
+    # The line
+
+    def one_way(self, told: OneWay) -> None:
+        """Tell that audio goes one way only, or that it does no longer."""
+        self.line.one_way(told)
+        self.tell(events.OneWay(self._loop.time(), self._call, told.fault, told.on, told.hint))
+        if told.on:
+            # Digital silence may be a muted telephone; that nothing arrives is never meant.
+            level = logging.INFO if told.fault == "silent" else logging.WARNING
+            _log.log(level, "%s: %s: %s", self._call, PLAIN[told.fault], told.hint or "see the firewall and NAT")
+        else:
+            _log.info("%s: audio goes both ways again (%s is over)", self._call, told.fault)
+
+    def ended(self, reason: str, code: int, meaning: str) -> events.Ended:
+        """Tell that the call is over, and how its line was."""
+        line = self.line.summary()
+        told = events.Ended(
+            self._loop.time(),
+            self._call,
+            reason,
+            code,
+            meaning,
+            line.mos,
+            line.far_mos,
+            line.loss,
+            line.round_trip_ms,
+            line.one_way,
+        )
+        self.tell(told)
+        return told
 
     # The times of a turn
 

@@ -34,13 +34,14 @@ from offhook.call.machines import Machines
 from offhook.call.models import Models
 from offhook.call.mouthpiece import Mouthpiece
 from offhook.call.outcome import as_text, failure
+from offhook.call.pipeline import Stage, through
 from offhook.call.readers import Readers
 from offhook.call.reports import Reports
 from offhook.call.speaking import RUN, Speaking
 from offhook.core.errors import CallEnded, ConfigError, NotAllowed
 from offhook.core.ids import Turn
 from offhook.core.instants import SECOND, Instant
-from offhook.core.signals import Connected, HungUp, Identified, Redirected, Ringing, Texted
+from offhook.core.signals import Connected, HungUp, Identified, OneWay, Redirected, Ringing, Texted
 
 if TYPE_CHECKING:
     from offhook.call.bridge import Bridge
@@ -71,7 +72,6 @@ class Session:
         self.models = models
         self.mouthpiece = Mouthpiece(leg)
         self.reports = Reports(leg.info.id, listener)
-        self.quality: list[native.Quality] = []
         self.digits = ""
         self.texts: deque[str] = deque(maxlen=TEXTS)
         self.ended: events.Ended | None = None
@@ -175,6 +175,11 @@ class Session:
         """The loop's clock, in seconds."""
         return self._loop.time()
 
+    def pipeline(self) -> Stage:
+        """Give the way of the audio through the call, from the far end and back."""
+        mind = self._brain.name if self._brain is not None else "script"
+        return through(self.leg, self._listening, mind, self.models.tts, self.mouthpiece)
+
     # Inputs
 
     def _event(self, event: LegEvent) -> None:
@@ -192,7 +197,11 @@ class Session:
                 if self._tape is not None:
                     self._tape(event)
             case native.Quality():
-                self.quality.append(event)
+                self.reports.line.interval(event)
+            case OneWay():
+                self.reports.one_way(event)
+            case native.OneWay():
+                pass  # its leg says what it means
             case native.Digit() if self.bridged is not None:
                 self.bridged.pressed(event.key)
             case native.Digit():
@@ -231,7 +240,7 @@ class Session:
             self.leg.listen("speech")
         if self._tape is not None:
             self.leg.tape(True)
-        self.reports.tell(events.Answered(self.time, self.leg.info.id))
+        self.reports.tell(events.Answered(self.time, self.leg.info.id, str(self.pipeline())))
         self.tell(event)
         self.up.set()
         if not isinstance(self.agent, Agent) and self._script is None:
@@ -282,8 +291,7 @@ class Session:
         if isinstance(given, HungUp):
             ours = self._reason if given.reason == "hangup" else None
             reason = "transferred" if self.bridged is not None else ours or given.reason
-            self.ended = events.Ended(self.time, self.leg.info.id, reason, given.code, given.meaning)
-            self.reports.tell(self.ended)
+            self.ended = self.reports.ended(reason, given.code, given.meaning)
             self.over.set()
             self.up.set()
         self._alarm.follow()

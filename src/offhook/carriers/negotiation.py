@@ -15,10 +15,12 @@ from random import Random
 from typing import Final, Literal
 
 from offhook.carriers.door import Door
+from offhook.carriers.oneway import hint
 from offhook.carriers.plane import Engine, configure
 from offhook.core.codecs import AUDIO, Codec
 from offhook.core.errors import ProtocolError
 from offhook.core.media import MediaPlan
+from offhook.core.signals import Fault
 from offhook.sip.offer import Srtp, accept_answer, answer_offer, early_plan, make_offer
 from offhook.sip.outcomes import Flow
 from offhook.sip.sdes import Keyring
@@ -158,6 +160,11 @@ class Negotiation:
     def described(self) -> tuple[Session, MediaPlan]:
         """Give it again, by the address that is known now."""
         return self.answer(self._theirs) if self._theirs is not None else (self.offer(), self.early())
+
+    def suspect(self, fault: Fault, peer: str) -> str:
+        """Say what in the two descriptions may cause one-way audio; `peer` is where their signalling is."""
+        remote = self.plan.remote if self.plan is not None else None
+        return hint(fault, self._door.seen(self._ip)[0], remote and remote[0], peer)
 
     def apply(self, plan: MediaPlan) -> MediaPlan | None:
         """Put a plan into the port; give the one that held before."""

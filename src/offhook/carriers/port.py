@@ -5,6 +5,7 @@ Call ─► play, hush, arm, press … ─► engine      events ─► Threshol
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Literal
 
@@ -14,9 +15,12 @@ from offhook.call.leg import LegEvent
 from offhook.carriers.early import Threshold
 from offhook.carriers.inbox import Inbox
 from offhook.carriers.keys import Keys, Source
+from offhook.carriers.oneway import OneWay
 from offhook.carriers.plane import Engine
 from offhook.carriers.terms import LineTones
-from offhook.core.instants import Instant
+from offhook.core import signals
+from offhook.core.instants import SECOND, Instant
+from offhook.core.media import MediaPlan
 
 
 class PortVerbs:
@@ -30,6 +34,7 @@ class PortVerbs:
         self._keys = Keys()
         self._mode: Literal["all", "speech", "none"] = "all"
         self._inbox = Inbox()
+        self._oneway = OneWay(self._one_way)
         self._final_counters: Mapping[str, int] = {}
 
     def events(self) -> AsyncIterator[LegEvent]:
@@ -40,6 +45,10 @@ class PortVerbs:
         """Give the media counters by reason, and `unread`: pieces of audio that no one took in time."""
         counts = self._final_counters if self.over else self._engine.counters(self._number)
         return {**counts, "unread": self._inbox.dropped}
+
+    def pipeline(self) -> tuple[str, str]:
+        """Give the stages of what comes and of what leaves, each in a line."""
+        return self._engine.describe(self._number)
 
     @property
     def over(self) -> bool:
@@ -60,8 +69,28 @@ class PortVerbs:
             self._inbox.put(event)
         self._engine.listen(self._number, self._mode)
 
+    def _watch_ways(self, plan: MediaPlan | None, up: bool) -> None:
+        """Watch both directions while both are owed."""
+        self._oneway.expect(up and plan is not None and plan.receiving and plan.sending)
+
+    def _closed(self, counters: Mapping[str, int]) -> None:
+        """Keep what the port has counted; nothing is owed any more."""
+        self._oneway.end()
+        self._final_counters = counters
+
+    def _one_way(self, fault: signals.Fault, on: bool) -> None:
+        now = round(asyncio.get_running_loop().time() * SECOND)
+        self._inbox.put(signals.OneWay(now, fault, on, self._suspect(fault) if on else ""))
+
+    def _suspect(self, fault: signals.Fault) -> str:
+        """Say what may cause one-way audio, as far as this leg can know."""
+        return ""
+
     def _passes(self, event: LegEvent) -> bool:
         """Say whether an event of the port may be told."""
+        self._oneway.hear(event)
+        if isinstance(event, native.OneWay):
+            return False  # told as a signal, with what to do about it
         if not self._threshold.lets(event):
             return False
         if isinstance(event, native.Tone) and self._means_gone(event.kind):

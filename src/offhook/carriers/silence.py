@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 from weakref import ref
 
+from offhook import _native as native
 from offhook.sip import codes
 
 if TYPE_CHECKING:
@@ -103,6 +104,13 @@ class Silence:
         """Hear that media comes."""
         self._flowing = True
         self.stop()
+
+    def heard(self, event: object) -> None:
+        """Take an event of the media plane."""
+        if isinstance(event, native.Stalled):
+            self.stalled()
+        elif isinstance(event, native.Flowing):
+            self.flowing()
 
     def answered(self, code: int) -> None:
         """Hear what became of the probe."""

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from offhook import _native as native
 from offhook.call.leg import AudioLeg, CallInfo, Capabilities, LegEvent
 from offhook.carriers.door import Door
 from offhook.carriers.early import EarlyMedia
@@ -439,7 +438,7 @@ class SipLeg(PortVerbs):
         self._line.media.drain()  # what was heard before the end is told before it
         self._state = "over"
         self._silence.stop()
-        self._final_counters = self._door.close()
+        self._closed(self._door.close())
         meaning = self._terms.meanings.of(outcome.code, outcome.causes)
         if meaning == "timeout" and outcome.reason == "no_answer":
             meaning = "no_answer"  # it did ring
@@ -453,10 +452,7 @@ class SipLeg(PortVerbs):
     # What the media plane tells
 
     def _heard(self, event: LegEvent) -> None:
-        if isinstance(event, native.Stalled):
-            self._silence.stalled()
-        elif isinstance(event, native.Flowing):
-            self._silence.flowing()
+        self._silence.heard(event)
         if self._passes(event):
             self._inbox.put(event)
 
@@ -471,10 +467,14 @@ class SipLeg(PortVerbs):
             self._inbox.put(Held(self._line.now(), not plan.sending))
         if was is not None and was.receiving != plan.receiving:
             self._expect_media()  # held: not at all; resumed: from here
+        self._watch_ways(plan, self._state == "up")
 
     def _expect_media(self) -> None:
         plan = self.negotiation.plan
         self._silence.expect(plan is not None and plan.receiving and self._state == "up")
+
+    def _suspect(self, fault: signals.Fault) -> str:
+        return self.negotiation.suspect(fault, self.flow.remote[0])
 
     def _connect(self) -> None:
         if self._state != "answering":
@@ -482,6 +482,7 @@ class SipLeg(PortVerbs):
         self._state = "up"
         self.answered = True
         self._expect_media()
+        self._watch_ways(self.negotiation.plan, up=True)
         self._inbox.put(Connected(self._line.now()))
         self._decided.set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from offhook.core.instants import Instant
 from offhook.core.verdict import Verdict
@@ -59,6 +60,21 @@ class Held:
 
     at: Instant
     on: bool
+
+
+Fault = Literal["nothing_comes", "unheard", "silent"]
+"""What is wrong with audio that goes one way: nothing comes from the far end; its reports say that it hears nothing of
+us; what it sends is digital silence."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneWay:
+    """Audio goes one way only (`on`), or that fault is over. `hint` says what the cause may be and what to do."""
+
+    at: Instant
+    fault: Fault
+    on: bool
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,11 @@ class VirtualEngine:
         line = self._lines.get(port)
         return 8000 if line is None else line.machine.rate_hz
 
+    def describe(self, port: int) -> tuple[str, str]:
+        """Give the stages of what comes and of what leaves."""
+        line = self._lines.get(port)
+        return ("", "") if line is None else line.machine.describe()
+
     def counters(self, port: int) -> dict[str, int]:
         """Give the counters of one port."""
         line = self._lines.get(port)

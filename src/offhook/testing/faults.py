@@ -62,6 +62,16 @@ class _SlipsTimestamp(FaultyPort):
         return out
 
 
+class _Miscounts(FaultyPort):
+    def packets(self) -> list[tuple[bytes, Address, bool]]:
+        out: list[tuple[bytes, Address, bool]] = []
+        for data, destination, rtcp in self._port.packets():
+            if rtcp and data[1] == 200:
+                data = data[:20] + (int.from_bytes(data[20:24], "big") + 1).to_bytes(4, "big") + data[24:]
+            out.append((data, destination, rtcp))
+        return out
+
+
 class _HushesLate(FaultyPort):
     _due: Instant | None = None
     DELAY: Final = 200 * MILLISECOND
@@ -348,6 +358,7 @@ FAULTS: Final[dict[str, tuple[Plant, str]]] = {
     "no 100": (_no_trying, "TryingAtOnce"),
     "repeated sequence number": (_agents_port(_RepeatsSequence), "Cadence"),
     "slipped timestamp": (_agents_port(_SlipsTimestamp), "Cadence"),
+    "miscounted report": (_agents_port(_Miscounts), "ReportsTrue"),
     "hush 200 ms late": (_agents_port(_HushesLate), "Hushed"),
     "barge-in ignored": (_agents_port(_NeverHushes), "GivesTheFloor"),
     "doubled key": (_agents_port(_DoublesKeys), "EachKeyOnce"),

@@ -288,6 +288,10 @@ class ScriptedLeg:
         """Take note; nothing is taped here."""
         self.taping = on
 
+    def pipeline(self) -> tuple[str, str]:
+        """Give the one stage each way: the script."""
+        return "scripted far end", "scripted far end"
+
     def counters(self) -> Mapping[str, int]:
         """Count the packets."""
         return {"sent": len(self.packets)}

@@ -19,6 +19,7 @@ _TAG: Final = re.compile(rb";\s*tag=([^;,\s>]+)")
 _CSEQ: Final = re.compile(rb"(\d+)\s+([A-Z]+)")
 _RTP: Final = struct.Struct("!BBHII")
 _EVENT: Final = struct.Struct("!BBH")
+_SENT: Final = struct.Struct("!II")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,14 @@ class Rtp(NamedTuple):
     timestamp: int
     ssrc: int
     body: bytes
+
+
+class Rtcp(NamedTuple):
+    """What a report says of its sender: packets and octets where it is an SR, and whether it says goodbye."""
+
+    ssrc: int
+    sent: tuple[int, int] | None
+    goodbye: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +106,18 @@ def read_rtp(data: bytes) -> Rtp | None:
         return None
     _, second, sequence, timestamp, ssrc = _RTP.unpack_from(data)
     return Rtp(second & 0x7F, second >= 0x80, sequence, timestamp, ssrc, data[12:])
+
+
+def read_rtcp(data: bytes) -> Rtcp | None:
+    """Read an RTCP compound that begins with a report; None if it is none."""
+    if len(data) < 8 or data[0] >> 6 != 2 or data[1] not in (200, 201):
+        return None
+    sent = _SENT.unpack_from(data, 20) if data[1] == 200 and len(data) >= 28 else None
+    at, kinds = 0, list[int]()
+    while at + 4 <= len(data):
+        kinds.append(data[at + 1])
+        at += 4 + 4 * int.from_bytes(data[at + 2 : at + 4], "big")
+    return Rtcp(int.from_bytes(data[4:8], "big"), sent, 203 in kinds)
 
 
 def read_key(body: bytes) -> KeyEvent | None:

@@ -222,4 +222,8 @@ def _reading(event: native.Quality, start: float) -> Reading:
         round_trip_ms=event.round_trip_ms,
         far_lost_fraction=event.far_lost_fraction,
         far_jitter_ms=round(event.far_jitter_ms, 3),
+        late=event.late,
+        concealed_ms=event.concealed_ms,
+        mos=None if event.mos is None else round(event.mos, 2),
+        far_mos=None if event.far_mos is None else round(event.far_mos, 2),
     )

@@ -93,6 +93,7 @@ class Screen:
                 f"answers began {middle:.0f} ms after the caller stopped (median), {max(delays):.0f} ms at most;"
             )
             console.print(f"{100 * account.word_error_rate:.0f} % of the caller's words were heard wrong")
+        console.print(_line(account))
         if account.why:
             console.print(Text(f"not as it should be: {account.why}", style="bold red"))
         elif account.got is not None:
@@ -121,3 +122,14 @@ class Screen:
     def _note(self, t: float, text: str) -> None:
         line = Text.assemble((f"{self._clock(t):>6}  ", "dim"), ("       · ", "dim"), (text, "italic dim"))
         self._console.print(line, soft_wrap=not self._console.is_terminal)
+
+
+def _line(account: Account) -> str:
+    """Say in a line how the line was."""
+    if account.mos is None:
+        return "the call was too short to rate the line"
+    lost = sum(reading.lost + reading.late for reading in account.readings)
+    expected = sum(reading.expected for reading in account.readings)
+    trips = [reading.round_trip_ms for reading in account.readings if reading.round_trip_ms is not None]
+    trip = f", {max(trips):.1f} ms there and back" if trips else ""
+    return f"the line rates {account.mos:.1f} of 4.4 (MOS): {100 * lost / max(1, expected):.1f} % lost or late{trip}"

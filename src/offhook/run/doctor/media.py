@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from offhook.call import Call
+from offhook.call.quality import PLAIN
 from offhook.core.errors import OffhookError
 from offhook.run.doctor.finding import Finding
 from offhook.run.host import Host
@@ -92,15 +93,20 @@ async def to(host: Host, number: str) -> Finding:
     counts = call.leg.counters()
     text = f"to {number}: answered; {_packets(call)}"
     came, lost = counts.get("received_audio", 0), counts.get("lost", 0)
+    for told in call.one_way:
+        if told.on and (told.fault != "silent" or not came):
+            return Finding("test call", "fault", f"{text}; {PLAIN[told.fault]}", told.hint)
     if not came:
         fix = (
             "no audio comes in: set sip.external_address (or sip.stun) if there is a NAT, and open sip.rtp_ports "
             "(UDP) in the firewall"
         )
         return Finding("test call", "fault", text, fix)
-    trips = [quality.round_trip_ms for quality in call.quality if quality.round_trip_ms is not None]
-    if trips:
-        text += f"; {min(trips):.0f} ms there and back"
+    line = call.line
+    if line.round_trip_ms is not None:
+        text += f"; {line.round_trip_ms:.0f} ms there and back"
+    if line.mos is not None:
+        text += f"; it sounds like {line.mos:.1f} of 4.4 (MOS)"
     if lost > LITTLE * (came + lost):
         return Finding("test call", "warning", text, "the network loses packets: a cable, or another uplink, may help")
     return Finding("test call", "good", text)

@@ -47,7 +47,10 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the RTCP reports of one interval said: theirs to us, and (`far_*`) ours to them."""
+    """One interval between two reports: what came, and (`far_*`) what the far end reported of what it got.
+
+    `mos` is the score of the interval (`offhook.call.quality`); None where there is none.
+    """
 
     t: float
     lost: int
@@ -56,6 +59,10 @@ class Reading:
     round_trip_ms: float | None
     far_lost_fraction: float
     far_jitter_ms: float
+    late: int = 0
+    concealed_ms: int = 0
+    mos: float | None = None
+    far_mos: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,18 @@ class Account:
     why: str
     counters: Mapping[str, int] = field(default_factory=dict[str, int])
     pcm: bytes = b""
+
+    @property
+    def pipeline(self) -> str:
+        """The way of the audio through the call, stage by stage; "" where it was never answered."""
+        told = [str(moment.facts.get("pipeline", "")) for moment in self.moments if moment.event == "answered"]
+        return told[0] if told else ""
+
+    @property
+    def mos(self) -> float | None:
+        """The mean score of what the agent was given to hear."""
+        scores = [reading.mos for reading in self.readings if reading.mos is not None]
+        return sum(scores) / len(scores) if scores else None
 
     @property
     def duration_s(self) -> float:

@@ -20,6 +20,7 @@ from string import Template
 
 from offhook.run.report.account import RATE_HZ, Account, Moment, Turn, load
 from offhook.run.report.drawings import delays_over_time, losses_over_time, score
+from offhook.run.report.line import quality_over_time
 from offhook.run.report.words import alignment, words
 
 _TOLD = {"name": "name", "people": "people", "at": "time"}
@@ -54,6 +55,8 @@ def page(account: Account) -> str:
         score=score(account),
         turns=_turns(account),
         booking=_booking(account),
+        pipeline=_pipeline(account),
+        quality=quality_over_time(account),
         network=_network(account),
         footer=_footer(account),
     )
@@ -98,6 +101,8 @@ def _tiles(account: Account) -> str:
     ]
     if trips:
         tiles.append((f"{statistics.median(trips):.1f}", "ms", "round trip on the wire"))
+    if account.mos is not None:
+        tiles.append((f"{account.mos:.1f}", "of 4.4", "the line's score (MOS, E-model)"))
     return "".join(
         f'<div class="tile"><b>{escape(value)}<small>{unit}</small></b><span>{what}</span></div>'
         for value, unit, what in tiles
@@ -205,6 +210,12 @@ def _booking(account: Account) -> str:
         + ('<td class="ok">the same</td></tr>' if wanted == got else '<td class="no">not the same</td></tr>')
         for what, wanted, got in rows
     )
+
+
+def _pipeline(account: Account) -> str:
+    """Show the stages of the call as a row, from the far end and back to it."""
+    stages = [stage for stage in account.pipeline.split(" → ") if stage]
+    return '<i class="arrow">→</i>'.join(f"<span>{escape(stage)}</span>" for stage in stages) or "never answered"
 
 
 def _network(account: Account) -> str:

@@ -167,6 +167,10 @@ class StraightLeg:
     def tape(self, on: bool) -> None:
         """No tape."""
 
+    def pipeline(self) -> tuple[str, str]:
+        """Nothing lies between."""
+        return "straight", "straight"
+
     def counters(self) -> Mapping[str, int]:
         """Nothing is counted."""
         return {}

@@ -15,6 +15,7 @@ from offhook.testing.checkers.base import Checker, Violation, Watch
 from offhook.testing.checkers.calls import EndsOnce, NothingLeft, NothingRaised
 from offhook.testing.checkers.early import NobodyHeardEarly
 from offhook.testing.checkers.media import Bounded, Cadence, EachKeyOnce, GivesTheFloor, Hushed, NothingTaped, PlayedOut
+from offhook.testing.checkers.reports import ReportsTrue
 from offhook.testing.checkers.sessions import OneView
 from offhook.testing.checkers.signalling import CountsUp, OneFinalResponse, TryingAtOnce
 from offhook.testing.checkers.words import HistoryIsHeard
@@ -29,6 +30,7 @@ ALL: tuple[type[Checker], ...] = (
     Hushed,
     GivesTheFloor,
     EachKeyOnce,
+    ReportsTrue,
     NothingTaped,
     NobodyHeardEarly,
     Bounded,

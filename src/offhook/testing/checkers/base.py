@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from offhook import _native as native
 from offhook.core.instants import SECOND, Instant
 from offhook.core.media import Address
-from offhook.testing.wire import FIRST_DYNAMIC, Rtp, Sip, is_rtp, read_rtp, read_sip
+from offhook.testing.wire import FIRST_DYNAMIC, Rtcp, Rtp, Sip, is_rtp, read_rtcp, read_rtp, read_sip
 
 if TYPE_CHECKING:
     from offhook.testing.engine import VirtualEngine
@@ -67,6 +67,9 @@ class Checker:
     def rtp_left(self, now: Instant, source: Address, destination: Address, packet: Rtp) -> None:
         """See an RTP packet leave."""
 
+    def rtcp_left(self, now: Instant, source: Address, destination: Address, report: Rtcp) -> None:
+        """See an RTCP report leave."""
+
     def rtp_arrived(self, now: Instant, source: Address, destination: Address, packet: Rtp) -> None:
         """See a packet that is no audio (a dynamic payload: telephone-event) arrive."""
 
@@ -92,7 +95,17 @@ class Watch:
             name: [
                 getattr(checker, name) for checker in self.checkers if getattr(type(checker), name) is not _base(name)
             ]
-            for name in ("sip_left", "sip_arrived", "rtp_left", "rtp_arrived", "verb", "event", "told", "finish")
+            for name in (
+                "sip_left",
+                "sip_arrived",
+                "rtp_left",
+                "rtcp_left",
+                "rtp_arrived",
+                "verb",
+                "event",
+                "told",
+                "finish",
+            )
         }
         self._rtp_left = self._calls_of["rtp_left"]
         self._rtp_arrived = self._calls_of["rtp_arrived"]
@@ -108,6 +121,11 @@ class Watch:
         if packet is not None:
             for call in self._rtp_left:
                 call(now, source, destination, packet)
+            return
+        report = read_rtcp(data)
+        if report is not None:
+            for call in self._calls_of["rtcp_left"]:
+                call(now, source, destination, report)
             return
         message = read_sip(data)
         if message is not None:
