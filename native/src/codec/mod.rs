@@ -148,6 +148,7 @@ impl Codec {
             Self::G711(Law::Mu) => "PCMU",
             Self::G711(Law::A) => "PCMA",
             Self::L16(_) => "L16",
+            Self::G722 => "G722",
         }
     }
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import assert_never
 
+from offhook import _native as native
 from offhook.agent.history import Entry, Heard, Keys, Said, ToolUse
 from offhook.call import events
 from offhook.call.agents import NOT_DONE
@@ -62,8 +63,19 @@ class Reports:
 
     # The line
 
-    def one_way(self, told: OneWay) -> None:
-        """Tell that audio goes one way only, or that it does no longer."""
+    def of_line(self, event: native.Quality | native.OneWay | OneWay) -> None:
+        """Take what is told of the line."""
+        match event:
+            case native.Quality():
+                self.line.interval(event)
+            case OneWay():
+                self._one_way(event)
+            case native.OneWay():
+                pass  # its leg says what it means
+            case _:
+                assert_never(event)
+
+    def _one_way(self, told: OneWay) -> None:
         self.line.one_way(told)
         self.tell(events.OneWay(self._loop.time(), self._call, told.fault, told.on, told.hint))
         if told.on:
@@ -99,6 +111,12 @@ class Reports:
         if times is None:
             times = self.timeline[turn] = TurnTimes(turn)
         return times
+
+    def speech_ended(self, turn: Turn, at: Instant) -> None:
+        """The caller's speech ended, as far as that is known now."""
+        times = self.timeline.get(turn)
+        if times is not None and times.decided is None:
+            times.speech_ended = at
 
     def first_token(self, turn: Turn) -> None:
         """The brain began to answer."""

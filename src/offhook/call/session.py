@@ -196,12 +196,8 @@ class Session:
             case native.Taped():
                 if self._tape is not None:
                     self._tape(event)
-            case native.Quality():
-                self.reports.line.interval(event)
-            case OneWay():
-                self.reports.one_way(event)
-            case native.OneWay():
-                pass  # its leg says what it means
+            case native.Quality() | native.OneWay() | OneWay():
+                self.reports.of_line(event)
             case native.Digit() if self.bridged is not None:
                 self.bridged.pressed(event.key)
             case native.Digit():
@@ -215,9 +211,7 @@ class Session:
                 self.tell(event)
             case native.SpeechEnded():
                 self.tell(event)
-                times = self.reports.timeline.get(self.conversation.turn)
-                if times is not None and times.decided is None:
-                    times.speech_ended = event.at
+                self.reports.speech_ended(self.conversation.turn, event.at)
             case Ringing():
                 self.reports.tell(events.Progress(self.time, self.leg.info.id, event.code, event.early))
             case Identified():
