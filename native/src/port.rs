@@ -451,15 +451,7 @@ impl Port {
     pub fn close(&mut self, now: i64, sink: &mut Sink) {
         self.see(now);
         self.tape(false, sink);
-        // RFC 3550 section 6.3.7: who has never sent anything must not say it.
-        let silent =
-            [Count::Sent, Count::SentKeepalive, Count::SentRtcp].iter().all(|&kind| self.counters.get(kind) == 0);
-        if let Some(to) = self.rtcp_destination().filter(|_| !silent) {
-            let reduced = self.plan.as_ref().is_some_and(|plan| plan.rtcp_reduced);
-            let bye = self.reports.bye(self.clock, self.mouth.timestamp(), reduced);
-            sink.send(to.0, to.1, |out| bye.build(out));
-            self.guard.seal(true, Count::SentRtcp, &self.counters, sink);
-        }
+        self.say_goodbye(sink);
     }
 
     fn tell(&mut self, at: i64, kind: Kind, sink: &mut Sink) {
