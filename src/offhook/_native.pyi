@@ -397,8 +397,8 @@ class Port:
     def describe(self) -> tuple[str, str]:
         """Give the stages of what comes and of what leaves, each in a line; empty before the first plan.
 
-        `("SRTP AES_CM_128_HMAC_SHA1_80 → ear (adaptive holes ≤ 20 ms) → PCMU/8000 → conceal → listening (speech, 8 kHz)",
-        "feed (to 8 kHz) → queue → mouth (20 ms) → PCMU/8000 → SRTP AES_CM_128_HMAC_SHA1_80")`
+        `("ear (adaptive holes ≤ 20 ms) → PCMU/8000 → conceal → listening (speech, 8 kHz)",
+        "feed (to 8 kHz) → queue → mouth (20 ms) → PCMU/8000")`
         """
 
     def counters(self) -> dict[str, int]:
