@@ -11,7 +11,8 @@ from oracle import fuzz, planted
 with atheris.instrument_imports(include=["offhook.sip", "offhook.core"]):  # pyright: ignore[reportAttributeAccessIssue]
     from offhook import _native as native
     from offhook.core.errors import ProtocolError
-    from offhook.sip.offer import accept_answer, answer_offer, make_offer
+    from offhook.sip.offer import Srtp, accept_answer, answer_offer, make_offer
+    from offhook.sip.sdes import Keyring
     from offhook.sip.sdp import Session, parse_sdp
 
 
@@ -27,6 +28,31 @@ def read(data: bytes) -> Session:
     return session
 
 
+def agree(session: Session, srtp: Srtp) -> None:
+    """Answer an offer, and let the two ends come to the same."""
+    try:
+        answer, plan = answer_offer(
+            session, address="192.0.2.1", port=9000, session_id=1, version=1, srtp=srtp, ring=Keyring(bytes)
+        )
+    except ProtocolError as error:
+        if error.code != 488:
+            raise AssertionError("a refusal with another code") from error
+        return
+    assert len(answer.media) == len(session.media)
+    (taken,) = [media for media in answer.media if media.port]
+    assert parse_sdp(bytes(answer)) == answer
+    back = accept_answer(session, answer)
+    assert back.send[1] == plan.send[1]
+    assert plan.ptime_ms in range(10, 61)
+    near, far = plan.protection, back.protection
+    assert len(taken.attributes("crypto")) == (near is not None)
+    assert "SAVP" not in taken.protocol.upper() or near is not None
+    assert (near and (near.suite, near.send, near.receive)) == (far and (far.suite, far.receive, far.send))
+    # What was agreed, the media plane takes: it would raise.
+    keys = near and (near.suite, near.send, near.receive)
+    native.Port(ssrc=1, sequence=1, timestamp=1).configure(0, 1, **asdict(plan) | {"protection": keys})
+
+
 def target(data: bytes) -> None:
     try:
         session = read(data)
@@ -37,26 +63,15 @@ def target(data: bytes) -> None:
     assert bytes(read(written)) == written
     assert written.count(b"m=") >= len(session.media)
     assert written.count(b"\nm=") == len(STREAM.findall(b"\n" + data))
-    try:
-        answer, plan = answer_offer(session, address="192.0.2.1", port=9000, session_id=1, version=1)
-    except ProtocolError as error:
-        if error.code != 488:
-            raise AssertionError("a refusal with another code") from error
-    else:
-        assert len(answer.media) == len(session.media)
-        assert len([media for media in answer.media if media.port]) == 1
-        assert parse_sdp(bytes(answer)) == answer
-        back = accept_answer(session, answer)
-        assert back.send[1] == plan.send[1]
-        assert plan.ptime_ms in range(10, 61)
-        # What was agreed, the media plane takes: it would raise.
-        native.Port(ssrc=1, sequence=1, timestamp=1).configure(0, 1, **asdict(plan))
-    ours = make_offer(address="192.0.2.1", port=9000, session_id=1, version=1)
-    try:
-        accept_answer(ours, session)
-    except ProtocolError as error:
-        if error.code != 488:
-            raise AssertionError("a refusal with another code") from error
+    agree(session, "off")
+    agree(session, "optional")
+    for ring in (None, Keyring(bytes)):
+        ours = make_offer(address="192.0.2.1", port=9000, session_id=1, version=1, ring=ring)
+        try:
+            accept_answer(ours, session)
+        except ProtocolError as error:
+            if error.code != 488:
+                raise AssertionError("a refusal with another code") from error
 
 
 SEEDS = (

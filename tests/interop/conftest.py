@@ -64,8 +64,8 @@ class Server:
         config.write_text(toml)
         log, events = self.folder / f"{name}.log", self.folder / f"{name}.jsonl"
         command = [
-            OFFHOOK, "serve", agent, "--sip", f"127.0.0.1:{port}", "--events", str(events), "--config", str(config),
-            *options,
+            OFFHOOK, "serve", agent, *(() if "listen" in toml else ("--sip", f"127.0.0.1:{port}")),
+            "--events", str(events), "--config", str(config), *options,
         ]  # fmt: skip
         environment = {**os.environ, "OFFHOOK__SIP__RTP_PORTS": f"[{first}, {last}]"}
         with log.open("wb") as out:

@@ -77,8 +77,8 @@ def agreed(ours: Media, theirs: Media) -> Protection | None:
     if len(lines) != 1:
         return None
     (line,) = lines
-    mine = next((crypto for crypto in cryptos(ours) if (crypto.tag, crypto.suite) == (line.tag, line.suite)), None)
-    send, receive = (None, None) if mine is None else (_key(mine), _key(line))
+    mine = [_key(crypto) for crypto in cryptos(ours) if (crypto.tag, crypto.suite) == (line.tag, line.suite)]
+    send, receive = next((key for key in mine if key is not None), None), _key(line)
     return Protection(line.suite, send, receive) if send is not None and receive is not None else None
 
 

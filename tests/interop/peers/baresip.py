@@ -22,7 +22,7 @@ MODULES = Path("/usr/lib/baresip/modules")
 class Baresip:
     """One baresip with one account."""
 
-    def __init__(self, place: Place, *, codecs: tuple[str, ...] = ("PCMU",)) -> None:
+    def __init__(self, place: Place, *, codecs: tuple[str, ...] = ("PCMU",), encryption: str = "") -> None:
         self.said = place.said()
         self.folder = folder = place.folder
         self.place = place
@@ -33,7 +33,8 @@ class Baresip:
             f"sip_listen 127.0.0.1:{port}", "net_interface 127.0.0.1", f"rtp_ports {rtp}-{rtp + 100}",
             f"sip_certificate {place.certificates.both}", f"sip_cafile {place.certificates.authority}",
             f"module_path {MODULES}", "module g711.so", "module aufile.so", "module sndfile.so",
-            "module aubridge.so", "module_tmp account.so", "module_app menu.so", "module_app ctrl_tcp.so",
+            "module aubridge.so", *(["module srtp.so"] if encryption else []),
+            "module_tmp account.so", "module_app menu.so", "module_app ctrl_tcp.so",
             f"ctrl_tcp_listen 127.0.0.1:{control}",
             "jitter_buffer_delay 0-0", "audio_buffer 160-500",
             f"audio_source aufile,{folder}/said.wav", "audio_player aubridge,ear",
@@ -41,7 +42,9 @@ class Baresip:
             "ausrc_srate 8000", "auplay_srate 8000", "ausrc_channels 1", "auplay_channels 1",
         ]  # fmt: skip
         (folder / "config").write_text("\n".join(lines) + "\n")
-        (folder / "accounts").write_text(self._account(codecs) + "\n")
+        (folder / "accounts").write_text(
+            self._account(codecs) + (f";mediaenc={encryption}" if encryption else "") + "\n"
+        )
         (folder / "contacts").write_text("")
         program = shutil.which("baresip")
         assert program

@@ -14,7 +14,7 @@ from interop.program import Program
 class Pjsua:
     """One pjsua2 with one account."""
 
-    def __init__(self, place: Place, *, codecs: tuple[str, ...] = ("PCMU",)) -> None:
+    def __init__(self, place: Place, *, codecs: tuple[str, ...] = ("PCMU",), srtp: str = "disabled") -> None:
         self.said = place.said()
         port = place.port()
         self.uri = place.uri(port)
@@ -28,6 +28,7 @@ class Pjsua:
             "port": port,
             "rtp_port": kit.free_port(),
             "codecs": codecs,
+            "srtp": srtp,
             "identity": f"sip:{place.user}@{place.host}",
             "play": str(place.folder / "said.wav"),
             "expires_s": place.expires_s,

@@ -192,6 +192,11 @@ def account(phone):
     config.idUri = wish["identity"]
     media = config.mediaConfig.transportConfig
     media.port, media.portRange, media.boundAddress = wish["rtp_port"], 40, "127.0.0.1"
+    config.mediaConfig.srtpUse = {
+        "disabled": pj.PJMEDIA_SRTP_DISABLED,
+        "optional": pj.PJMEDIA_SRTP_OPTIONAL,
+        "mandatory": pj.PJMEDIA_SRTP_MANDATORY,
+    }[wish.get("srtp", "disabled")]
     config.callConfig.timerMinSESec = 90
     config.callConfig.timerSessExpiresSec = wish["expires_s"] or 1800
     if wish["expires_s"]:
