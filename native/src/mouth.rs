@@ -114,6 +114,11 @@ impl Mouth {
         self.tone = None;
     }
 
+    /// The far end loses so many of our packets, percent.
+    pub fn expect_loss(&mut self, percent: u8) {
+        self.encoder.expect_loss(percent);
+    }
+
     /// Time went by without packets.
     pub fn skip(&mut self, ticks: u32) {
         self.timestamp = self.timestamp.wrapping_add(ticks);
@@ -125,8 +130,8 @@ impl Mouth {
         self.wanted_gain = gain;
     }
 
-    /// Send the packet that is due; give its payload's size. `pcm` is scratch, and holds what was sent afterwards
-    /// (nothing for silence).
+    /// Send the packet that is due; give its payload's size, None where silence is left out. `pcm` is scratch, and holds
+    /// what was sent afterwards (nothing for silence).
     pub fn depart(
         &mut self,
         slot: Slot,
@@ -135,7 +140,7 @@ impl Mouth {
         counters: &Counters,
         pcm: &mut Vec<i16>,
         sink: &mut Sink,
-    ) -> usize {
+    ) -> Option<usize> {
         let to = slot.to;
         pcm.clear();
         let frame = plan.samples();
@@ -155,7 +160,7 @@ impl Mouth {
                 if let Some(relay) = relay {
                     relay.mix(frame, &mut Vec::new()); // it goes by unheard
                 }
-                return self.send_key(pressing, number, plan, to, sink);
+                return Some(self.send_key(pressing, number, plan, to, sink));
             }
         }
         sounding |= self.sound_key(plan, pcm);
@@ -240,7 +245,14 @@ impl Mouth {
         }
     }
 
-    fn send_audio(&mut self, sounding: bool, plan: &Plan, to: SocketAddr, pcm: &mut [i16], sink: &mut Sink) -> usize {
+    fn send_audio(
+        &mut self,
+        sounding: bool,
+        plan: &Plan,
+        to: SocketAddr,
+        pcm: &mut [i16],
+        sink: &mut Sink,
+    ) -> Option<usize> {
         if let Some(pressing) = &mut self.pressing {
             pressing.gap_ms += plan.ptime_ms;
         }
@@ -258,9 +270,15 @@ impl Mouth {
             encoder.encode_into(codec, pcm, samples, out);
             bytes = out.len() - begin;
         });
-        self.sequence = self.sequence.wrapping_add(1);
         self.timestamp = self.timestamp.wrapping_add(plan.ticks());
-        bytes
+        if bytes == 0 {
+            // The codec leaves silence out: time goes on, the numbers do not.
+            sink.replace_last(|_| None::<&[u8]>);
+            self.marker = marker;
+            return None;
+        }
+        self.sequence = self.sequence.wrapping_add(1);
+        Some(bytes)
     }
 
     fn send(&mut self, marker: bool, number: u8, timestamp: u32, payload: &[u8], to: SocketAddr, sink: &mut Sink) {

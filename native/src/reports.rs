@@ -229,6 +229,13 @@ impl Reports {
         }
     }
 
+    /// What the far end lost of ours, percent, by the last report that has come.
+    #[must_use]
+    pub fn far_lost_percent(&self) -> Option<u8> {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // It is 0 to 1, and the cast saturates.
+        self.told.map(|told| (told.lost * 100.0).round() as u8)
+    }
+
     /// Section 6.4.1: the round trip is A - LSR - DLSR; RFC 3611 section 4.5 has the same of its own times.
     fn measure(&mut self, now: i64, last: u32, since: u32) {
         let ticks = middle(ntp_of(now)).wrapping_sub(last).wrapping_sub(since);

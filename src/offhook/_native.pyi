@@ -493,6 +493,28 @@ class Resampler:
     def finish(self) -> bytes:
         """Give the tail that the filter still holds: n samples in make n·to/from out. What follows is a new stream."""
 
+class Encoder:
+    """One stream of packets as a Port makes them: push a packet time of PCM at the codec's own rate (Opus: 16 kHz).
+
+    `codec` is a name with what the far end asked for: "G722", "L16/16000", "opus;useinbandfec=1;usedtx=1". A push gives
+    nothing where silence is left out. `expect_loss` says what the far end loses, percent.
+    """
+
+    def __init__(self, codec: str) -> None: ...
+    def push(self, pcm: bytes) -> bytes: ...
+    def expect_loss(self, percent: int) -> None: ...
+
+class Decoder:
+    """One stream of packets as a Port hears them, at the codec's own rate.
+
+    `conceal` gives `samples` of a hole, by the packet `behind` it where that is lost right before (in-band FEC); None
+    where the codec knows nothing of holes.
+    """
+
+    def __init__(self, codec: str) -> None: ...
+    def push(self, payload: bytes) -> bytes: ...
+    def conceal(self, samples: int, behind: bytes | None = None) -> bytes | None: ...
+
 def encode(codec: str, pcm: bytes) -> bytes:
     """Encode a stretch of PCM at the codec's own rate: "PCMU", "PCMA", "L16/16000"."""
 

@@ -235,7 +235,7 @@ def test_what_is_said_to_a_port_is_checked(rig):
         {"send": (200, "PCMU")},
         {"remote": ("far.example", 4000)},
         {"ptime_ms": 0},
-        {"receive": ((0, "opus"),)},
+        {"receive": ((0, "AMR"),)},
     ):
         with pytest.raises(ValueError, match=r"codec|payload|address|ptime"):
             rig.configure(2, **wrong)

@@ -113,7 +113,7 @@ def test_the_file_of_this_folder_is_found(file: Path, monkeypatch: pytest.Monkey
         ("models = { llm = ['a:b', 'c:d'] }", "models.llm: several in failover order are not in this version"),
         ("models = { stt = [] }", "models.stt: several"),
         ("sip = { listen = ['udp://example.org:5060'] }", "sip.listen.0"),
-        ("sip = { codecs = ['AMR'] }", "is none of G722, PCMU, PCMA"),
+        ("sip = { codecs = ['AMR'] }", "is none of opus, G722, PCMU, PCMA"),
         ("sip = { allow = ['10.0.0.1/8'] }", "sip.allow.0"),
         ("max_calls = 0", "max_calls"),
         ("routes = 3", "routes"),

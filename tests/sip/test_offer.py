@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from offhook.core.codecs import G722, L16, PCMA, PCMU
+from offhook.core.codecs import G722, L16, OPUS, PCMA, PCMU
 from offhook.core.errors import ProtocolError
 from offhook.sip.offer import accept_answer, answer_offer, make_offer
 from offhook.sip.sdes import Keyring
@@ -78,6 +78,42 @@ def test_linear_audio_is_told_by_its_rate_and_its_packets_fit_a_frame():
     stereo = session("m=audio 4000 RTP/AVP 97", "a=rtpmap:97 L16/16000/2")
     with pytest.raises(ProtocolError):
         answer(stereo, codecs=L16)
+
+
+def test_opus_says_what_it_takes_and_heeds_what_the_far_end_asks_for():
+    browser = session(
+        "m=audio 4000 RTP/AVP 111 9 0 110 126 13",
+        "a=rtpmap:111 opus/48000/2",
+        "a=fmtp:111 minptime=10;useinbandfec=1; maxaveragebitrate=20000;stereo=x;usedtx=9999999",
+        "a=rtpmap:110 telephone-event/48000",
+        "a=rtpmap:126 telephone-event/8000",
+    )
+    ours, plan = answer(browser, codecs=(OPUS, PCMU))
+    assert plan.send == (111, "opus;useinbandfec=1;maxaveragebitrate=20000")
+    assert plan.receive == ((111, "opus"),)
+    assert (plan.dtmf_send, plan.dtmf_hz, plan.noise_send) == (110, 48000, None)
+    assert ours.media[0].formats == ("111", "110")
+    assert b"a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1;stereo=0;" in bytes(ours)
+    assert b"a=rtpmap:110 telephone-event/48000\r\na=fmtp:110 0-15\r\n" in bytes(ours)
+    assert answer(browser, codecs=(PCMU,))[1].dtmf_send == 126
+
+
+def test_keys_run_on_the_clock_of_the_codec_that_an_answer_takes():
+    offer = make_offer(address="192.0.2.1", port=10000, session_id=5, version=2, codecs=(OPUS, G722, PCMU))
+    assert offer.media[0].formats == ("102", "9", "0", "13", "101", "110")
+    both = ("a=rtpmap:97 telephone-event/8000", "a=rtpmap:98 telephone-event/48000")
+    wide = accept_answer(offer, session("m=audio 4000 RTP/AVP 102 98 97", "a=rtpmap:102 OPUS/48000/2", *both))
+    assert (wide.send, wide.dtmf_send, wide.dtmf_receive, wide.dtmf_hz) == ((102, "opus"), 98, 110, 48000)
+    narrow = accept_answer(offer, session("m=audio 4000 RTP/AVP 0 98 97", *both))
+    assert (narrow.dtmf_send, narrow.dtmf_receive, narrow.dtmf_hz) == (97, 101, 8000)
+    only = accept_answer(offer, session("m=audio 4000 RTP/AVP 102 97", "a=rtpmap:102 opus/48000/2", both[0]))
+    assert (only.dtmf_send, only.dtmf_receive, only.dtmf_hz) == (97, 101, 8000)
+
+
+@pytest.mark.parametrize(("asked", "given"), [(10, 10), (20, 20), (30, 20), (40, 40), (50, 20), (60, 60), (120, 20)])
+def test_opus_is_sent_in_packets_that_it_has(asked, given):
+    offer = session("m=audio 4000 RTP/AVP 96", "a=rtpmap:96 opus/48000/2", f"a=ptime:{asked}")
+    assert answer(offer, codecs=(OPUS,))[1].ptime_ms == given
 
 
 def test_dynamic_numbers_are_the_offers():

@@ -2,7 +2,7 @@
 //!
 //! It is one stream's: another codec begins anew.
 
-use super::{g722, l16, Codec, Law};
+use super::{g722, l16, opus, Codec, Law};
 use crate::resample::Resampler;
 
 /// The state of what we send.
@@ -15,6 +15,8 @@ pub struct Encoder {
     frame: Vec<i16>,
     wire: Vec<i16>,
     memory: Memory,
+    /// What the far end loses, percent.
+    loss: u8,
 }
 
 /// What the codec itself remembers.
@@ -22,6 +24,7 @@ pub struct Encoder {
 enum Memory {
     Nothing,
     G722(Box<g722::Encoder>),
+    Opus(Box<opus::Encoder>),
 }
 
 impl Memory {
@@ -29,6 +32,9 @@ impl Memory {
         match codec {
             Codec::G711(_) | Codec::L16(_) => Self::Nothing,
             Codec::G722 => Self::G722(Box::default()),
+            Codec::Opus(terms) => {
+                opus::Encoder::new(terms).map_or(Self::Nothing, |memory| Self::Opus(Box::new(memory)))
+            }
         }
     }
 
@@ -37,6 +43,7 @@ impl Memory {
             (Codec::G711(law), _) => law.encode_into(pcm, payload),
             (Codec::L16(_), _) => l16::encode_into(pcm, payload),
             (_, Self::G722(memory)) => memory.encode_into(pcm, payload),
+            (_, Self::Opus(memory)) => memory.encode_into(pcm, payload),
             (_, Self::Nothing) => {}
         }
     }
@@ -54,14 +61,25 @@ impl Encoder {
             frame,
             wire,
             memory: Memory::Nothing,
+            loss: 0,
         }
     }
 
-    /// Append a packet of `samples` to `payload`: `pcm`, and silence for what it is short of that.
+    /// The far end loses so many of our packets, percent.
+    pub fn expect_loss(&mut self, percent: u8) {
+        self.loss = percent;
+        if let Memory::Opus(memory) = &mut self.memory {
+            memory.expect_loss(percent);
+        }
+    }
+
+    /// Append a packet of `samples` to `payload`: `pcm`, and silence for what it is short of that. Nothing is appended
+    /// where a codec leaves silence out.
     pub fn encode_into(&mut self, codec: Codec, pcm: &[i16], samples: usize, payload: &mut Vec<u8>) {
         if self.codec != codec {
             self.codec = codec;
             self.memory = Memory::new(codec);
+            self.expect_loss(self.loss);
             self.edge = edge(self.rate_hz, codec.wire_hz());
         }
         if let (Codec::G711(law), None) = (codec, &self.edge) {

@@ -14,6 +14,7 @@ mod encoder;
 pub mod g711;
 mod g722;
 mod l16;
+pub mod opus;
 
 pub use decoder::Decoder;
 pub use encoder::Encoder;
@@ -83,10 +84,13 @@ pub enum Codec {
     G722,
     /// 16-bit samples in network order, at this rate.
     L16(u32),
+    /// Its clock is 48 kHz; we speak it at 16 kHz. How it is sent is what the far end asked for.
+    Opus(opus::Terms),
 }
 
 impl Codec {
-    /// The codec of an encoding name, with its clock behind a slash where the name alone is not enough ("L16/16000").
+    /// The codec of an encoding name, with its clock behind a slash where the name alone is not enough ("L16/16000"),
+    /// and with what was asked for behind a semicolon where it can be ("opus;useinbandfec=1").
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         if let Some(law) = Law::named(name) {
@@ -94,6 +98,10 @@ impl Codec {
         }
         if name.eq_ignore_ascii_case("G722") {
             return Some(Self::G722);
+        }
+        let (plain, parameters) = name.split_once(';').unwrap_or((name, ""));
+        if plain.eq_ignore_ascii_case("opus") {
+            return Some(Self::Opus(opus::Terms::parse(parameters)));
         }
         let (name, hz) = name.split_once('/')?;
         let hz = hz.parse().ok().filter(|hz| L16_RATES.contains(hz))?;
@@ -106,6 +114,7 @@ impl Codec {
         match self {
             Self::G711(_) | Self::G722 => 8000,
             Self::L16(hz) => hz,
+            Self::Opus(_) => 48_000,
         }
     }
 
@@ -114,7 +123,7 @@ impl Codec {
     pub const fn wire_hz(self) -> u32 {
         match self {
             Self::G711(_) => 8000,
-            Self::G722 => WIDE,
+            Self::G722 | Self::Opus(_) => WIDE,
             Self::L16(hz) => hz,
         }
     }
@@ -137,6 +146,7 @@ impl Codec {
             Self::G711(_) | Self::G722 => bytes,
             Self::L16(_) if bytes.is_multiple_of(2) => bytes / 2,
             Self::L16(_) => return None,
+            Self::Opus(_) => return opus::ticks(payload),
         };
         (1..=self.clock_hz() / 1000 * LONGEST_MS).contains(&ticks).then_some(ticks)
     }
@@ -149,6 +159,7 @@ impl Codec {
             Self::G711(Law::A) => "PCMA",
             Self::L16(_) => "L16",
             Self::G722 => "G722",
+            Self::Opus(_) => "opus",
         }
     }
 
@@ -157,8 +168,23 @@ impl Codec {
     pub const fn law(self) -> Option<Law> {
         match self {
             Self::G711(law) => Some(law),
-            Self::G722 | Self::L16(_) => None,
+            Self::G722 | Self::L16(_) | Self::Opus(_) => None,
         }
+    }
+
+    /// Whether it can be sent in packets of so many ms.
+    #[must_use]
+    pub const fn lasts(self, ptime_ms: u32) -> bool {
+        match self {
+            Self::Opus(_) => matches!(ptime_ms, 10 | 20 | 40 | 60),
+            Self::G711(_) | Self::G722 | Self::L16(_) => ptime_ms >= 10 && ptime_ms <= LONGEST_MS,
+        }
+    }
+
+    /// Whether a payload says that silence follows, for which nothing may come.
+    #[must_use]
+    pub const fn is_silence(self, payload: &[u8]) -> bool {
+        matches!(self, Self::Opus(_)) && opus::is_silence(payload)
     }
 }
 
@@ -177,7 +203,9 @@ mod tests {
         assert_eq!(Codec::named("pcmu"), Some(Codec::G711(Law::Mu)));
         assert_eq!(Codec::named("G722"), Some(Codec::G722));
         assert_eq!(Codec::named("L16/16000"), Some(Codec::L16(16_000)));
-        for unknown in ["L16", "L16/44100", "L16/", "AMR", "PCMU/16000", ""] {
+        let terms = opus::Terms { fec: true, ..opus::Terms::default() };
+        assert_eq!(Codec::named("OPUS;useinbandfec=1"), Some(Codec::Opus(terms)));
+        for unknown in ["L16", "opus/48000", "L16/16000;x=1", "L16/44100", "L16/", "AMR", "PCMU/16000", ""] {
             assert_eq!(Codec::named(unknown), None, "{unknown}");
         }
     }

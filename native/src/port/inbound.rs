@@ -92,7 +92,11 @@ impl Port {
         if compound.reports.iter().any(|report| Some(report.ssrc) == self.ear.ssrc()) {
             self.rtcp_source = Some(from);
         }
-        if let Some(hears) = self.reports.hear(self.clock, &compound) {
+        let hears = self.reports.hear(self.clock, &compound);
+        if let Some(percent) = self.reports.far_lost_percent() {
+            self.mouth.expect_loss(percent);
+        }
+        if let Some(hears) = hears {
             self.tell(self.clock, Kind::OneWay { fault: Fault::Unheard, on: !hears }, sink);
         }
     }
@@ -282,32 +286,60 @@ impl Port {
         }
     }
 
-    /// Make up for lost packets that lead to `after` (empty where nothing is known of what comes), as much as the
-    /// timestamps say and no more than that many packets.
+    /// Make up for lost packets that lead to `after` (empty where nothing is known of what comes).
     fn fill(&mut self, missing: usize, until: u32, after: &[i16], sink: &mut Sink) {
+        let ticks = self.hole(missing, until);
+        let mut made = std::mem::take(&mut self.made);
+        made.clear();
+        self.conceal.between(self.samples(ticks), after, &mut made);
+        self.hear_made(ticks, &made, sink);
+        self.made = made;
+    }
+
+    /// Let the codec itself make up for lost packets, before it hears the one `behind` them, which may say again what
+    /// the last of them said; whether it can.
+    fn recover(&mut self, missing: usize, until: u32, behind: &[u8], sink: &mut Sink) -> bool {
+        let ticks = self.hole(missing, until);
+        let mut made = std::mem::take(&mut self.made);
+        made.clear();
+        let (mut left, mut can) = (ticks, true);
+        while left > 0 && can {
+            let piece = left.min(self.frame);
+            left -= piece;
+            can = self.decoder.conceal_into(self.codec, self.samples(piece), (left == 0).then_some(behind), &mut made);
+        }
+        if can {
+            self.conceal.hear(&mut made);
+            self.hear_made(ticks, &made, sink);
+        }
+        self.made = made;
+        can
+    }
+
+    /// How many ticks to make up: as much as the timestamps say, and no more than that many packets.
+    fn hole(&self, missing: usize, until: u32) -> u32 {
+        let gap = self.expected.map_or(0, |expected| u32::try_from(timestamp_ahead(until, expected)).unwrap_or(0));
+        let lost = self.frame.saturating_mul(u32::try_from(missing).unwrap_or(u32::MAX));
+        gap.min(lost).min(FILL_MOST_MS * (self.codec.clock_hz() / 1000))
+    }
+
+    /// Hear what was made up for so many ticks, a packet at a time.
+    fn hear_made(&mut self, ticks: u32, mut made: &[i16], sink: &mut Sink) {
         let Some(mut timestamp) = self.expected else {
             return;
         };
-        let clock_hz = self.codec.clock_hz();
-        let gap = u32::try_from(timestamp_ahead(until, timestamp)).unwrap_or(0);
-        let lost = self.frame.saturating_mul(u32::try_from(missing).unwrap_or(u32::MAX));
-        let mut left = gap.min(lost).min(FILL_MOST_MS * (clock_hz / 1000));
-        let mut made = std::mem::take(&mut self.made);
-        made.clear();
-        self.conceal.between(self.samples(left), after, &mut made);
-        let mut rest = &made[..];
+        let mut left = ticks;
         while left > 0 {
             let ticks = left.min(self.frame);
             // The last piece has what the rates' rounding left.
-            let samples = if ticks == left { rest.len() } else { self.samples(ticks).min(rest.len()) };
-            let (piece, others) = rest.split_at(samples);
+            let samples = if ticks == left { made.len() } else { self.samples(ticks).min(made.len()) };
+            let (piece, others) = made.split_at(samples);
             self.counters.add(Count::Concealed);
             self.hear(timestamp, piece, true, sink);
-            rest = others;
+            made = others;
             timestamp = timestamp.wrapping_add(ticks);
             left -= ticks;
         }
-        self.made = made;
     }
 
     /// What came after its hole was given up is heard by nobody any more, but it belongs on the tape.
@@ -337,14 +369,18 @@ impl Port {
             Content::Audio(codec) => {
                 let mut pcm = std::mem::take(&mut self.scratch);
                 pcm.clear();
+                let open = missing > 0 && !(codec == self.codec && self.recover(missing, timestamp, payload, sink));
                 self.decoder.decode_into(codec, payload, &mut pcm);
-                if missing > 0 {
+                if open {
                     self.fill(missing, timestamp, &pcm, sink);
                 }
                 self.conceal.hear(&mut pcm);
                 (self.frame, self.codec) = (codec.ticks(payload).unwrap_or(0), codec);
                 self.hear(timestamp, &pcm, false, sink);
                 self.scratch = pcm;
+                if codec.is_silence(payload) {
+                    self.listening.quiet(self.clock);
+                }
                 (timestamp, self.frame)
             }
             Content::Noise => {

@@ -47,8 +47,10 @@ impl Port {
             }
             let left =
                 self.mouth.depart(slot, plan, self.relay.as_deref_mut(), &self.counters, &mut self.scratch, sink);
-            self.guard.seal(false, Count::Sent, &self.counters, sink);
-            self.reports.sent(left);
+            if let Some(bytes) = left {
+                self.guard.seal(false, Count::Sent, &self.counters, sink);
+                self.reports.sent(bytes);
+            }
             if let Some(tape) = self.tape.as_mut().filter(|_| !self.scratch.is_empty()) {
                 tape.put_ours(due, &self.scratch);
             }

@@ -27,6 +27,8 @@ fn native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     events::register(m)?;
     m.add_class::<port::PyPort>()?;
     m.add_class::<engine::PyEngine>()?;
+    m.add_class::<stages::PyEncoder>()?;
+    m.add_class::<stages::PyDecoder>()?;
     m.add_class::<stages::PyResampler>()?;
     m.add_class::<isochronous::Isochronous>()?;
     m.add_class::<stages::Loss>()?;
@@ -85,13 +87,17 @@ fn plan(
     if !(10..=200).contains(&ptime_ms) {
         return Err(wrong(format!("a ptime of {ptime_ms} ms is not between 10 and 200")));
     }
+    let send = coded(&send)?;
+    if !send.1.lasts(ptime_ms) {
+        return Err(wrong(format!("a packet of {:?} does not last {ptime_ms} ms", send.1)));
+    }
     if ![8000, 16_000, 24_000, 48_000].contains(&dtmf.2) {
         return Err(wrong(format!("{} Hz is not a clock of keys", dtmf.2)));
     }
     Ok(Plan {
         remote: remote.as_ref().map(address).transpose()?,
         remote_rtcp: remote_rtcp.as_ref().map(address).transpose()?,
-        send: coded(&send)?,
+        send,
         receive: receive.iter().map(coded).collect::<PyResult<_>>()?,
         dtmf_send: dtmf.0.map(payload_type).transpose()?,
         dtmf_receive: dtmf.1.map(payload_type).transpose()?,

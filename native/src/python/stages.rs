@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::{codec, pcm_bytes, samples, wanted, wrong, Tone};
-use crate::codec::{Decoder, Encoder};
+use crate::codec::{Codec, Decoder, Encoder};
 use crate::conceal::Conceal;
 use crate::quality::{self, Impairment};
 use crate::resample::{Resampler, RATES};
@@ -40,6 +40,60 @@ pub fn rating(delay_ms: f64, loss: f64, burst_ratio: f64, codec: &str) -> f64 {
 #[pyfunction]
 pub fn mos(rating: f64) -> f64 {
     quality::mos(rating)
+}
+
+/// What a Port speaks with: one stream of packets.
+#[pyclass(name = "Encoder", module = "offhook._native")]
+pub struct PyEncoder(Encoder, Codec);
+
+#[pymethods]
+impl PyEncoder {
+    #[new]
+    fn new(codec: &str) -> PyResult<Self> {
+        let codec = self::codec(codec)?;
+        Ok(Self(Encoder::new(codec.wire_hz()), codec))
+    }
+
+    fn push<'py>(&mut self, py: Python<'py>, pcm: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        let (mut payload, pcm) = (Vec::new(), samples(pcm)?);
+        self.0.encode_into(self.1, &pcm, pcm.len(), &mut payload);
+        Ok(PyBytes::new(py, &payload))
+    }
+
+    fn expect_loss(&mut self, percent: u8) {
+        self.0.expect_loss(percent);
+    }
+}
+
+/// What a Port hears with: one stream of packets, and its holes.
+#[pyclass(name = "Decoder", module = "offhook._native")]
+pub struct PyDecoder(Decoder, Codec);
+
+#[pymethods]
+impl PyDecoder {
+    #[new]
+    fn new(codec: &str) -> PyResult<Self> {
+        let codec = self::codec(codec)?;
+        Ok(Self(Decoder::new(codec.wire_hz()), codec))
+    }
+
+    fn push<'py>(&mut self, py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        let mut pcm = Vec::new();
+        self.0.decode_into(self.1, payload, &mut pcm);
+        pcm_bytes(py, &pcm)
+    }
+
+    #[pyo3(signature = (samples, behind = None))]
+    fn conceal<'py>(
+        &mut self,
+        py: Python<'py>,
+        samples: u16,
+        behind: Option<&[u8]>,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let mut pcm = Vec::new();
+        let knows = self.0.conceal_into(self.1, usize::from(samples), behind, &mut pcm);
+        knows.then(|| pcm_bytes(py, &pcm)).transpose()
+    }
 }
 
 /// Sample rate conversion, streaming.

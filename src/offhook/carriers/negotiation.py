@@ -179,7 +179,7 @@ class Negotiation:
     def _outward(self, plan: MediaPlan, offer: Session) -> MediaPlan:
         """Send the codec that the rules ask for, under the number that the offer gives it, where it does."""
         wanted = self._rules.send
-        if wanted is None or plan.send[1] == wanted.label:
+        if wanted is None or plan.send[1].partition(";")[0] == wanted.label:
             return plan
         try:
             _, other = answer_offer(offer, address="0.0.0.0", port=9, codecs=(wanted,), session_id=0, version=0)  # noqa: S104

@@ -3,11 +3,11 @@
     make_offer ───────► their answer ─► accept_answer ─► MediaPlan
     their offer ─► answer_offer ─► our answer, MediaPlan
 
-An answer names one audio codec, telephone-event and comfort noise at the same clock if they were offered, in the
-offer's profile, and has as many m= lines as the offer; what we do not take is declined with port 0, and is in no
-BUNDLE group of the answer (RFC 9143). Of several streams the first that SRTP can protect is taken: by its profile
-(RFC 4568), or under a plain one with keys (RFC 8643). A secure profile is never answered without keys, nor a plain
-one with `required`.
+An answer names one audio codec, telephone-event and comfort noise at its clock if they were offered (keys else at
+8000, which is what many send beside any codec), in the offer's profile, and has as many m= lines as the offer; what we
+do not take is declined with port 0, and is in no BUNDLE group of the answer (RFC 9143). Of several streams the first
+that SRTP can protect is taken: by its profile (RFC 4568), or under a plain one with keys (RFC 8643). A secure profile
+is never answered without keys, nor a plain one with `required`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from offhook.core.codecs import AUDIO, COMFORT_NOISE, SPOKEN, TELEPHONE_EVENT, Codec
+from offhook.core.codecs import AUDIO, COMFORT_NOISE, KEYS, SPOKEN, Codec
 from offhook.core.errors import ProtocolError
 from offhook.core.media import Address, MediaPlan, Protection
 from offhook.sip import sdes
@@ -30,11 +30,8 @@ SECURE: Final = (*KEYED, "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF")
 Srtp = Literal["off", "optional", "required"]
 """Whether SRTP is agreed to: never, where it is offered, or nothing else."""
 
-PTIMES: Final = (10, 20, 30, 40, 50, 60)
-"""Packet times that we send; what else is asked for becomes 20 (RFC 3551 section 4.2)."""
-
-DTMF_PAYLOAD: Final = 101
-"""The number we offer telephone-event under: dynamic, and the one nearly all use."""
+DTMF_PAYLOADS: Final = {8000: 101, 48000: 110}
+"""The numbers we offer telephone-event under, by its clock: dynamic, and those that nearly all use."""
 
 METRICS: Final = "voip-metrics"
 """The extended reports that we read and write (RFC 3611 section 5.1)."""
@@ -46,22 +43,46 @@ _MIRROR: Final = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "s
 _NUMBERED: Final = {
     str(codec.static_payload): codec for codec in (*SPOKEN, COMFORT_NOISE) if codec.static_payload is not None
 }
-_MAPPED: Final = {f"{codec.name}/{codec.clock_hz}": codec for codec in (*SPOKEN, COMFORT_NOISE, TELEPHONE_EVENT)}
+_MAPPED: Final = {codec.encoding.lower(): codec for codec in (*SPOKEN, COMFORT_NOISE, *KEYS)}
 
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
-    """What one m= section says of what we speak: payload numbers by codec in its order, and its other attributes."""
+    """What one m= section says of what we speak.
+
+    Payload numbers by codec in its order, those of keys by their clock, the format parameters by number, and its other
+    attributes.
+    """
 
     audio: tuple[tuple[int, Codec], ...]
-    dtmf: int | None
+    keys: dict[int, int]
     noise: int | None
+    formats: dict[str, str]
     facts: dict[str, str]
+
+    @property
+    def send(self) -> tuple[int, str]:
+        """What is sent to who says this: its first codec, as it asks for it."""
+        payload, codec = self.audio[0]
+        return payload, codec.asked_by(self.formats.get(str(payload), ""))
+
+    @property
+    def receive(self) -> tuple[tuple[int, str], ...]:
+        return tuple([(payload, codec.label) for payload, codec in self.audio])
+
+    def keys_beside(self, codec: Codec) -> tuple[int | None, int]:
+        """Give the number of keys, None where there is none, and their clock."""
+        clock_hz = codec.clock_hz if codec.clock_hz in self.keys else KEYS[0].clock_hz
+        return self.keys.get(clock_hz), clock_hz
+
+    def noise_beside(self, codec: Codec) -> int | None:
+        return self.noise if codec.clock_hz == COMFORT_NOISE.clock_hz else None
 
 
 def _stream(media: Media, codecs: tuple[Codec, ...]) -> _Stream:
     """Read a section. An rtpmap wins over the static number; a clock that is not the codec's makes it another codec."""
     maps: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     facts: dict[str, str] = {}
     for letter, attribute in media.lines:
         if letter == "a":
@@ -69,28 +90,26 @@ def _stream(media: Media, codecs: tuple[Codec, ...]) -> _Stream:
             if name == "rtpmap":
                 payload, _, encoding = value.strip().partition(" ")
                 maps[payload] = encoding
+            elif name == "fmtp":
+                payload, _, format = value.strip().partition(" ")
+                parameters.setdefault(payload, format)
             else:
                 facts.setdefault(name, value)
     audio: list[tuple[int, Codec]] = []
-    dtmf: int | None = None
+    keys: dict[int, int] = {}
     noise: int | None = None
     for text in media.formats:
         encoding = maps.get(text)
-        codec = _NUMBERED.get(text) if encoding is None else _MAPPED.get(encoding) or _mapped(encoding)
+        codec = _NUMBERED.get(text) if encoding is None else _MAPPED.get(encoding.strip().lower().removesuffix("/1"))
         if codec is None or not (text.isdigit() and text.isascii()) or len(text) > 3 or int(text) > 127:
             continue
-        if codec is TELEPHONE_EVENT:
-            dtmf = int(text) if dtmf is None else dtmf
+        if codec in KEYS:
+            keys.setdefault(codec.clock_hz, int(text))
         elif codec is COMFORT_NOISE:
             noise = int(text) if noise is None else noise
         elif codec in codecs:
             audio.append((int(text), codec))
-    return _Stream(tuple(audio), dtmf, noise, facts)
-
-
-def _mapped(encoding: str) -> Codec | None:
-    """Give the codec of an rtpmap, however it is spelled: names have no case, and one channel may be said."""
-    return _MAPPED.get(encoding.strip().upper().removesuffix("/1").replace("TELEPHONE-EVENT", "telephone-event"))
+    return _Stream(tuple(audio), keys, noise, parameters, facts)
 
 
 def make_offer(
@@ -110,19 +129,30 @@ def make_offer(
     """
     numbers = [(_own_number(codec, index), codec) for index, codec in enumerate(codecs)]
     formats = tuple([str(payload) for payload, _ in numbers])
-    lines = [("a", f"rtpmap:{payload} {codec.name}/{codec.clock_hz}") for payload, codec in numbers]
-    dtmf = str(DTMF_PAYLOAD)
+    lines = [line for payload, codec in numbers for line in _described(payload, codec)]
+    lines.append(("a", "rtpmap:13 CN/8000"))
+    clocks = {codec.clock_hz for codec in codecs}
+    keys = [codec for codec in KEYS if codec is KEYS[0] or codec.clock_hz in clocks]
+    for codec in keys:
+        lines += _keys(DTMF_PAYLOADS[codec.clock_hz], codec.clock_hz)
     lines += [
-        ("a", "rtpmap:13 CN/8000"),
-        ("a", f"rtpmap:{dtmf} telephone-event/8000"),
-        ("a", f"fmtp:{dtmf} {EVENTS}"),
         ("a", "ptime:20"),
         ("a", f"rtcp-xr:{METRICS}"),
         ("a", direction),
         *(sdes.offered(ring) if ring is not None else ()),
     ]
-    media = Media("audio", port, profile, (*formats, "13", dtmf), tuple(lines))
+    numbered = tuple([str(DTMF_PAYLOADS[codec.clock_hz]) for codec in keys])
+    media = Media("audio", port, profile, (*formats, "13", *numbered), tuple(lines))
     return Session(_head(address, session_id, version), (media,))
+
+
+def _described(payload: int, codec: Codec) -> list[Line]:
+    named = [("a", f"rtpmap:{payload} {codec.encoding}")]
+    return [*named, ("a", f"fmtp:{payload} {codec.format}")] if codec.format else named
+
+
+def _keys(payload: int, clock_hz: int) -> list[Line]:
+    return [("a", f"rtpmap:{payload} telephone-event/{clock_hz}"), ("a", f"fmtp:{payload} {EVENTS}")]
 
 
 def _own_number(codec: Codec, index: int) -> int:
@@ -163,7 +193,7 @@ def answer_offer(
     way = _narrowed(_MIRROR[offer.direction(chosen)], direction)
     if _held(host):
         way = _narrowed(way, "recvonly")
-    payload, codec = stream.audio[0]
+    _, codec = stream.audio[0]
     ptime = _ptime(stream.facts, codec)
     mux = "rtcp-mux" in stream.facts
     section = _answer_section(chosen, port, stream, ptime, way, () if keyed is None else (keyed[0],))
@@ -173,15 +203,18 @@ def answer_offer(
     together = bundled(offer, (mid,)) if mid else ()
     # An answer names what we take and what we send by the same numbers, so both directions are one list.
     remote = _remote(host, chosen.port)
+    keys, keys_hz = stream.keys_beside(codec)
+    noise = stream.noise_beside(codec)
     plan = MediaPlan(
         remote=remote,
         remote_rtcp=_remote_rtcp(remote, stream.facts, mux=mux),
-        send=(payload, codec.label),
-        receive=((payload, codec.label),),
-        dtmf_send=stream.dtmf,
-        dtmf_receive=stream.dtmf,
-        noise_send=stream.noise,
-        noise_receive=stream.noise,
+        send=stream.send,
+        receive=stream.receive[:1],
+        dtmf_send=keys,
+        dtmf_receive=keys,
+        dtmf_hz=keys_hz,
+        noise_send=noise,
+        noise_receive=noise,
         ptime_ms=ptime,
         sending=way in ("sendrecv", "sendonly"),
         receiving=way in ("sendrecv", "recvonly"),
@@ -223,14 +256,14 @@ def _answer_section(
 ) -> Media:
     payload, codec = stream.audio[0]
     formats = [str(payload)]
-    lines: list[Line] = [("a", f"rtpmap:{payload} {codec.name}/{codec.clock_hz}")]
-    if stream.noise is not None:
-        formats.append(str(stream.noise))
-        lines.append(("a", f"rtpmap:{stream.noise} CN/8000"))
-    if stream.dtmf is not None:
-        formats.append(str(stream.dtmf))
-        lines.append(("a", f"rtpmap:{stream.dtmf} telephone-event/8000"))
-        lines.append(("a", f"fmtp:{stream.dtmf} {EVENTS}"))
+    lines = _described(payload, codec)
+    noise, (keys, keys_hz) = stream.noise_beside(codec), stream.keys_beside(codec)
+    if noise is not None:
+        formats.append(str(noise))
+        lines.append(("a", f"rtpmap:{noise} CN/8000"))
+    if keys is not None:
+        formats.append(str(keys))
+        lines += _keys(keys, keys_hz)
     lines.append(("a", f"ptime:{ptime}"))
     lines.append(("a", way))
     if "rtcp-mux" in stream.facts:
@@ -290,23 +323,27 @@ def _accepted(offer: Session, ours: Media, answer: Session, theirs: Media, keyed
         raise ProtocolError("the answer names no codec that was offered", 488)
     host = answer.address(theirs)
     remote = _remote(host, theirs.port)
-    payload, codec = named.audio[0]
+    _, codec = named.audio[0]
     way = _narrowed(offer.direction(ours), _MIRROR[answer.direction(theirs)])
     if _held(host):
         way = _narrowed(way, "recvonly")
     mux = "rtcp-mux" in mine.facts and "rtcp-mux" in named.facts
-    both_dtmf = mine.dtmf is not None and named.dtmf is not None
-    both_noise = mine.noise is not None and named.noise is not None
+    theirs_keys, keys_hz = named.keys_beside(codec)
+    ours_keys = mine.keys.get(keys_hz)
+    both_keys = ours_keys is not None and theirs_keys is not None
+    theirs_noise, ours_noise = named.noise_beside(codec), mine.noise_beside(codec)
+    both_noise = ours_noise is not None and theirs_noise is not None
     # RFC 3264 section 7: we send by the answer's numbers; they may send anything that we offered, by ours.
     return MediaPlan(
         remote=remote,
         remote_rtcp=_remote_rtcp(remote, named.facts, mux=mux),
-        send=(payload, codec.label),
-        receive=tuple([(number, offered.label) for number, offered in mine.audio]),
-        dtmf_send=named.dtmf if both_dtmf else None,
-        dtmf_receive=mine.dtmf if both_dtmf else None,
-        noise_send=named.noise if both_noise else None,
-        noise_receive=mine.noise if both_noise else None,
+        send=named.send,
+        receive=mine.receive,
+        dtmf_send=theirs_keys if both_keys else None,
+        dtmf_receive=ours_keys if both_keys else None,
+        dtmf_hz=keys_hz,
+        noise_send=theirs_noise if both_noise else None,
+        noise_receive=ours_noise if both_noise else None,
         ptime_ms=_ptime(named.facts, codec),
         sending=way in ("sendrecv", "sendonly"),
         receiving=way in ("sendrecv", "recvonly"),
@@ -339,11 +376,12 @@ def _held(address: str | None) -> bool:
 def _ptime(facts: dict[str, str], codec: Codec) -> int:
     """Give the packet time to send with: what they ask for if we can, never above their maxptime nor the codec's."""
     wanted = _milliseconds(facts.get("ptime")) or 20
-    most = min(_milliseconds(facts.get("maxptime")) or PTIMES[-1], codec.most_ms)
-    if wanted in PTIMES and wanted <= most:
+    most = _milliseconds(facts.get("maxptime")) or codec.ptimes[-1]
+    if wanted in codec.ptimes and wanted <= most:
         return wanted
-    fitting = [ptime for ptime in PTIMES if ptime <= min(most, 20)]
-    return fitting[-1] if fitting else PTIMES[0]
+    # What else is asked for becomes 20 (RFC 3551 section 4.2).
+    fitting = [ptime for ptime in codec.ptimes if ptime <= min(most, 20)]
+    return fitting[-1] if fitting else codec.ptimes[0]
 
 
 def _milliseconds(text: str | None) -> int | None:

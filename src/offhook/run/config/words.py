@@ -19,6 +19,7 @@ from offhook.sip.grammar import is_token
 from offhook.sip.uri import Uri, parse_uri
 
 CODECS: Final[dict[str, Codec]] = {codec.label: codec for codec in SPOKEN}
+_LABELS: Final = {label.lower(): label for label in CODECS}
 
 TRANSPORTS: Final = ("udp", "tcp", "tls", "ws", "wss")
 
@@ -90,9 +91,10 @@ def _nameserver(text: str) -> str:
 
 
 def _codec(text: str) -> str:
-    if text.upper() not in CODECS:
+    label = _LABELS.get(text.lower())
+    if label is None:
         raise ValueError(f"{text!r} is none of {', '.join(CODECS)}")
-    return text.upper()
+    return label
 
 
 def _port_range(span: tuple[int, int]) -> tuple[int, int]:
