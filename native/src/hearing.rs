@@ -160,7 +160,8 @@ mod tests {
     fn levels_are_in_dbm0() {
         let mut sound = Sound::default();
         assert_eq!(sound.levels(), (None, None));
-        let sine: Vec<i16> = (0..800).map(|n| ((f64::from(n) * 0.7854).sin() * 32767.0) as i16).collect();
+        let sine: Vec<i16> =
+            (0..800).map(|n| ((f64::from(n) * std::f64::consts::FRAC_PI_4).sin() * 32767.0) as i16).collect();
         sound.hear(0, &sine, true);
         sound.hear(0, &[0; 160], false);
         assert_eq!(sound.levels(), (Some(3), Some(-114)));

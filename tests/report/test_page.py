@@ -125,3 +125,21 @@ def test_each_side_is_drawn_where_it_sounded(account: Account) -> None:
 def test_long_words_end_in_an_ellipsis() -> None:
     assert wrapped("one two three four", 8, 2) == ["one two", "three…"]
     assert wrapped("short", 8, 2) == ["short"]
+
+
+def test_the_quality_of_the_line_is_a_picture_and_its_way_a_row(account: Account) -> None:
+    readings = (
+        Reading(2.0, 0, 100, 1.0, 20.0, 0.0, 1.0, mos=4.4, far_mos=None),
+        Reading(4.0, 9, 100, 1.0, 20.0, 1.0, 1.0, late=3, concealed_ms=180, mos=3.4, far_mos=1.0),
+    )
+    moments = (
+        Moment(0.0, "answered", {"pipeline": "ear → <whisper> → mouth"}),
+        Moment(3.0, "one_way", {"fault": "unheard", "on": True, "hint": "open the firewall"}),
+    )
+    html = page(replace(account, readings=readings, moments=moments))
+    assert "the far end reports that it hears nothing of us" in html
+    assert "9 of 100 packets lost, 3 late, 180 ms made up" in html
+    assert re.search(r'<path class="score-line" d="M44\.0 [\d.]+H[\d.]+L[\d.]+ [\d.]+H[\d.]+"/>', html)
+    assert html.count("bar-lost") - html.count(".bar-lost") == 1
+    assert '<span>ear</span><i class="arrow">→</i><span>&lt;whisper&gt;</span>' in html
+    assert "too short to tell" in page(replace(account, readings=()))

@@ -249,11 +249,14 @@ def _chart(
         return left + t * across, height - bottom - value * up
 
     parts = [f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img">']
+    digits = 0 if most > 20 else 1
     for step in range(3):
         value = most / 1.1 * step / 2
         y = at(0, value)[1]
         parts.append(f'<line class="grid" x1="{left}" x2="{width - 14}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" font-size="11" text-anchor="end">{value:.1f} {unit}</text>')
+        parts.append(
+            f'<text x="{left - 6}" y="{y + 4:.1f}" font-size="11" text-anchor="end">{value:.{digits}f} {unit}</text>'
+        )
     for second in range(0, int(duration_s) + 1, 10 if duration_s <= 60 else 20 if duration_s <= 120 else 60):
         parts.append(
             f'<text x="{at(second, 0)[0]:.1f}" y="{height - 5}" font-size="11" text-anchor="middle">{second} s</text>'

@@ -92,7 +92,7 @@ def _one_way(moments: Sequence[Moment], duration_s: float) -> list[str]:
         words = next((text for name, text in PLAIN.items() if name == fault), "audio goes one way only")
         anchor, x = ("end", ended - 6) if began > WIDTH / 2 else ("start", began + 6)
         parts.append(
-            f'<text class="one-way-text" x="{x:.1f}" y="{FLOOR - 10 - 16 * (number % 3):.1f}" font-size="12"'
+            f'<text class="one-way-text" x="{x:.1f}" y="{FLOOR - 24 - 16 * (number % 3):.1f}" font-size="12"'
             f' text-anchor="{anchor}">{words}</text>'
         )
     return parts
