@@ -32,6 +32,7 @@ pub enum Kind {
     Quality(Quality),
     OneWay { fault: Fault, on: bool },
     Mapped { address: SocketAddr },
+    Echo { present: bool, delay_ms: u32, loss_db: u32 },
 }
 
 /// One interval between reports: what we received, and what the far end told of us.

@@ -7,6 +7,7 @@ pub mod counters;
 pub mod driver;
 pub mod dtmf;
 pub mod ear;
+pub mod echo;
 pub mod engine;
 pub mod event;
 pub mod feed;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::codec::{Law, NARROW};
+use crate::echo::{Change, Echo};
 use crate::event::Kind;
 use crate::pipeline::Stage;
 use crate::timeline::{lasting, scaled};
@@ -72,6 +73,8 @@ pub struct Listening {
     mode: Mode,
     rate_hz: u32,
     gate: Gate,
+    /// Our own voice that comes back, of a call whose speech is listened for and that we spoke in.
+    echo: Option<Box<Echo>>,
     past: VecDeque<Piece>,
     /// How long the past is, ns.
     past_lasts: i64,
@@ -87,6 +90,7 @@ impl Default for Listening {
             mode: Mode::None,
             rate_hz: NARROW,
             gate: Gate::default(),
+            echo: None,
             past: VecDeque::new(),
             past_lasts: 0,
             quiet_since: None,
@@ -126,6 +130,17 @@ impl Listening {
         self.spoken
     }
 
+    /// Whether what we send matters to what we hear.
+    #[must_use]
+    pub fn minds_echo(&self) -> bool {
+        self.mode == Mode::Speech
+    }
+
+    /// This left at `at`, at 8 kHz, and may come back.
+    pub fn left(&mut self, at: i64, pcm: &[i16]) {
+        self.echo.get_or_insert_default().left(at, pcm);
+    }
+
     /// Take audio that begins at `at`; `law` is what it came in, where that says all of it.
     pub fn hear(&mut self, at: i64, pcm: &[i16], law: Option<Law>, concealed: bool, tell: &mut impl FnMut(i64, Kind)) {
         self.quiet_since = None;
@@ -135,8 +150,9 @@ impl Listening {
         let mut end = at;
         let wide = rate_hz > NARROW;
         for step in pcm.chunks(if wide { 2 * STEP } else { STEP }) {
+            let began = end;
             end += span(step.len(), rate_hz);
-            match if wide { self.gate.push_wide(step) } else { self.gate.push(step) } {
+            match self.step(began, step, wide, tell) {
                 Some(Edge::Opened { ago }) => {
                     self.spoken = true;
                     tell(end - i64::from(ago) * SAMPLE, Kind::SpeechBegan);
@@ -159,6 +175,26 @@ impl Listening {
             Mode::Speech => self.keep(at, pcm, law, concealed),
             Mode::None => {}
         }
+    }
+
+    /// The gate hears a step, and knows what of it may be our own.
+    fn step(&mut self, at: i64, step: &[i16], wide: bool, tell: &mut impl FnMut(i64, Kind)) -> Option<Edge> {
+        let hidden = self.echo.as_mut().and_then(|echo| echo.expected(at));
+        let push = if wide { Gate::push_wide } else { Gate::push };
+        let edge = push(&mut self.gate, step, hidden.as_ref());
+        let Some(echo) = &mut self.echo else { return edge };
+        let (levels, noise) = self.gate.levels();
+        match echo.learn(at, &levels, &noise) {
+            Some(Change::Found { delay_ms, loss_db }) => tell(at, Kind::Echo { present: true, delay_ms, loss_db }),
+            Some(Change::Gone) => tell(at, Kind::Echo { present: false, delay_ms: 0, loss_db: 0 }),
+            None => {}
+        }
+        if self.gate.is_open() && echo.explains(at) {
+            // Opened and shut in one step, it was never open.
+            let shut = self.gate.shut();
+            return if matches!(edge, Some(Edge::Opened { .. })) { None } else { shut };
+        }
+        edge
     }
 
     /// Take known silence that begins at `at`: the audio of a key, or comfort noise.

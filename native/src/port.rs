@@ -97,6 +97,8 @@ pub struct Port {
     key_ear: KeyEar,
     /// From the Port's rate to what keys are looked for at.
     halves: Halves,
+    /// The same for what left, whose echo is looked for.
+    left_halves: Halves,
     watch: Option<Box<Watch>>,
     listening: Listening,
     sound: Sound,
@@ -144,6 +146,7 @@ impl Port {
             keys: Keys::default(),
             key_ear: KeyEar::default(),
             halves: Halves::default(),
+            left_halves: Halves::default(),
             watch: None,
             listening: Listening::default(),
             sound: Sound::default(),

@@ -12,7 +12,8 @@ pub const STEP: usize = 80;
 /// Silence after which the gate closes, ms of received audio.
 pub const HANGOVER_MS: u32 = 200;
 
-const BANDS: usize = 4;
+/// Bands in which levels are told, from low to high.
+pub const BANDS: usize = 4;
 /// Sub-windows of the minimum search, and steps in each.
 const WINDOWS: usize = 8;
 const WINDOW_STEPS: u32 = 12;
@@ -49,8 +50,9 @@ pub enum Edge {
 pub struct Gate {
     /// From 16 kHz to 8.
     wide: Split,
-    filters: [Split; 3],
-    high_pass: (f32, f32),
+    filters: Filters,
+    /// Levels of the last step, power.
+    levels: [f32; BANDS],
     smoothed: [f32; BANDS],
     minima: [[f32; BANDS]; WINDOWS],
     floor: [f32; BANDS],
@@ -68,8 +70,8 @@ impl Default for Gate {
     fn default() -> Self {
         Self {
             wide: Split::default(),
-            filters: [Split::default(); 3],
-            high_pass: (0.0, 0.0),
+            filters: Filters::default(),
+            levels: [QUIETEST; BANDS],
             smoothed: [QUIETEST; BANDS],
             minima: [[f32::MAX; BANDS]; WINDOWS],
             floor: [QUIETEST; BANDS],
@@ -96,34 +98,47 @@ impl Gate {
     }
 
     /// Take one step of audio at 8 kHz ([`STEP`] samples, fewer only at the end of a packet of odd length).
-    pub fn push(&mut self, pcm: &[i16]) -> Option<Edge> {
+    /// `hidden`: what our own echo may hide, dB by band.
+    pub fn push(&mut self, pcm: &[i16], hidden: Option<&[f32; BANDS]>) -> Option<Edge> {
         let mut step = [0.0; STEP];
         let length = pcm.len().min(STEP);
         for (slot, &sample) in step.iter_mut().zip(pcm) {
             *slot = f32::from(sample);
         }
-        self.take(&step[..length])
+        self.take(&step[..length], hidden)
     }
 
     /// Take one step at 16 kHz, of twice as many samples. Edges are told in samples at 8 kHz all the same.
-    pub fn push_wide(&mut self, pcm: &[i16]) -> Option<Edge> {
+    pub fn push_wide(&mut self, pcm: &[i16], hidden: Option<&[f32; BANDS]>) -> Option<Edge> {
         let (mut whole, mut low, mut high) = ([0.0; 2 * STEP], [0.0; STEP], [0.0; STEP]);
         let length = pcm.len().min(2 * STEP);
         for (slot, &sample) in whole.iter_mut().zip(pcm) {
             *slot = f32::from(sample);
         }
         let half = self.wide.run(&whole[..length], &mut low, &mut high);
-        self.take(&low[..half])
+        self.take(&low[..half], hidden)
     }
 
-    fn take(&mut self, step: &[f32]) -> Option<Edge> {
-        let score = self.score(step);
+    fn take(&mut self, step: &[f32], hidden: Option<&[f32; BANDS]>) -> Option<Edge> {
+        let score = self.score(step, hidden);
         self.decide(score, u32::try_from(step.len()).unwrap_or(0))
     }
 
     /// Take `samples` of known silence (comfort noise, a key being pressed) without moving the noise floor.
     pub fn hush(&mut self, samples: u32) -> Option<Edge> {
         self.decide(0.0, samples)
+    }
+
+    /// What opened the gate was no speech: shut it.
+    pub fn shut(&mut self) -> Option<Edge> {
+        (self.recent, self.loudness) = (0, 0.0);
+        std::mem::take(&mut self.open).then_some(Edge::Closed { ago: self.silence })
+    }
+
+    /// The levels of the last step, and the noise below them, dB by band.
+    #[must_use]
+    pub fn levels(&self) -> ([f32; BANDS], [f32; BANDS]) {
+        (self.levels.map(decibels), self.floor.map(decibels))
     }
 
     fn decide(&mut self, score: f32, length: u32) -> Option<Edge> {
@@ -161,8 +176,9 @@ impl Gate {
     }
 
     /// How much the step is above the noise, in weighted decibels.
-    fn score(&mut self, step: &[f32]) -> f32 {
-        let levels = self.levels(step);
+    fn score(&mut self, step: &[f32], hidden: Option<&[f32; BANDS]>) -> f32 {
+        let levels = self.filters.levels(step);
+        self.levels = levels;
         let mut score = 0.0;
         let window = (self.steps / WINDOW_STEPS) as usize % WINDOWS;
         let fresh = self.steps.is_multiple_of(WINDOW_STEPS);
@@ -177,24 +193,36 @@ impl Gate {
             let floor = self.minima.iter().map(|minima| minima[band]).fold(f32::MAX, f32::min) * 1.6;
             let most = if self.steps < WINDOW_STEPS * 8 { LOUDEST_START } else { f32::MAX };
             self.floor[band] = floor.clamp(QUIETEST, most);
-            let over = decibels(level / self.floor[band]).clamp(0.0, CAP_DB);
-            score += WEIGHTS[band] * over;
+            let mut over = decibels(level / self.floor[band]);
+            if let Some(hidden) = hidden {
+                over = over.min(decibels(level) - hidden[band]);
+            }
+            score += WEIGHTS[band] * over.clamp(0.0, CAP_DB);
         }
         self.steps = self.steps.wrapping_add(1);
         score
     }
+}
 
+/// What the four bands are split by.
+#[derive(Clone, Debug, Default)]
+struct Filters {
+    splits: [Split; 3],
+    high_pass: (f32, f32),
+}
+
+impl Filters {
     /// Mean power per band.
     fn levels(&mut self, step: &[f32]) -> [f32; BANDS] {
         let count = step.len() & !7;
         let (mut low, mut high) = ([0.0; STEP / 2], [0.0; STEP / 2]);
-        let half = self.filters[0].run(&step[..count], &mut low, &mut high);
+        let half = self.splits[0].run(&step[..count], &mut low, &mut high);
         let four = power(&high[..half]);
         let (mut lower, mut upper) = ([0.0; STEP / 4], [0.0; STEP / 4]);
-        let quarter = self.filters[1].run(&low[..half], &mut lower, &mut upper);
+        let quarter = self.splits[1].run(&low[..half], &mut lower, &mut upper);
         let three = power(&upper[..quarter]);
         let (mut lowest, mut second) = ([0.0; STEP / 8], [0.0; STEP / 8]);
-        let eighth = self.filters[2].run(&lower[..quarter], &mut lowest, &mut second);
+        let eighth = self.splits[2].run(&lower[..quarter], &mut lowest, &mut second);
         for slot in &mut lowest[..eighth] {
             // The lowest band runs at 1 kHz by now; a pole at 0.66 takes out what hums below 100 Hz.
             let input = *slot;
@@ -203,6 +231,22 @@ impl Gate {
             *slot = output;
         }
         [power(&lowest[..eighth]), power(&second[..eighth]), three, four]
+    }
+}
+
+/// The levels of a stream that is not listened to.
+#[derive(Clone, Debug, Default)]
+pub struct Bands(Filters);
+
+impl Bands {
+    /// The levels of one step at 8 kHz, dB by band.
+    pub fn of(&mut self, pcm: &[i16]) -> [f32; BANDS] {
+        let mut step = [0.0; STEP];
+        let length = pcm.len().min(STEP);
+        for (slot, &sample) in step.iter_mut().zip(pcm) {
+            *slot = f32::from(sample);
+        }
+        self.0.levels(&step[..length]).map(|level| decibels(level.max(QUIETEST)))
     }
 }
 
@@ -302,7 +346,7 @@ mod tests {
     }
 
     fn edges(gate: &mut Gate, pcm: &[i16]) -> Vec<(usize, Edge)> {
-        pcm.chunks(STEP).enumerate().filter_map(|(n, step)| Some((n, gate.push(step)?))).collect()
+        pcm.chunks(STEP).enumerate().filter_map(|(n, step)| Some((n, gate.push(step, None)?))).collect()
     }
 
     #[test]

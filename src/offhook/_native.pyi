@@ -249,6 +249,22 @@ class Mapped:
     at: Final[int]
     address: Final[tuple[str, int]]
 
+@final
+class Echo:
+    """Our own voice comes back from the far end (`present`), or no more.
+
+    Told when it is found, when its delay jumps, and when it is gone; only where `listen("speech")` is on. It comes
+    `delay_ms` after it left, `loss_db` quieter.
+    """
+
+    def __init__(self, port: int, seq: int, at: int, present: bool, delay_ms: int = 0, loss_db: int = 0) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+    present: Final[bool]
+    delay_ms: Final[int]
+    loss_db: Final[int]
+
 Event = (
     Heard
     | SpeechBegan
@@ -266,6 +282,7 @@ Event = (
     | Quality
     | OneWay
     | Mapped
+    | Echo
 )
 
 @final

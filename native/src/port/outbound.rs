@@ -8,6 +8,7 @@
 use std::net::SocketAddr;
 
 use super::{fits, tell, Port, KEEPALIVE, MS};
+use crate::codec::NARROW;
 use crate::counters::Count;
 use crate::event::{Kind, Sink};
 use crate::feed::Feed;
@@ -53,6 +54,11 @@ impl Port {
             }
             if let Some(tape) = self.tape.as_mut().filter(|_| !self.scratch.is_empty()) {
                 tape.put_ours(due, &self.scratch);
+            }
+            if self.relay.is_none() && self.listening.minds_echo() && !self.scratch.is_empty() {
+                let wide = self.rate_hz > NARROW;
+                let narrow = if wide { self.left_halves.of(&self.scratch) } else { &self.scratch };
+                self.listening.left(due, narrow);
             }
             due += ptime;
         }

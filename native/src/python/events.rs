@@ -130,6 +130,11 @@ event!(
     Mapped(address) { address: (String, u16) }
 );
 
+event!(
+    /// Our own voice comes back, or no more.
+    Echo(present, delay_ms = 0, loss_db = 0) { present: bool, delay_ms: u32, loss_db: u32 }
+);
+
 /// Add the classes to the module, and their union as `Event`.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = m.py();
@@ -150,6 +155,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
         py.get_type::<Quality>(),
         py.get_type::<OneWay>(),
         py.get_type::<Mapped>(),
+        py.get_type::<Echo>(),
     ];
     let mut union = classes[0].clone().into_any();
     for class in &classes {
@@ -196,6 +202,9 @@ pub fn append(list: &Bound<'_, PyList>, event: &Event) -> PyResult<()> {
         }
         &Kind::OneWay { fault, on } => {
             list.append(Bound::new(py, OneWay { port, seq, at, fault: fault.name().to_owned(), on })?)
+        }
+        &Kind::Echo { present, delay_ms, loss_db } => {
+            list.append(Bound::new(py, Echo { port, seq, at, present, delay_ms, loss_db })?)
         }
         Kind::Quality(quality) => list.append(Bound::new(
             py,

@@ -21,6 +21,7 @@ from typing import assert_never
 from offhook import _native as native
 from offhook.agent import inputs, orders
 from offhook.agent.bargein import interrupts
+from offhook.agent.echo import without_ours
 from offhook.agent.floor import Floor
 from offhook.agent.history import Heard, Keys
 from offhook.agent.inputs import Input
@@ -131,6 +132,8 @@ class Conversation(Floor):
                 self._ear.flowing = False
             case native.Ducked():
                 pass  # the verdict runs from the onset of speech; that we are ducked meanwhile needs no answer
+            case native.Echo():
+                self._echo = given.present
             case Connected():
                 self._connected = True
                 self._open_at = after(now, self.manners.greeting_wait_ms)
@@ -190,6 +193,8 @@ class Conversation(Floor):
         if hearing is None or given.turn != hearing.turn:
             return
         text = given.text.strip()
+        if self._echo and hearing.over:
+            text = without_ours(text, f"{self.history.last_said()} {self._mouth.ours()}")
         undecided = hearing.over and not hearing.cut
         wanted = undecided and interrupts(text, self._words, asked=self._mouth.asked)
         if given.pause != hearing.pauses or hearing.paused_at is None:

@@ -52,6 +52,8 @@ class Floor:
         self._keys = ""
         self._leaving: inputs.Leave | None = None
         self._early: dict[str, inputs.ToolDone] = {}
+        self._echo = False
+        """The far end returns our voice."""
         self._resume = False
         self._news: list[ToolUse] = []
         """Tools that were done after their reply was stopped: nobody told the caller yet."""

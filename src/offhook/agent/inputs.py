@@ -1,6 +1,6 @@
 """What a Conversation is told: one closed union. The media's events and the signals of a leg go in as they are.
 
-    native: SpeechBegan SpeechEnded Digit Played Cut Flowing Stalled Ducked      signals: Connected Held HungUp
+    native: SpeechBegan SpeechEnded Digit Played Cut Flowing Stalled Ducked Echo      signals: Connected Held HungUp
     ear:    Transcribed            mind: Phrased Replied ToolBegan ToolDone       voice: Voiced        all: Failed
     the author's verbs: Speak Ask Gather Await Leave Hold HandOver, each with a `ticket` that `Settled` answers
 
@@ -162,6 +162,7 @@ Input = (
     | native.Flowing
     | native.Stalled
     | native.Ducked
+    | native.Echo
     | Connected
     | Held
     | HungUp

@@ -125,6 +125,10 @@ class Mouth:
         voiced = [one.text for run in self.busy for one in run.sentences.values() if one.utterance]
         return any(text.rstrip().endswith("?") for text in voiced) if voiced else self._asked
 
+    def ours(self) -> str:
+        """Give the words that sound now or are about to."""
+        return " ".join(one.text for run in self.busy for one in run.sentences.values() if one.utterance)
+
     def phrased(self, number: int, sentence: int, text: str) -> None:
         """A run made a sentence."""
         run = self.runs.get(number)

@@ -32,6 +32,7 @@ LegEvent = (
     | native.Flowing
     | native.Stalled
     | native.Ducked
+    | native.Echo
     | native.Taped
     | native.Quality
     | native.OneWay

@@ -388,6 +388,7 @@ _FIELDS: Final[dict[type[Any], tuple[str, ...]]] = {
     native.Taped: (*_STAMPED, "pcm", "rate_hz"),
     native.OneWay: (*_STAMPED, "fault", "on"),
     native.Mapped: (*_STAMPED, "address"),
+    native.Echo: (*_STAMPED, "present", "delay_ms", "loss_db"),
     native.Quality: (
         *_STAMPED, "lost", "expected", "jitter_ms", "round_trip_ms", "far_lost_fraction", "far_jitter_ms",
         "late", "concealed_ms", "burst_ratio", "mos", "far_mos",

@@ -77,6 +77,13 @@ MUSTS: Mapping[str, Mapping[str, Must]] = {
         "cpu_ms_per_audio_s": _most(0.3, "CPU-ms"),
         "ahead_cpu_ms_per_audio_s": _most(0.3, "CPU-ms"),
     },
+    "echo": {
+        "self_interruptions_percent": _most(1.0, "% of calls"),
+        "double_talk_yields_percent": _least(97.0, "% of calls"),
+        "plain_yields_percent": _least(97.0, "% of calls"),
+        "plain_ducked_p50_ms": _most(120.0, "ms"),
+        "plain_ducked_p95_ms": _most(200.0, "ms"),
+    },
     "media": {
         "ratio_200": _most(1.9, "× floor", 1.4),
         "ratio_500": _most(1.9, "× floor", 1.4),
@@ -111,7 +118,7 @@ MUSTS: Mapping[str, Mapping[str, Must]] = {
     },
 }
 
-NAMES: tuple[str, ...] = ("media", "memory", "ear", "jitter", "plc", "signalling", "setup", "pacing", "turn")
+NAMES: tuple[str, ...] = ("media", "memory", "ear", "jitter", "plc", "echo", "signalling", "setup", "pacing", "turn")
 """What `offhook bench` runs."""
 
 
