@@ -24,13 +24,14 @@ from offhook.agent.manners import Manners
 from offhook.core.instants import MILLISECOND, SECOND, Instant
 from offhook.core.signals import Connected
 from offhook.testing.bench.budgets import Figure
+from offhook.testing.bench.prompts import RATE as HZ
+from offhook.testing.bench.prompts import Half
 from offhook.testing.bench.result import Result, digest, percentile
-from offhook.testing.bench.speech import HZ, NORMAL_DBOV, Sound, another_voice, prompts, talk
+from offhook.testing.bench.speech import NORMAL_DBOV, Sound, another_voice, spoken, talk
 
 Kind = Literal["echo", "double", "plain"]
 
 LOSSES_DB = (12, 20, 30)
-TUNING, REPORTING = 0, 1
 OURS = "Thank you for calling, please listen carefully while I tell you about all of our offers of this week"
 THEIRS = "I would like to change the address of my order"
 
@@ -70,7 +71,7 @@ class Outcome:
     echo: list[native.Echo] = field(default_factory=list[native.Echo])
 
 
-def make(kind: Kind, number: int, seed: int, half: int) -> Case:
+def make(kind: Kind, number: int, seed: int, half: Half) -> Case:
     """Make one case: the same for the same arguments."""
     rng = random.Random(f"echo {seed} {kind} {number} {half}")
     noises = np.random.default_rng(rng.getrandbits(32))
@@ -265,7 +266,7 @@ class Sitting:
             self._port.end(now, self._run)
 
 
-def sat(kind: Kind, seed: int, count: int, half: int, *, minds: bool = True) -> list[tuple[Case, Outcome]]:
+def sat(kind: Kind, seed: int, count: int, half: Half, *, minds: bool = True) -> list[tuple[Case, Outcome]]:
     """Go through `count` cases of one kind; without `minds`, as if there were no echo handling."""
     cases = [make(kind, number, seed, half) for number in range(count)]
     return [(case, Sitting(case, minds=minds).sit()) for case in cases]
@@ -293,13 +294,13 @@ def run(*, seed: int = 1, calls: int | None = None, seconds: float | None = None
         figures=_figures(seed, count, minds=True),
         floor={f"without: {name}": figure for name, figure in _figures(seed, count, minds=False).items()},
         seed=seed,
-        corpus=digest(*(sound.tobytes() for sound in prompts(REPORTING))),
+        corpus=digest(*(sound.tobytes() for sound in spoken("reporting"))),
         shape={"cases_of_each_kind": count, "delay_ms": [80, 500], "losses_db": list(LOSSES_DB), "clock": "virtual"},
     )
 
 
 def _figures(seed: int, count: int, *, minds: bool) -> dict[str, Figure]:
-    echo, double, plain = (sat(kind, seed, count, REPORTING, minds=minds) for kind in ("echo", "double", "plain"))
+    echo, double, plain = (sat(kind, seed, count, "reporting", minds=minds) for kind in ("echo", "double", "plain"))
     figures: dict[str, Figure] = {
         "self_interruptions_percent": 100 * sum(itself(*one) for one in echo) / count,
         "ducks_per_echo_call": sum(len(outcome.ducked) for _, outcome in echo) / count,

@@ -52,14 +52,7 @@ def prompts(half: Half, *, seconds: float, seed: int, shortest_s: float = 4.0, l
 
     BenchFailed where the package is missing or has not enough.
     """
-    if not SOUNDS.is_dir():
-        raise BenchFailed(f"the recorded prompts are not installed: apt install {PACKAGE}")
-    found = [
-        Prompt(path.name, pcm)
-        for path in sorted(SOUNDS.glob("*.wav"))
-        for pcm in [_read(path)]
-        if pcm is not None and shortest_s <= len(pcm) / RATE <= longest_s and _half(pcm) == half
-    ]
+    found = every(half, shortest_s=shortest_s, longest_s=longest_s)
     random.Random(seed).shuffle(found)
     chosen: list[Prompt] = []
     while sum(prompt.seconds for prompt in chosen) < seconds:
@@ -67,6 +60,18 @@ def prompts(half: Half, *, seconds: float, seed: int, shortest_s: float = 4.0, l
             raise BenchFailed(f"there are less than {seconds:g} s of prompts to report on in {SOUNDS}")
         chosen.append(found.pop())
     return chosen
+
+
+def every(half: Half, *, shortest_s: float, longest_s: float) -> list[Prompt]:
+    """Give all prompts of one half, by name. BenchFailed where the package is missing."""
+    if not SOUNDS.is_dir():
+        raise BenchFailed(f"the recorded prompts are not installed: apt install {PACKAGE}")
+    return [
+        Prompt(path.name, pcm)
+        for path in sorted(SOUNDS.glob("*.wav"))
+        for pcm in [_read(path)]
+        if pcm is not None and shortest_s <= len(pcm) / RATE <= longest_s and _half(pcm) == half
+    ]
 
 
 def _read(path: Path) -> Pcm | None:
