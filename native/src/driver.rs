@@ -9,6 +9,8 @@
 //! In a crowd a wake a packet would cost more than the packet. Departures fall on slots, 2 ms apart; what came and what
 //! was said since the last slot is taken in the next one, and Python wakes once for all of it.
 
+mod mixing;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
@@ -50,8 +52,6 @@ struct Seat {
     port: Port,
     pair: Pair,
     shared: Arc<Shared>,
-    /// The port that hears what this one does, and is heard by it.
-    bridged: Option<u32>,
     /// The earliest entry for it in the heap.
     scheduled: i64,
 }
@@ -70,7 +70,7 @@ pub struct Driver {
     sink: Sink,
     ready: Ready,
     buffer: Box<[u8; LARGEST_DATAGRAM]>,
-    /// What one end of a bridge heard, on its way to the other.
+    /// What one port heard, on its way to another.
     heard: Vec<i16>,
     /// The slot in which the bell last rang.
     last_ring: i64,
@@ -252,17 +252,6 @@ impl Driver {
         }
     }
 
-    /// Let one end of a bridge have what the other says, for the packets that are due at `now`.
-    fn pass_audio(&mut self, index: usize, now: i64) {
-        let wanted = |seat: &Seat| Some((seat.bridged?, seat.port.wants(now)?));
-        let Some((other, (due, ms))) = self.seats[index].as_ref().and_then(wanted) else { return };
-        let Some(there) = self.find(other).and_then(|other| self.seats[other].as_mut()) else { return };
-        let (sounds, rate_hz) = (there.port.pull(due, ms, &mut self.heard), there.port.rate_hz());
-        if let Some(here) = self.seats[index].as_mut().filter(|_| sounds) {
-            here.port.feed(now, &self.heard, rate_hz);
-        }
-    }
-
     fn pass_events(&mut self) {
         let mut urgent = false;
         for event in self.sink.events.drain(..) {
@@ -317,16 +306,16 @@ impl Driver {
             | Command::Restore(port)
             | Command::Watch(port, _)
             | Command::Press { port, .. }
-            | Command::Bridge(port, _)
-            | Command::Unbridge(port)
+            | Command::Mix(port, _)
+            | Command::Part(port)
             | Command::Discover { port, .. }
             | Command::Close(port) => Some(*port),
         };
         match (command, number) {
             (Command::Open(opening), _) => self.open(*opening),
             (Command::Close(port), _) => self.close(port),
-            (Command::Bridge(port, other), _) => self.bridge(port, other),
-            (Command::Unbridge(port), _) => self.unbridge(port),
+            (Command::Mix(port, routes), _) => self.mix(port, &routes),
+            (Command::Part(port), _) => self.part(port),
             (command, Some(number)) => {
                 let Some(index) = self.find(number) else { return };
                 // Audio only lies down; everything else may have something to tell, or something due.
@@ -359,35 +348,12 @@ impl Driver {
         drop(self.poll.add(pair.rtp.as_raw_fd(), token));
         drop(self.poll.add(pair.rtcp.as_raw_fd(), token | RTCP_TOKEN));
         let number = port.number();
-        self.seats[index] = Some(Seat { port, pair, shared, bridged: None, scheduled: i64::MAX });
+        self.seats[index] = Some(Seat { port, pair, shared, scheduled: i64::MAX });
         self.numbers.push((number, index));
     }
 
-    fn bridge(&mut self, one: u32, other: u32) {
-        self.unbridge(one);
-        self.unbridge(other);
-        let (Some(first), Some(second)) = (self.find(one), self.find(other)) else { return };
-        for (index, peer) in [(first, other), (second, one)] {
-            if let Some(seat) = &mut self.seats[index] {
-                seat.port.relay(true);
-                seat.bridged = Some(peer);
-            }
-        }
-    }
-
-    fn unbridge(&mut self, number: u32) {
-        let part = |driver: &mut Self, number| {
-            let seat = driver.find(number).and_then(|index| driver.seats[index].as_mut())?;
-            seat.port.relay(false);
-            seat.bridged.take()
-        };
-        if let Some(other) = part(self, number) {
-            part(self, other);
-        }
-    }
-
     fn close(&mut self, number: u32) {
-        self.unbridge(number);
+        self.part(number);
         let Ok(at) = self.numbers.binary_search_by_key(&number, |&(number, _)| number) else { return };
         let (_, index) = self.numbers.remove(at);
         if let Some(seat) = &mut self.seats[index] {
@@ -433,7 +399,7 @@ impl Seat {
             Command::Watch(_, wanted) => port.watch(&wanted),
             Command::Press { keys, duration_ms, gap_ms, .. } => port.press(now, &keys, duration_ms, gap_ms),
             Command::Discover { server, id, .. } => port.discover(now, server, id, sink),
-            Command::Open(_) | Command::Close(_) | Command::Bridge(..) | Command::Unbridge(_) => {}
+            Command::Open(_) | Command::Close(_) | Command::Mix(..) | Command::Part(_) => {}
         }
     }
 }

@@ -58,7 +58,8 @@ impl Engine {
         self.bell.fd()
     }
 
-    /// Open a port: its number, its RTP port, its lane, and what is shared with it.
+    /// Open a port: its number, its RTP port, its lane, and what is shared with it. `lane`: where ports are that may hear
+    /// it; else it is the one with the fewest.
     ///
     /// # Errors
     /// Where no pair of ports is free.
@@ -68,8 +69,10 @@ impl Engine {
         sequence: u16,
         timestamp: u32,
         cname: &str,
+        lane: Option<usize>,
     ) -> io::Result<(u32, u16, usize, Arc<Shared>)> {
-        let lane = (0..self.lanes.len()).min_by_key(|&lane| self.lanes[lane].ports.load(Ordering::Relaxed));
+        let emptiest = || (0..self.lanes.len()).min_by_key(|&lane| self.lanes[lane].ports.load(Ordering::Relaxed));
+        let lane = lane.filter(|&lane| lane < self.lanes.len()).or_else(emptiest);
         let lane = lane.ok_or_else(|| io::Error::other("the engine was shut down"))?;
         let pair = self.pair(lane)?;
         let bound = pair.port;

@@ -13,6 +13,7 @@ use crossbeam_queue::ArrayQueue;
 use crate::counters::Counters;
 use crate::event::Event;
 use crate::listening::Mode;
+use crate::mix::Route;
 use crate::pair::Pair;
 use crate::plan::Plan;
 use crate::port::Port;
@@ -44,8 +45,8 @@ pub enum Command {
     Restore(u32),
     Watch(u32, Box<Wanted>),
     Press { port: u32, keys: Box<[u8]>, duration_ms: u32, gap_ms: u32 },
-    Bridge(u32, u32),
-    Unbridge(u32),
+    Mix(u32, Box<[Route]>),
+    Part(u32),
     Discover { port: u32, server: SocketAddr, id: Id },
     Close(u32),
 }

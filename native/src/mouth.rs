@@ -9,6 +9,7 @@ use crate::codec::{Encoder, NARROW};
 use crate::counters::{Count, Counters};
 use crate::dtmf::{self, key_of};
 use crate::event::Sink;
+use crate::mix::Mix;
 use crate::pipeline::Stage;
 use crate::plan::Plan;
 use crate::queue::{Key, Queue};
@@ -60,10 +61,11 @@ pub struct Mouth {
     marker: bool,
 }
 
-/// A place on the grid: when it is taken, how much later the far end hears it, and where it goes.
+/// A place on the grid: when it is taken and was due, how much later the far end hears it, and where it goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot {
     pub now: i64,
+    pub due: i64,
     pub lag: i64,
     pub to: SocketAddr,
 }
@@ -136,7 +138,7 @@ impl Mouth {
         &mut self,
         slot: Slot,
         plan: &Plan,
-        relay: Option<&mut Relay>,
+        (relay, mix): (Option<&mut Relay>, Option<&mut Mix>),
         counters: &Counters,
         pcm: &mut Vec<i16>,
         sink: &mut Sink,
@@ -157,15 +159,21 @@ impl Mouth {
         }
         if let (Some(pressing), Some(number)) = (self.pressing, plan.dtmf_send) {
             if pressing.ends < ENDS {
-                if let Some(relay) = relay {
-                    relay.mix(frame, &mut Vec::new()); // it goes by unheard
+                if let Some(mix) = mix {
+                    mix.mix(frame, false, &mut Vec::new()); // it goes by unheard
                 }
                 return Some(self.send_key(pressing, number, plan, to, sink));
             }
         }
-        sounding |= self.sound_key(plan, pcm);
+        if sounding || self.gain.to_bits() != self.wanted_gain.to_bits() {
+            self.scale(pcm);
+        }
         if let Some(relay) = relay {
-            sounding |= relay.mix(frame, pcm);
+            relay.play(slot.due, frame, pcm, sounding);
+        }
+        sounding |= self.sound_key(plan, pcm);
+        if let Some(mix) = mix {
+            sounding |= mix.mix(frame, sounding, pcm);
         }
         self.send_audio(sounding, plan, to, pcm, sink)
     }
@@ -257,9 +265,6 @@ impl Mouth {
             pressing.gap_ms += plan.ptime_ms;
         }
         self.rest();
-        if sounding || self.gain.to_bits() != self.wanted_gain.to_bits() {
-            self.scale(pcm);
-        }
         let marker = std::mem::replace(&mut self.marker, false) || (sounding && !self.sounding);
         self.sounding = sounding;
         let ((number, codec), samples, mut bytes) = (plan.send, plan.samples(), 0);

@@ -4,15 +4,17 @@
 //! datagram ─► open ─► rtp ─► latch ─► ear ─► conceal ─► listening ─► events
 //!        └─► rtcp ─► reports            └─► tape ◄─┐
 //! play ─► feed ─► mouth (queue, duck, keys) ───────┴─► packets, on the grid
-//! a bridge: datagram ─► relay (isochronous) ─► pull ─► the other port's feed ─► its mouth
+//! others listen: datagram ─► relay (isochronous) ─► pull ─► their feed ─► mix ─► their mouth
 //! ```
 //!
-//! Here are its state, its verbs and its deadlines; `port/inbound.rs` is the way in, `port/outbound.rs` the way out.
+//! Here are its state, its verbs and its deadlines; `port/inbound.rs` is the way in, `port/outbound.rs` the way out,
+//! `port/mixing.rs` the way between ports.
 //! It holds no clock, socket, thread or randomness. `now` comes in as monotonic ns and never goes back; what it makes
 //! goes into a [`Sink`]; [`Port::deadline`] says when to `tick` next. The same inputs make the same bytes and events.
 
 mod guard;
 mod inbound;
+mod mixing;
 mod outbound;
 mod stages;
 mod tones;
@@ -31,6 +33,7 @@ use crate::event::{Event, Kind, Sink};
 use crate::hearing::Sound;
 use crate::latch::Latch;
 use crate::listening::{Listening, Mode};
+use crate::mix::Mix;
 use crate::mouth::Mouth;
 use crate::plan::{Content, Plan};
 use crate::queue::Key;
@@ -48,8 +51,6 @@ const MS: i64 = 1_000_000;
 const STALL: i64 = 1000 * MS;
 /// How often the way is kept open while we are held (RFC 6263 section 7: 15 s).
 const KEEPALIVE: i64 = 15_000 * MS;
-/// Of a bridge no more than this is asked for at once; a thread that was away longer skips.
-const WANTS_MOST_MS: u32 = 500;
 /// Keys that one `press` may ask for, and the longest of each (the duration field has 16 bits).
 pub const KEYS_MOST: usize = 64;
 pub const KEY_MOST_MS: u32 = 8000;
@@ -108,7 +109,9 @@ pub struct Port {
     duck_depth: Option<f32>,
     ducked: bool,
     tape: Option<Tape>,
+    /// What others hear of this port, and what it hears of them.
     relay: Option<Box<Relay>>,
+    mix: Option<Box<Mix>>,
     reports: Reports,
     counters: Arc<Counters>,
     scratch: Vec<i16>,
@@ -157,6 +160,7 @@ impl Port {
             ducked: false,
             tape: None,
             relay: None,
+            mix: None,
             reports: Reports::new(ssrc, cname),
             counters: Arc::default(),
             scratch: Vec::new(),
@@ -269,6 +273,9 @@ impl Port {
         if let Some(relay) = &mut self.relay {
             **relay = Relay::new(rate_hz);
         }
+        if let Some(mix) = &mut self.mix {
+            mix.run_at(rate_hz);
+        }
     }
 
     fn first_departure(&self, plan: &Plan) -> i64 {
@@ -361,49 +368,6 @@ impl Port {
         }
     }
 
-    /// Begin or end a bridge: what is heard is kept for another port, and what that one hears is sent.
-    pub fn relay(&mut self, on: bool) {
-        if on {
-            self.duck_depth = None;
-            self.ducked = false;
-            self.mouth.duck(1.0);
-        }
-        self.relay = on.then(|| Box::new(Relay::new(self.rate_hz)));
-    }
-
-    /// What others say must be fed before the tick at `now`: since when it is due, and how much of it, ms.
-    #[must_use]
-    pub fn wants(&self, now: i64) -> Option<(i64, u32)> {
-        let plan = self.plan.as_ref().filter(|_| self.relay.is_some() && self.latch.destination().is_some())?;
-        let due = self.next_departure.filter(|&due| due <= now)?;
-        let late = u32::try_from((now - due) / plan.ptime()).unwrap_or(u32::MAX);
-        // What is skipped of the grid is not asked for.
-        let asked = late.min(WANTS_MOST_MS / plan.ptime_ms);
-        Some((due + i64::from(late - asked) * plan.ptime(), (asked + 1) * plan.ptime_ms))
-    }
-
-    /// Give the next `ms` of what the far end of this port says, for people, the first of it heard at `now`; whether
-    /// there is a stream. `pcm` is at the port's rate.
-    pub fn pull(&mut self, now: i64, ms: u32, pcm: &mut Vec<i16>) -> bool {
-        pcm.clear();
-        let samples = (ms * (self.rate_hz / 1000)) as usize;
-        self.relay.as_mut().is_some_and(|relay| relay.pull(now, samples, pcm, &self.counters))
-    }
-
-    /// How far behind the network people hear this far end, ns.
-    #[must_use]
-    pub fn behind(&self, now: i64) -> Option<i64> {
-        self.relay.as_ref()?.behind(now)
-    }
-
-    /// Others say this, at `rate_hz`, in the packets that are due: what [`Port::wants`] asked for.
-    pub fn feed(&mut self, now: i64, pcm: &[i16], rate_hz: u32) {
-        self.see(now);
-        if let Some(relay) = &mut self.relay {
-            relay.feed(pcm, rate_hz);
-        }
-    }
-
     /// Ask a STUN server what our RTP socket looks like from there: `Mapped` follows, if it answers.
     pub fn discover(&mut self, now: i64, server: SocketAddr, id: Id, sink: &mut Sink) {
         self.see(now);
@@ -436,9 +400,7 @@ impl Port {
         self.listening.tick(self.clock, &mut |at, kind| tell(number, seq, at, kind, sink));
         self.tell_heard(sink);
         self.depart(sink);
-        if let Some(relay) = &mut self.relay {
-            relay.forget_fed();
-        }
+        self.forget_fed();
         self.keep_alive(sink);
         self.ask(sink);
         self.tell_heard(sink);

@@ -1,23 +1,29 @@
-//! One end of a bridge: what its far end says, made isochronous for people, and what the others say, for its mouth.
+//! A port as others hear it: its far end, made isochronous for people, and what we play to that one.
 //!
 //! ```text
-//! packets as they arrive ─► decoder ─► play-out buffer ─► pull: a leg's playable stream, at any time, without a gap
-//! what other legs' pulls gave ─► feed ─► mixed into the packet at hand
+//! packets as they arrive ─► decoder ─► play-out buffer ─► far  ┐ pull: at any time, without a gap,
+//! what the mouth sends of our own ───────────────────────► ours ┘ by any number of listeners (mix.rs)
 //! ```
 //!
 //! It takes packets before the ear does: the ear waits behind a hole for its own reasons, and gives up for its own. A
 //! packet here is early enough if it comes before its turn. Nothing waits on the way from a pull to the packet that
-//! leaves: the listener's grid pulls.
+//! leaves: the listener's grid pulls. What we play is known when it leaves, so others hear it a packet later.
 
 use crate::codec::{Codec, Decoder};
 use crate::counters::{Count, Counters};
+use crate::line::Line;
 use crate::playout::Playout;
-use crate::resample::Resampler;
 
-/// What is fed waits for the packets at hand, and no more of it than may be asked for at once, ms.
-const FED_MOST_MS: u32 = 800;
+/// Which side of a port is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Its far end.
+    Far,
+    /// What we play to it.
+    Ours,
+}
 
-/// One end of a bridge.
+/// One port, for its listeners.
 #[derive(Debug)]
 pub struct Relay {
     /// What both of its port's sides run at, and the clock of the packets that come.
@@ -25,13 +31,9 @@ pub struct Relay {
     clock_hz: u32,
     decoder: Decoder,
     playout: Playout,
-    /// From another port's rate to this one's, where they differ.
-    edge: Option<(u32, Resampler)>,
+    far: Line,
+    ours: Line,
     pcm: Vec<i16>,
-    /// What is to be mixed into the packet at hand.
-    fed: Vec<i16>,
-    /// There was something to hear in it.
-    sounding: bool,
 }
 
 impl Relay {
@@ -43,10 +45,9 @@ impl Relay {
             clock_hz: 8000,
             decoder: Decoder::new(rate_hz),
             playout: Playout::new(rate_hz, 8000),
-            edge: None,
+            far: Line::new(rate_hz),
+            ours: Line::new(rate_hz),
             pcm: Vec::new(),
-            fed: Vec::new(),
-            sounding: false,
         }
     }
 
@@ -71,63 +72,43 @@ impl Relay {
         self.playout.restart();
     }
 
-    /// Append the next `samples` of the far end, the first of which is heard at `now`; whether there was any stream.
-    pub fn pull(&mut self, now: i64, samples: usize, pcm: &mut Vec<i16>, counters: &Counters) -> bool {
-        let sounding = self.playout.pull(now, samples, pcm);
-        let tally = self.playout.take_tally();
-        for (count, many) in [
-            (Count::RelayLate, tally.late),
-            (Count::RelayLost, tally.lost),
-            (Count::RelayShortened, tally.shortened),
-            (Count::RelayLengthened, tally.lengthened),
-            (Count::RelayRefused, tally.refused),
-        ] {
-            counters.add_many(count, many);
+    /// We play this in the packet that leaves at `at`: so many samples, nothing where `pcm` is shorter.
+    pub fn play(&mut self, at: i64, samples: usize, pcm: &[i16], sounds: bool) {
+        let (_, lacks) = self.ours.lacks(at, samples);
+        self.pcm.clear();
+        self.pcm.extend_from_slice(pcm);
+        self.pcm.resize(samples, 0);
+        self.ours.push(&self.pcm[samples - lacks.min(samples)..], sounds);
+    }
+
+    /// Append `samples` of a side, the first of which is heard at `at`; whether there was any stream.
+    pub fn pull(&mut self, side: Side, at: i64, samples: usize, pcm: &mut Vec<i16>, counters: &Counters) -> bool {
+        if side == Side::Ours {
+            return self.ours.read(at, samples, pcm);
         }
-        sounding
+        let (from, lacks) = self.far.lacks(at, samples);
+        if lacks > 0 {
+            self.pcm.clear();
+            let sounds = self.playout.pull(from, lacks, &mut self.pcm);
+            self.far.push(&self.pcm, sounds);
+            let tally = self.playout.take_tally();
+            for (count, many) in [
+                (Count::RelayLate, tally.late),
+                (Count::RelayLost, tally.lost),
+                (Count::RelayShortened, tally.shortened),
+                (Count::RelayLengthened, tally.lengthened),
+                (Count::RelayRefused, tally.refused),
+            ] {
+                counters.add_many(count, many);
+            }
+        }
+        self.far.read(at, samples, pcm)
     }
 
     /// How far behind the network the far end is played, ns.
     #[must_use]
     pub fn behind(&self, now: i64) -> Option<i64> {
         self.playout.behind(now)
-    }
-
-    /// Others say this in the packets that are due, at `rate_hz`.
-    pub fn feed(&mut self, pcm: &[i16], rate_hz: u32) {
-        if pcm.is_empty() {
-            return;
-        }
-        if rate_hz == self.rate_hz {
-            self.fed.extend_from_slice(pcm);
-        } else {
-            if self.edge.as_ref().is_none_or(|(from_hz, _)| *from_hz != rate_hz) {
-                self.edge = Resampler::steady(rate_hz, self.rate_hz).map(|new| (rate_hz, new));
-            }
-            if let Some((_, edge)) = &mut self.edge {
-                edge.push(pcm, &mut self.fed);
-            }
-        }
-        self.fed.truncate((FED_MOST_MS * (self.rate_hz / 1000)) as usize);
-        self.sounding = true;
-    }
-
-    /// What was fed and not taken is over.
-    pub fn forget_fed(&mut self) {
-        self.fed.clear();
-        self.sounding = false;
-    }
-
-    /// Mix what was fed into a packet of `want` samples; whether there is anything to hear.
-    pub fn mix(&mut self, want: usize, pcm: &mut Vec<i16>) -> bool {
-        let count = want.min(self.fed.len());
-        if pcm.len() < count {
-            pcm.resize(count, 0);
-        }
-        for (ours, theirs) in pcm.iter_mut().zip(self.fed.drain(..count)) {
-            *ours = ours.saturating_add(theirs);
-        }
-        std::mem::replace(&mut self.sounding, !self.fed.is_empty()) && count > 0
     }
 }
 
@@ -149,7 +130,7 @@ mod tests {
                 relay.hear(now, n * 160, Codec::named("PCMU").expect("a codec"), &code(n), false);
                 relay.hear(now, (n - 1) * 160, Codec::named("PCMU").expect("a codec"), &code(n - 1), false);
             }
-            relay.pull(now, 160, &mut out, &counters);
+            relay.pull(Side::Far, now, 160, &mut out, &counters);
         }
         assert_eq!(out.len(), 100 * 160);
         let tail = &out[50 * 160..];
@@ -157,16 +138,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_fed_is_mixed_once_bounded_and_without_overflow() {
-        let mut relay = Relay::new(8000);
-        for _ in 0..100 {
-            relay.feed(&[i16::MAX; 160], 8000);
-        }
-        let mut ours = vec![i16::MAX; 2];
-        assert!(relay.mix(160, &mut ours));
-        assert_eq!(ours, [i16::MAX; 160]);
-        let rest = (0..100).filter(|_| relay.mix(160, &mut Vec::new())).count();
-        assert_eq!(rest, 800 / 20 - 1);
-        assert!(!relay.mix(160, &mut Vec::new()));
+    fn what_we_play_is_heard_where_it_left() {
+        let (mut relay, counters) = (Relay::new(8000), Counters::default());
+        relay.play(0, 160, &[5; 160], true);
+        relay.play(20 * MS, 160, &[], false);
+        let mut out = Vec::new();
+        assert!(relay.pull(Side::Ours, 10 * MS, 160, &mut out, &counters));
+        assert_eq!((&out[..80], &out[80..]), (&[5; 80][..], &[0; 80][..]));
+        assert!(!relay.pull(Side::Ours, 20 * MS, 160, &mut out, &counters), "and silence is none");
     }
 }

@@ -377,22 +377,33 @@ class Port:
         """
 
     def relay(self, on: bool) -> None:
-        """Begin or end a bridge: what the far end says can be pulled, and what is fed is mixed into what is sent."""
+        """Begin or end to keep what others may hear of this port, for `pull`."""
+
+    def mix(self, heard: Sequence[tuple[int, str, float]]) -> None:
+        """Say whom the far end hears from here on, and nobody else: port, side, change of level (-60 to 12 dB).
+
+        Side `far` is that port's far end, `ours` what we play to it. Levels move over 20 ms; what breaks off fades. The
+        reflex is disarmed where there was nobody before. ValueError for more than 16, a level or a side that is none.
+        """
+
+    def mixed(self) -> list[tuple[int, str]]:
+        """Whom the far end hears: port and side."""
 
     def wants(self, now: int) -> tuple[int, int] | None:
         """Say since when (ns) and how many ms of others' audio must be fed before the tick at `now`, for `pull`.
 
-        None where no packet is due, or there is no bridge.
+        None where no packet is due, or nobody is heard.
         """
 
-    def pull(self, now: int, ms: int) -> bytes:
-        """Give the next `ms` (1000 at most) of what the far end says, made isochronous: PCM at the Port's rate, no gap.
+    def pull(self, now: int, ms: int, side: str = "far") -> bytes:
+        """Give `ms` (1000 at most) of a side, for people: PCM at the Port's rate, without a gap.
 
-        The first sample is heard at `now`. b"" where there is no bridge, or the far end is silent.
+        The first sample is heard at `now`; of `ours` it left 60 ms before, or `ms` where that is more. What was given
+        for a time is given again to others who ask for it, for 600 ms. b"" where `relay` is off, or nothing sounds.
         """
 
-    def feed(self, now: int, pcm: bytes, rate_hz: int = 8000) -> None:
-        """Take what another port's `pull` gave: it is mixed into the packets that leave with the next tick."""
+    def feed(self, now: int, port: int, pcm: bytes, rate_hz: int = 8000, side: str = "far") -> None:
+        """Take what `pull` of another port gave: it is mixed into the packets that leave with the next tick."""
 
     def discover(self, now: int, server: tuple[str, int], id: bytes) -> None:
         """Ask a STUN server what the RTP socket looks like from there, three times 100 ms apart (RFC 8489).
@@ -439,8 +450,14 @@ class Engine:
     def fileno(self) -> int:
         """Give the eventfd that is readable while events wait (edge-coalesced)."""
 
-    def open(self, *, ssrc: int, sequence: int, timestamp: int, cname: str = "") -> tuple[int, int]:
-        """Bind an RTP/RTCP pair (even/odd), start a Port on it; give its number and the RTP port."""
+    def open(
+        self, *, ssrc: int, sequence: int, timestamp: int, cname: str = "", beside: int | None = None
+    ) -> tuple[int, int]:
+        """Bind an RTP/RTCP pair (even/odd), start a Port on it; give its number and the RTP port.
+
+        It goes to the thread of `beside`, where one of the two may hear the other (`mix`); else to the one with the
+        fewest.
+        """
 
     def configure(
         self,
@@ -474,11 +491,11 @@ class Engine:
     def restore(self, port: int) -> None: ...
     def press(self, port: int, keys: str, duration_ms: int = 100, gap_ms: int = 100) -> None: ...
     def watch(self, port: int, tones: Sequence[WatchedTone], beep: bool = False) -> None: ...
-    def bridge(self, port: int, other: int) -> None:
-        """Let the far ends of two ports hear each other; what is played is mixed in. ValueError on two threads."""
+    def mix(self, port: int, heard: Sequence[tuple[int, str, float]]) -> None:
+        """Say whom the far end of a port hears, as `Port.mix`; ValueError for itself, or one on another thread."""
 
-    def unbridge(self, port: int) -> None:
-        """Part a port from the other; closing one of them does so, too."""
+    def part(self, port: int) -> None:
+        """Nobody hears this port from here on, and it hears nobody; closing it does so, too."""
 
     def discover(self, port: int, server: tuple[str, int], id: bytes) -> None: ...
     def rate_hz(self, port: int) -> int:

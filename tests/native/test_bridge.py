@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cmath
+import math
 import random
 import select
 import struct
@@ -20,25 +22,33 @@ def port(number: int) -> native.Port:
 
 @dataclass
 class Pair:
-    """Two Ports that are joined as an engine joins them."""
+    """Ports that hear each other as an engine lets them: two, and more where it is said."""
 
-    ends: tuple[Rig, Rig] = field(default_factory=lambda: (Rig(port(1)), Rig(port(2))))
+    ends: tuple[Rig, ...] = field(default_factory=lambda: (Rig(port(1)), Rig(port(2))))
 
     def join(self) -> None:
-        for end in self.ends:
-            end.port.relay(True)
+        for end in range(len(self.ends)):
+            self.hear(end, [(other, "far", 0.0) for other in range(len(self.ends)) if other != end])
+
+    def hear(self, end: int, heard: list[tuple[int, str, float]]) -> None:
+        self.ends[end].port.mix(heard)
+        wanted = {other for one in self.ends for other, _ in one.port.mixed()}
+        for number, one in enumerate(self.ends):
+            one.port.relay(number in wanted)
 
     def part(self) -> None:
-        for end in self.ends:
-            end.port.relay(False)
+        for end in range(len(self.ends)):
+            self.hear(end, [])
 
     def run(self, ms: int) -> None:
         """Let time pass in steps, carrying over what was heard."""
         for _ in range(ms):
-            for here, there in (self.ends, self.ends[::-1]):
+            for here in self.ends:
                 due = here.now + MS
                 if wanted := here.port.wants(due):
-                    here.port.feed(due, there.port.pull(*wanted))
+                    for other, side in here.port.mixed():
+                        there = self.ends[other].port
+                        here.port.feed(due, other, there.pull(*wanted, side), there.rate_hz, side)
                 here.run(1)
 
     def say(self, end: int, pcm: bytes, *, codec: str = "PCMU") -> None:
@@ -149,9 +159,10 @@ def test_what_we_play_is_mixed_in_and_keys_go_before(pair):
     pair.join()
     ours, theirs = pair.ends[1], pair.ends[0]
     ours.port.play(ours.now, 1, tone(400, 1000, 3000), 8000)
-    pair.say(0, tone(400, 300, 3000))
+    pair.say(0, tone(400, 300, 8000))
     heard = audio(ours)
     assert max(heard) > 4500, "both at once are louder than either"
+    assert max(heard[1600:3000]) < 6000, "and people are lower under it"
     ours.port.press(ours.now, "5")
     pair.say(0, tone(400, 300, 3000))
     assert any(packet.payload_type == 101 for _, packet in ours.sent)
@@ -165,8 +176,142 @@ def test_after_it_nothing_passes(pair):
     before = len(audio(pair.ends[1]))
     pair.say(0, tone(200))
     pair.run(100)
-    assert set(audio(pair.ends[1])[before:]) <= {0}
+    assert set(audio(pair.ends[1])[before + 160 :]) <= {0}
     assert pair.ends[0].port.pull(pair.ends[0].now, 20) == b""
+
+
+# --- more than two
+
+
+@pytest.fixture
+def room() -> Pair:
+    """Give three people whose grids lie apart, one of them wideband, another with long packets."""
+    made = Pair(tuple(Rig(port(number)) for number in (1, 2, 3)))
+    wide = {"send": (97, "L16/16000"), "receive": ((97, "L16/16000"),)}
+    for number, (end, plan) in enumerate(zip(made.ends, ({}, wide, {"ptime_ms": 30}), strict=True)):
+        end.run(7 * number)
+        end.configure(**plan)
+    made.ends[0].now = made.ends[1].now = made.ends[2].now
+    return made
+
+
+VOICES = (400, 700, 1100)
+"""Each person's own pitch, Hz."""
+
+
+def all_say(room: Pair, said: dict[int, bytes]) -> None:
+    """Let several speak at once, each at its own rate; and wait until all of it was heard."""
+    for at in range(0, max(len(pcm) for pcm in said.values()), 320):
+        room.run(20)
+        for end, pcm in said.items():
+            rig = room.ends[end]
+            if rig.port.rate_hz == 16000:
+                piece = samples(pcm[2 * at : 2 * at + 640])
+                rig.give(rig.next(struct.pack(f">{len(piece)}h", *piece), 97, step=320))
+            elif piece := pcm[at : at + 320]:
+                rig.give(rig.next(native.encode("PCMU", piece)))
+    room.run(200)
+
+
+def speak(room: Pair, *ends: int) -> None:
+    """Let these speak for 600 ms, each with its pitch."""
+    all_say(room, {end: tone(600, VOICES[end], 8000, room.ends[end].port.rate_hz) for end in ends})
+
+
+def heard_at_8k(rig: Rig) -> list[int]:
+    """What a far end got since the last time that was asked, at 8 kHz."""
+    wide = b"".join(packet.payload for _, packet in rig.sent if packet.payload_type == 97)
+    heard = list(struct.unpack(f">{len(wide) // 2}h", wide))[::2] or audio(rig)
+    rig.sent.clear()
+    return heard
+
+
+def pitches(heard: list[int]) -> list[bool]:
+    """Whom of the three one hears, by correlation with the pitch of each."""
+    middle = heard[1200:3600]
+    turns = [sum(x * cmath.exp(-2j * math.pi * hz * n / 8000) for n, x in enumerate(middle)) for hz in VOICES]
+    levels = [2 * abs(turn) / len(middle) for turn in turns]
+    assert all(not 200 < level < 6000 for level in levels), f"as loud as it was, or not at all: {levels}"
+    return [level > 6000 for level in levels]
+
+
+def test_each_of_three_hears_the_two_others_and_not_itself(room):
+    room.join()
+    speak(room, 0, 1, 2)
+    assert [pitches(heard_at_8k(rig)) for rig in room.ends] == [
+        [False, True, True],
+        [True, False, True],
+        [True, True, False],
+    ]
+
+
+@pytest.mark.parametrize(("hears", "way"), [((0,), "whisper"), ((), "listen"), ((0, 1), "barge")])
+def test_a_whisper_is_heard_by_one_a_listener_by_none_and_who_barges_in_by_all(room, hears, way):
+    for end in range(2):
+        room.hear(end, [(1 - end, "far", 0.0)] + ([(2, "far", 0.0)] if end in hears else []))
+    room.hear(2, [(0, "far", 0.0), (1, "far", 0.0)])
+    speak(room, 0, 2)
+    assert pitches(heard_at_8k(room.ends[0])) == [False, False, 0 in hears], way
+    assert pitches(heard_at_8k(room.ends[1])) == [True, False, 1 in hears], way
+    assert pitches(heard_at_8k(room.ends[2])) == [True, False, False], way
+
+
+def test_who_listens_in_hears_what_we_play_to_another(room):
+    room.hear(2, [(0, "far", 0.0), (0, "ours", 0.0)])
+    said = noise(400, 11)
+    room.ends[0].port.play(room.ends[0].now, 1, said, 8000)
+    room.run(700)
+    assert likeness(heard_at_8k(room.ends[2]), samples(said)[:2400]) > 0.9
+    assert likeness(heard_at_8k(room.ends[0]), samples(said)[:2400]) > 0.9
+
+
+def test_who_joins_leaves_or_is_made_louder_makes_no_click(room):
+    hum = tone(1200, 200, 8000)
+    room.hear(0, [(2, "far", 0.0)])
+    steps = {200: [(1, "far", 0.0), (2, "far", 0.0)], 500: [(1, "far", 6.0), (2, "far", -20.0)], 800: [(2, "far", 0.0)]}
+    rig = room.ends[2]
+    for ms in range(0, 1200, 20):
+        if ms in steps:
+            room.hear(0, steps[ms])
+        room.run(20)
+        rig.give(rig.next(native.encode("PCMU", hum[ms * 16 : ms * 16 + 320])))
+    heard = heard_at_8k(room.ends[0])
+    steepest = max(abs(b - a) for a, b in zip(heard[400:-400], heard[401:-400], strict=False))
+    assert steepest < 8000 * 0.157 * 1.25 + 300, "no steeper than the tone itself, but for its codec"
+
+
+def test_three_at_full_scale_are_loud_and_not_torn(room):
+    room.join()
+    loud = tone(500, 300, 32000)
+    all_say(room, {0: loud, 2: loud})
+    heard = heard_at_8k(room.ends[1])
+    assert max(heard) > 27000
+    steepest = max(abs(b - a) for a, b in zip(heard, heard[1:], strict=False))
+    assert steepest < 20000, "a sum that wrapped would fall by 65536"
+
+
+def test_the_tape_has_each_person_alone_and_beside_it_all_that_it_heard(room):
+    room.join()
+    room.ends[0].port.tape(True)
+    said = {0: noise(600, 21), 2: noise(600, 22)}
+    all_say(room, said)
+    room.run(1500)
+    taped = samples(b"".join(event.pcm for event in room.ends[0].events(native.Taped)))
+    far, ours = taped[::2], taped[1::2]
+    alone, other = (samples(pcm)[:3200] for pcm in said.values())
+    assert likeness(far, alone, 4000) > 0.95
+    assert likeness(far, other, 4000) < 0.2
+    assert likeness(ours, other, 4000) > 0.9
+
+
+def test_more_than_a_room_holds_and_what_is_no_level_are_refused(room):
+    rig = room.ends[0]
+    with pytest.raises(ValueError, match="16 sides"):
+        rig.port.mix([(number, "far", 0.0) for number in range(2, 19)])
+    with pytest.raises(ValueError, match="dB"):
+        rig.port.mix([(2, "far", 40.0)])
+    with pytest.raises(ValueError, match="not a side"):
+        rig.port.mix([(2, "near", 0.0)])
 
 
 # --- on the engine's threads
@@ -197,6 +342,12 @@ def connect(near, far) -> tuple[int, int]:
     return ours, theirs
 
 
+def join(engine, *ports: int) -> None:
+    """Let everybody hear everybody else."""
+    for port in ports:
+        engine.mix(port, [(other, "far", 0.0) for other in ports if other != port])
+
+
 def heard_by(engine, number: int, wanted: int, seconds: float = 8.0) -> list[int]:
     """Collect audio until there is so much of it that is not silence."""
     out: list[int] = []
@@ -221,7 +372,7 @@ def block(seconds: float) -> None:
 def test_python_that_does_nothing_for_a_while_bends_nothing(engine, far_engine):
     one, caller = connect(engine, far_engine)
     two, clerk = connect(engine, far_engine)
-    engine.bridge(one, two)
+    join(engine, one, two)
     far_engine.listen(clerk, "all")
     said = noise(1200, 5)
     assert far_engine.play(caller, 1, said, 8000) == len(said)
@@ -234,11 +385,11 @@ def test_python_that_does_nothing_for_a_while_bends_nothing(engine, far_engine):
 def test_parting_gives_each_back(engine, far_engine):
     one, caller = connect(engine, far_engine)
     two, clerk = connect(engine, far_engine)
-    engine.bridge(one, two)
+    join(engine, one, two)
     far_engine.listen(caller, "all")
     far_engine.play(clerk, 1, noise(200, 6), 8000)
     heard_by(far_engine, caller, 8 * 150)
-    engine.unbridge(two)
+    engine.part(two)
     engine.play(one, 1, noise(200, 7), 8000)
     heard_by(far_engine, caller, 8 * 150)
     assert set(engine.close(one)) == set(engine.close(two)) != set()
@@ -248,22 +399,22 @@ def test_parting_gives_each_back(engine, far_engine):
 def test_closing_one_end_parts_the_other(engine, far_engine):
     one, _ = connect(engine, far_engine)
     two, clerk = connect(engine, far_engine)
-    engine.bridge(one, two)
+    join(engine, one, two)
     engine.close(one)
     far_engine.listen(clerk, "all")
     engine.play(two, 1, noise(200, 8), 8000)
     heard_by(far_engine, clerk, 8 * 150)
-    engine.bridge(one, two)  # one is gone: nothing happens
-    engine.unbridge(one)
+    join(engine, one, two)  # one is gone: nothing happens
+    engine.part(one)
 
 
 def test_a_port_is_not_joined_with_itself_or_across_threads(engine):
     one, _ = engine.open(ssrc=1, sequence=0, timestamp=0)
     with pytest.raises(ValueError, match="not two of one thread"):
-        engine.bridge(one, one)
+        engine.mix(one, [(one, "far", 0.0)])
     crowd = native.Engine(ip="127.0.0.1", first_port=25000, last_port=25100, threads=2)
     first, _ = crowd.open(ssrc=1, sequence=0, timestamp=0)
     second, _ = crowd.open(ssrc=2, sequence=0, timestamp=0)
     with pytest.raises(ValueError, match="not two of one thread"):
-        crowd.bridge(first, second)
+        crowd.mix(first, [(second, "far", 0.0)])
     crowd.shutdown()

@@ -10,8 +10,10 @@ use _native::dtmf;
 use _native::event::Sink;
 use _native::feed::Feed;
 use _native::listening::Mode;
+use _native::mix::Route;
 use _native::plan::Plan;
 use _native::port::{Port, KEYS_MOST, KEY_MOST_MS};
+use _native::relay::Side;
 use _native::resample::RATES;
 use _native::rtcp::{Compound, Report, ReportBlock, SenderInfo};
 use _native::rtp::Packet;
@@ -140,9 +142,15 @@ pub enum Step {
     Relay {
         on: bool,
     },
+    /// Whom to hear: a bit a side of four ports; a level in its steps.
+    Mix {
+        heard: u8,
+        level: u8,
+    },
     Feed {
         samples: u16,
         level: u8,
+        port: u8,
     },
     Discover {
         server: From,
@@ -260,16 +268,25 @@ impl World {
             Step::Discover { server, answered } => self.discover(server, answered),
             Step::Tape { on } => self.port.tape(on, &mut self.sink),
             Step::Relay { on } => self.port.relay(on),
-            Step::Feed { samples, level } => {
+            Step::Mix { heard, level } => {
+                let side = |bit| if bit & 1 == 0 { Side::Far } else { Side::Ours };
+                let gain = f32::from(level) / 64.0;
+                let bits = (0..8u32).filter(|bit| heard >> bit & 1 == 1);
+                let routes: Vec<_> = bits.map(|bit| Route { port: bit / 2, side: side(bit), gain }).collect();
+                self.port.mix(&routes);
+            }
+            Step::Feed { samples, level, port } => {
                 let mut heard = Vec::new();
                 let (due, ms) = self.port.wants(self.now).unwrap_or((self.now, 20));
                 assert!(due <= self.now && ms <= 700, "what is asked for is bounded: {ms} ms since {due}");
-                if self.port.pull(due, ms, &mut heard) {
+                let side = if port & 1 == 0 { Side::Far } else { Side::Ours };
+                if self.port.pull(side, due, ms, &mut heard) {
                     assert_eq!(heard.len(), (self.port.rate_hz() / 1000 * ms) as usize, "a person's audio has no gap");
                 }
                 assert!(self.port.behind(self.now).is_none_or(|behind| behind < BEHIND_MOST), "nobody is heard late");
                 let pcm = vec![i16::from_be_bytes([level, 0]); usize::from(samples % SAMPLES_MOST)];
-                self.port.feed(self.now, &pcm, if level & 1 == 0 { 8000 } else { 16_000 });
+                let from = u32::from(port / 2 % 4);
+                self.port.feed(self.now, from, side, &pcm, if level & 1 == 0 { 8000 } else { 16_000 });
             }
         }
     }

@@ -31,8 +31,7 @@ impl Port {
         let (Some(plan), Some(to)) = (self.plan.as_ref(), self.latch.destination()) else {
             return;
         };
-        let slot = Slot { now: self.clock, lag: self.lag(), to };
-        let ptime = plan.ptime();
+        let (ptime, lag) = (plan.ptime(), self.lag());
         let Some(mut due) = self.next_departure else {
             return;
         };
@@ -46,9 +45,9 @@ impl Port {
             if self.clock - due >= ptime {
                 self.counters.add(Count::LateTicks);
             }
-            let left =
-                self.mouth.depart(slot, plan, self.relay.as_deref_mut(), &self.counters, &mut self.scratch, sink);
-            if let Some(bytes) = left {
+            let slot = Slot { now: self.clock, due, lag, to };
+            let others = (self.relay.as_deref_mut(), self.mix.as_deref_mut());
+            if let Some(bytes) = self.mouth.depart(slot, plan, others, &self.counters, &mut self.scratch, sink) {
                 self.guard.seal(false, Count::Sent, &self.counters, sink);
                 self.reports.sent(bytes);
             }

@@ -10,8 +10,8 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
 
 use super::{
-    address, depth, even, events, keys, mode, plan, rate, samples, transaction, wanted, wrong, Address, Keyed,
-    Numbered, Tone,
+    address, depth, even, events, keys, mode, plan, rate, routes, samples, transaction, wanted, wrong, Address, Heard,
+    Keyed, Numbered, Tone,
 };
 use crate::codec::NARROW;
 use crate::counters::Counters;
@@ -113,10 +113,11 @@ impl PyEngine {
         Ok(self.inside().engine()?.fd())
     }
 
-    #[pyo3(signature = (*, ssrc, sequence, timestamp, cname = ""))]
-    fn open(&self, ssrc: u32, sequence: u16, timestamp: u32, cname: &str) -> PyResult<(u32, u16)> {
+    #[pyo3(signature = (*, ssrc, sequence, timestamp, cname = "", beside = None))]
+    fn open(&self, ssrc: u32, sequence: u16, timestamp: u32, cname: &str, beside: Option<u32>) -> PyResult<(u32, u16)> {
         let mut inside = self.inside();
-        let opened = inside.engine()?.open(ssrc, sequence, timestamp, cname);
+        let lane = beside.and_then(|port| inside.ports.get(&port)).map(|entry| entry.lane);
+        let opened = inside.engine()?.open(ssrc, sequence, timestamp, cname, lane);
         let (number, bound, lane, shared) = opened.map_err(|error| match error.raw_os_error() {
             Some(_) => PyErr::from(error),
             None => PyOSError::new_err((libc::EADDRINUSE, error.to_string())),
@@ -231,17 +232,19 @@ impl PyEngine {
         self.send(port, Command::Watch(port, Box::new(wanted(tones, beep)?)))
     }
 
-    fn bridge(&self, port: u32, other: u32) -> PyResult<()> {
+    fn mix(&self, port: u32, heard: Vec<Heard>) -> PyResult<()> {
+        let routes = routes(heard)?;
         let mut inside = self.inside();
-        let (Some(one), Some(two)) = (inside.ports.get(&port), inside.ports.get(&other)) else { return Ok(()) };
-        if port == other || one.lane != two.lane {
-            return Err(wrong(format!("ports {port} and {other} are not two of one thread")));
+        let Some(lane) = inside.ports.get(&port).map(|entry| entry.lane) else { return Ok(()) };
+        let apart = |other: u32| inside.ports.get(&other).is_some_and(|entry| entry.lane != lane);
+        if let Some(route) = routes.iter().find(|route| route.port == port || apart(route.port)) {
+            return Err(wrong(format!("ports {port} and {} are not two of one thread", route.port)));
         }
-        inside.send(port, Command::Bridge(port, other))
+        inside.send(port, Command::Mix(port, routes.into()))
     }
 
-    fn unbridge(&self, port: u32) -> PyResult<()> {
-        self.send(port, Command::Unbridge(port))
+    fn part(&self, port: u32) -> PyResult<()> {
+        self.send(port, Command::Part(port))
     }
 
     fn discover(&self, port: u32, server: Address, id: &[u8]) -> PyResult<()> {

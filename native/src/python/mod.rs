@@ -15,8 +15,10 @@ use pyo3::prelude::*;
 use crate::codec::Codec;
 use crate::dtmf::code_of;
 use crate::listening::Mode;
+use crate::mix::{Route, LEVELS_DB, SOURCES_MOST};
 use crate::plan::Plan;
 use crate::port::{KEYS_MOST, KEY_MOST_MS};
+use crate::relay::Side;
 use crate::resample::RATES;
 use crate::secure::{Master, Protection, Suite};
 use crate::stun::Id;
@@ -165,6 +167,38 @@ fn wanted(tones: Vec<Tone>, beep: bool) -> PyResult<Wanted> {
         Some(fault) => Err(wrong(fault)),
         None => Ok(wanted),
     }
+}
+
+/// Whom to hear, as Python has it: a port, which side of it, and a change of level, dB.
+type Heard = (u32, String, f32);
+
+fn side(name: &str) -> PyResult<Side> {
+    match name {
+        "far" => Ok(Side::Far),
+        "ours" => Ok(Side::Ours),
+        _ => Err(wrong(format!("{name:?} is not a side (far, ours)"))),
+    }
+}
+
+fn side_name(side: Side) -> &'static str {
+    match side {
+        Side::Far => "far",
+        Side::Ours => "ours",
+    }
+}
+
+fn routes(heard: Vec<Heard>) -> PyResult<Vec<Route>> {
+    if heard.len() > SOURCES_MOST {
+        return Err(wrong(format!("nobody can hear more than {SOURCES_MOST} sides at once")));
+    }
+    let (least, most) = LEVELS_DB;
+    let route = |(port, name, level_db): Heard| {
+        if !(least..=most).contains(&level_db) {
+            return Err(wrong(format!("a level changes by {least} to {most} dB")));
+        }
+        Ok(Route { port, side: side(&name)?, gain: 10f32.powf(level_db / 20.0) })
+    };
+    heard.into_iter().map(route).collect()
 }
 
 fn transaction(id: &[u8]) -> PyResult<Id> {

@@ -6,7 +6,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use super::{
-    address, depth, events, keys, mode, plan, rate, samples, transaction, wanted, Address, Keyed, Numbered, Tone,
+    address, depth, events, keys, mode, plan, rate, routes, samples, side, side_name, transaction, wanted, Address,
+    Heard, Keyed, Numbered, Tone,
 };
 use crate::event::Sink;
 use crate::feed::Feed;
@@ -133,22 +134,32 @@ impl PyPort {
         self.port.relay(on);
     }
 
+    fn mix(&mut self, heard: Vec<Heard>) -> PyResult<()> {
+        self.port.mix(&routes(heard)?);
+        Ok(())
+    }
+
+    fn mixed(&self) -> Vec<(u32, &'static str)> {
+        self.port.routes().map(|route| (route.port, side_name(route.side))).collect()
+    }
+
     fn wants(&self, now: i64) -> Option<(i64, u32)> {
         self.port.wants(now)
     }
 
-    fn pull<'py>(&mut self, py: Python<'py>, now: i64, ms: u32) -> Bound<'py, PyBytes> {
+    #[pyo3(signature = (now, ms, side = "far"))]
+    fn pull<'py>(&mut self, py: Python<'py>, now: i64, ms: u32, side: &str) -> PyResult<Bound<'py, PyBytes>> {
         let mut pcm = Vec::new();
-        if !self.port.pull(now, ms.min(PULLED_MOST_MS), &mut pcm) {
+        if !self.port.pull(self::side(side)?, now, ms.min(PULLED_MOST_MS), &mut pcm) {
             pcm.clear();
         }
         let bytes: Vec<u8> = pcm.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-        PyBytes::new(py, &bytes)
+        Ok(PyBytes::new(py, &bytes))
     }
 
-    #[pyo3(signature = (now, pcm, rate_hz = 8000))]
-    fn feed(&mut self, now: i64, pcm: &[u8], rate_hz: u32) -> PyResult<()> {
-        self.port.feed(now, &samples(pcm)?, rate(rate_hz)?);
+    #[pyo3(signature = (now, port, pcm, rate_hz = 8000, side = "far"))]
+    fn feed(&mut self, now: i64, port: u32, pcm: &[u8], rate_hz: u32, side: &str) -> PyResult<()> {
+        self.port.feed(now, port, self::side(side)?, &samples(pcm)?, rate(rate_hz)?);
         Ok(())
     }
 

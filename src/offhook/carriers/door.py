@@ -25,8 +25,10 @@ WAIT_S: Final = 0.3
 class Door:
     """An open port. `address` is what the far end is told; events go to `take`. OSError where no port is free."""
 
-    def __init__(self, media: MediaPlane, ip: str, stun: Address | None, rng: random.Random) -> None:
-        self.number, port = media.open(self._heard)
+    def __init__(
+        self, media: MediaPlane, ip: str, stun: Address | None, rng: random.Random, *, beside: int | None = None
+    ) -> None:
+        self.number, port = media.open(self._heard, beside)
         self.address: Address = (ip, port)
         self.take: Callable[[LegEvent], None] = _nowhere
         self._open = media

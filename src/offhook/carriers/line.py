@@ -158,14 +158,15 @@ def far_end(info: CallInfo, flow: Flow) -> Uri:
         return Uri("sip", None, flow.remote[0])
 
 
-def open_door(line: Line, flow: Flow) -> Door:
-    """Open a port for a call over a flow. OSError where none is free."""
-    return Door(line.media, flow.local[0], line.reach.server(flow.remote[0]), line.rng)
+def open_door(line: Line, flow: Flow, beside: SipLeg | None = None) -> Door:
+    """Open a port for a call over a flow, where that of another leg is. OSError where none is free."""
+    server = line.reach.server(flow.remote[0])
+    return Door(line.media, flow.local[0], server, line.rng, beside=beside.port if beside is not None else None)
 
 
-async def reached_door(line: Line, flow: Flow) -> Door:
+async def reached_door(line: Line, flow: Flow, beside: SipLeg | None = None) -> Door:
     """Open a port for a call over a flow, and wait until its address is known. OSError where none is free."""
-    door = open_door(line, flow)
+    door = open_door(line, flow, beside)
     try:
         await door.known()
     except asyncio.CancelledError:

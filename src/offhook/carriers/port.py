@@ -56,6 +56,11 @@ class PortVerbs:
         return False
 
     @property
+    def port(self) -> int:
+        """The number of its port."""
+        return self._number
+
+    @property
     def rate_hz(self) -> int:
         """What the audio of the call runs at: 8000, or 16000 with a wideband codec."""
         return self._engine.rate_hz(self._number)
@@ -154,11 +159,12 @@ class PortVerbs:
     def bridge(self, other: object) -> None:
         """Let the two far ends hear each other, and nobody else."""
         assert isinstance(other, PortVerbs), "a leg over a port is joined with another of its kind"
-        self._engine.bridge(self._number, other._number)
+        for one, two in ((self, other), (other, self)):
+            self._engine.mix(one._number, [(two._number, "far", 0.0)])
 
     def unbridge(self) -> None:
         """Part them."""
-        self._engine.unbridge(self._number)
+        self._engine.part(self._number)
 
     def watch(self, kinds: Collection[str]) -> None:
         """Say which tones are told from here on; those of a far end that has gone are listened for besides."""

@@ -311,8 +311,8 @@ class Host:
                 log.info("the next trunk is tried", failed=way.trunk and way.trunk.name, error=redacted(str(failed)))
         return await self._dial(found[-1], to, agent, patience_s)
 
-    async def _place(self, way: Way, to: str) -> SipLeg:
-        """Begin to call over one way; the order still has to settle. Raises as `dial`."""
+    async def _place(self, way: Way, to: str, beside: SipLeg | None = None) -> SipLeg:
+        """Begin to call over one way, for a leg that may hear it; the order still has to settle. Raises as `dial`."""
         line = self.line
         name = way.trunk.name if way.trunk is not None else ""
         if (why := self._tolls.why_not(line.now(), name)) is not None:
@@ -330,7 +330,7 @@ class Host:
         routed = account is not None and bool(account.routes)
         headers = way.headers if way.trunk is None or routed else (*way.trunk.through, *way.headers)
         headers = (*headers, *(self._identification.signed(*way.numbers, info.id) if way.numbers else ()))
-        door = await line.door(flows[0])
+        door = await line.door(flows[0], beside)
         leg = SipLeg.outgoing(line, info, flows, way.target, sender, headers=headers, account=account, door=door)
         self._tolls.begin(line.now(), name, leg.call)
         line.dialled(flows, +1)
@@ -367,7 +367,7 @@ class Host:
         assert self._users is not None
         user = self._users.named(to)
         way = self._users.ways(user)[0] if user is not None else for_another(self.rules, to, first.info)
-        leg = await self._place(way, to)
+        leg = await self._place(way, to, first)
         self._tolls.watch(leg, self.line.now)
         return leg
 

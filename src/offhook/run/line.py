@@ -318,9 +318,9 @@ class SipLine:
 
     parse_target = staticmethod(parse_target)
 
-    async def door(self, flow: Flow) -> Door:
-        """Open a port for a call of ours, its address known. OSError where none is free."""
-        return await reached_door(self, flow)
+    async def door(self, flow: Flow, beside: SipLeg | None = None) -> Door:
+        """Open a port for a call of ours, where that of another leg is; its address is known. OSError: none is free."""
+        return await reached_door(self, flow, beside)
 
     # What the host asks
 

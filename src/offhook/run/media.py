@@ -29,8 +29,8 @@ class EngineMedia:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self.engine.fileno(), self.drain)
 
-    def open(self, take: Callable[[native.Event], None]) -> tuple[int, int]:
-        """Open a port; give its number and its RTP port. OSError where none is free."""
+    def open(self, take: Callable[[native.Event], None], beside: int | None = None) -> tuple[int, int]:
+        """Open a port, where the one `beside` it is; give its number and its RTP port. OSError where none is free."""
         rng = self._rng
         # RFC 3550 section 5.1: all three random, so that a known text helps nobody who listens. The number begins in
         # its lower half, so that no early loss hides a wrap, which SRTP counts (RFC 3711 section 3.3.1).
@@ -39,6 +39,7 @@ class EngineMedia:
             sequence=rng.getrandbits(15),
             timestamp=rng.getrandbits(32),
             cname=f"{rng.getrandbits(64):016x}",
+            beside=beside,
         )
         self._takers[number] = take
         return number, rtp_port

@@ -42,14 +42,13 @@ class Observer(Protocol):
 class _Line:
     """One open port: the machine, its addresses, and when it was last promised a tick."""
 
-    __slots__ = ("bridged", "due", "local", "machine", "number")
+    __slots__ = ("due", "local", "machine", "number")
 
     def __init__(self, number: int, machine: native.Port, local: Address) -> None:
         self.number = number
         self.machine = machine
         self.local = local
         self.due: Instant | None = None
-        self.bridged: _Line | None = None
 
 
 class VirtualEngine:
@@ -89,7 +88,9 @@ class VirtualEngine:
         """Give the pseudo descriptor that becomes readable while events wait."""
         return self._descriptor
 
-    def open(self, *, ssrc: int, sequence: int, timestamp: int, cname: str = "") -> tuple[int, int]:
+    def open(
+        self, *, ssrc: int, sequence: int, timestamp: int, cname: str = "", beside: int | None = None
+    ) -> tuple[int, int]:
         """Bind a pair of ports and start a Port; OSError if none is free."""
         if self._shut or not self._pairs:
             raise OSError(98, "no RTP port is free")
@@ -250,31 +251,34 @@ class VirtualEngine:
             line.machine.watch(tones, beep)
             self._after(line, "watch", (tones, beep))
 
-    def bridge(self, port: int, other: int) -> None:
-        """Let the far ends of two ports hear each other."""
-        one, two = self._lines.get(port), self._lines.get(other)
-        if one is None or two is None:
+    def mix(self, port: int, heard: Sequence[tuple[int, str, float]]) -> None:
+        """Say whom the far end of a port hears."""
+        line = self._lines.get(port)
+        if line is None:
             return
-        if one is two:
-            raise ValueError(f"ports {port} and {other} are not two of one thread")
-        self._part(port)
-        self._part(other)
-        for line, peer in ((one, two), (two, one)):
-            line.machine.relay(True)
-            line.bridged = peer
-        self._told(port, "bridge", (other,))
+        if any(other == port for other, _, _ in heard):
+            raise ValueError(f"ports {port} and {port} are not two of one thread")
+        line.machine.mix([one for one in heard if one[0] in self._lines])
+        self._keep_what_is_heard()
+        self._told(port, "mix", (heard,))
 
-    def unbridge(self, port: int) -> None:
-        """Part a port from the other."""
+    def part(self, port: int) -> None:
+        """Let nobody hear a port, and it nobody."""
         self._part(port)
-        self._told(port, "unbridge", ())
+        self._told(port, "part", ())
 
     def _part(self, port: int) -> None:
-        one = self._lines.get(port)
-        for line in (one, one.bridged if one is not None else None):
-            if line is not None:
-                line.machine.relay(False)
-                line.bridged = None
+        for number, line in self._lines.items():
+            heard = line.machine.mixed()
+            rest = [(other, side, 0.0) for other, side in heard if port not in (number, other)]
+            if len(rest) < len(heard):
+                line.machine.mix(rest)
+        self._keep_what_is_heard()
+
+    def _keep_what_is_heard(self) -> None:
+        heard = {other for line in self._lines.values() for other, _ in line.machine.mixed()}
+        for number, line in self._lines.items():
+            line.machine.relay(number in heard)
 
     def discover(self, port: int, server: Address, id: bytes) -> None:
         """Ask a STUN server what a port's socket looks like from there."""
@@ -294,8 +298,10 @@ class VirtualEngine:
             return
         line.due = None
         now = self._loop.now
-        if line.bridged is not None and (wanted := line.machine.wants(now)):
-            line.machine.feed(now, line.bridged.machine.pull(*wanted), line.bridged.machine.rate_hz)
+        if wanted := line.machine.wants(now):
+            for other, side in line.machine.mixed():
+                there = self._lines[other].machine
+                line.machine.feed(now, other, there.pull(*wanted, side), there.rate_hz, side)
         line.machine.tick(now)
         self._flush(line)
 

@@ -227,11 +227,8 @@ class Hushed(Checker):
         """Begin and end the silence."""
         if name == "hush":
             self._hushed[engine.local(port)] = now
-        elif name == "play" and arguments[1]:
+        elif name == "mix" or (name == "play" and arguments[1]):  # others sound there, or we again
             self._hushed.pop(engine.local(port), None)
-        elif name == "bridge":  # from here on it is another far end that sounds
-            for one in (port, arguments[0]):
-                self._hushed.pop(engine.local(one), None)
 
     def rtp_left(self, now: Instant, source: Address, destination: Address, packet: Rtp) -> None:
         """Listen for a voice in it."""
