@@ -223,12 +223,10 @@ impl Default for Echo {
 impl Echo {
     /// This left at `at`, at 8 kHz; nothing where it was silence.
     pub fn left(&mut self, at: i64, pcm: &[i16]) {
-        let mut step = at.div_euclid(STEP_NS);
-        for piece in pcm.chunks_exact(STEP) {
+        for (step, piece) in (at.div_euclid(STEP_NS)..).zip(pcm.chunks_exact(STEP)) {
             self.advance(step - 1);
             let levels = self.bands.of(piece);
             self.put(step, &levels);
-            step += 1;
         }
     }
 

@@ -130,10 +130,14 @@ impl Listening {
         self.spoken
     }
 
-    /// Whether what we send matters to what we hear.
+    /// Whether what we send matters to what we hear; `armed`: a voice that is heard lowers ours.
     #[must_use]
-    pub fn minds_echo(&self) -> bool {
-        self.mode == Mode::Speech
+    pub fn minds_echo(&self, armed: bool) -> bool {
+        match self.mode {
+            Mode::Speech => true,
+            Mode::All => armed,
+            Mode::None => false,
+        }
     }
 
     /// This left at `at`, at 8 kHz, and may come back.

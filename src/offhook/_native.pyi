@@ -253,8 +253,8 @@ class Mapped:
 class Echo:
     """Our own voice comes back from the far end (`present`), or no more.
 
-    Told when it is found, when its delay jumps, and when it is gone; only where `listen("speech")` is on. It comes
-    `delay_ms` after it left, `loss_db` quieter.
+    Told when it is found, when its delay jumps, and when it is gone; only where `listen("speech")` is on, or
+    `listen("all")` while the reflex is armed. It comes `delay_ms` after it left, `loss_db` quieter.
     """
 
     def __init__(self, port: int, seq: int, at: int, present: bool, delay_ms: int = 0, loss_db: int = 0) -> None: ...

@@ -167,7 +167,7 @@ class Sitting:
         self._port.configure(
             _START, 1, remote=_FAR, remote_rtcp=None, send=(kind, case.law), receive=((kind, case.law),)
         )
-        self._port.listen("speech" if minds else "all")
+        self._port.listen("speech" if minds else "none")
         self._talk = Conversation(Manners(), greeting=OURS)
         self._order = 0
         self._waiting: list[tuple[Instant, int, bytes | inputs.Input]] = []
