@@ -18,6 +18,7 @@ use _native::resample::RATES;
 use _native::rtcp::{Compound, Report, ReportBlock, SenderInfo};
 use _native::rtp::Packet;
 use _native::stun::{Kind, Message};
+use _native::xr::{Block, Voip};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 
 use crate::watch::Watch;
@@ -410,9 +411,11 @@ fn report(stream: u8, sender: bool, about: u8, lost: (u8, i32), times: (u32, u32
     };
     let blocks = vec![block; usize::from(about % 3)];
     let report = Report { ssrc, sender: sender.then_some(info), blocks };
+    let voip = Voip { ssrc: SSRC, mos_cq: lost.0, ..Voip::default() };
     let compound = Compound {
         reports: vec![report],
         names: vec![(ssrc, b"far".to_vec())],
+        extended: vec![(ssrc, vec![Block::ReceiverTime(info.ntp), Block::Voip(voip)])],
         byes: if bye { vec![ssrc] } else { Vec::new() },
     };
     let mut data = Vec::new();
