@@ -308,6 +308,7 @@ impl Driver {
             | Command::Press { port, .. }
             | Command::Mix(port, _)
             | Command::Part(port)
+            | Command::Bed(port, _)
             | Command::Discover { port, .. }
             | Command::Close(port) => Some(*port),
         };
@@ -396,6 +397,7 @@ impl Seat {
             Command::Hush(_) => port.hush(now, sink),
             Command::Arm(_, depth) => port.arm(depth),
             Command::Restore(_) => port.restore(now),
+            Command::Bed(_, bed) => port.bed(bed),
             Command::Watch(_, wanted) => port.watch(&wanted),
             Command::Press { keys, duration_ms, gap_ms, .. } => port.press(now, &keys, duration_ms, gap_ms),
             Command::Discover { server, id, .. } => port.discover(now, server, id, sink),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crossbeam_queue::ArrayQueue;
 
+use crate::bed::Bed;
 use crate::counters::Counters;
 use crate::event::Event;
 use crate::listening::Mode;
@@ -47,6 +48,7 @@ pub enum Command {
     Press { port: u32, keys: Box<[u8]>, duration_ms: u32, gap_ms: u32 },
     Mix(u32, Box<[Route]>),
     Part(u32),
+    Bed(u32, Option<Box<Bed>>),
     Discover { port: u32, server: SocketAddr, id: Id },
     Close(u32),
 }

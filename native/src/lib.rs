@@ -1,6 +1,7 @@
 //! The media plane of offhook.
 #![deny(unsafe_code)]
 
+pub mod bed;
 pub mod codec;
 pub mod conceal;
 pub mod counters;

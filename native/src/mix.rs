@@ -223,7 +223,8 @@ fn of(many: u32) -> f32 {
     many as f32
 }
 
-fn towards(gain: f32, wanted: f32, step: f32) -> f32 {
+/// A gain that moves by `step` at most.
+pub(crate) fn towards(gain: f32, wanted: f32, step: f32) -> f32 {
     if gain < wanted {
         (gain + step).min(wanted)
     } else {
@@ -233,12 +234,12 @@ fn towards(gain: f32, wanted: f32, step: f32) -> f32 {
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
 // Sums of 16 samples at four times their level have 22 bits; the cast saturates.
-fn scaled(sample: i32, gain: f32) -> i32 {
+pub(crate) fn scaled(sample: i32, gain: f32) -> i32 {
     (sample as f32 * gain) as i32
 }
 
 /// A sum as a sample: as it is up to the knee, and from there on ever flatter.
-fn bent(sum: i32) -> i16 {
+pub(crate) fn bent(sum: i32) -> i16 {
     let over = sum.abs() - KNEE;
     let level = if over <= 0 {
         sum.abs()

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 
+use crate::bed::Bed;
 use crate::codec::{Encoder, NARROW};
 use crate::counters::{Count, Counters};
 use crate::dtmf::{self, key_of};
@@ -53,6 +54,8 @@ pub struct Mouth {
     tone: Option<(Sounding, usize)>,
     /// The key whose tones left last, the timestamp of their last packet, and for how many ticks they may come back.
     toned: Option<(char, u32, u32)>,
+    /// What sounds under it all.
+    bed: Option<Box<Bed>>,
     gain: f32,
     wanted_gain: f32,
     /// The last packet had something to hear.
@@ -68,6 +71,8 @@ pub struct Slot {
     pub due: i64,
     pub lag: i64,
     pub to: SocketAddr,
+    /// The far end speaks.
+    pub speech: bool,
 }
 
 impl Mouth {
@@ -83,6 +88,7 @@ impl Mouth {
             pressing: None,
             tone: None,
             toned: None,
+            bed: None,
             gain: 1.0,
             wanted_gain: 1.0,
             sounding: false,
@@ -114,6 +120,21 @@ impl Mouth {
         self.queue.run_at(rate_hz);
         self.encoder = Encoder::new(rate_hz);
         self.tone = None;
+        if let Some(bed) = &mut self.bed {
+            bed.run_at(rate_hz);
+        }
+    }
+
+    /// Let this sound under it all from here on; None fades it out.
+    pub fn bed(&mut self, bed: Option<Box<Bed>>) {
+        match (bed, &mut self.bed) {
+            (Some(mut bed), _) => {
+                bed.run_at(self.rate_hz);
+                self.bed = Some(bed);
+            }
+            (None, Some(bed)) => bed.end(),
+            (None, None) => {}
+        }
     }
 
     /// The far end loses so many of our packets, percent.
@@ -162,6 +183,9 @@ impl Mouth {
                 if let Some(mix) = mix {
                     mix.mix(frame, false, &mut Vec::new()); // it goes by unheard
                 }
+                if let Some(bed) = &mut self.bed {
+                    bed.skip(frame);
+                }
                 return Some(self.send_key(pressing, number, plan, to, sink));
             }
         }
@@ -175,6 +199,10 @@ impl Mouth {
         if let Some(mix) = mix {
             sounding |= mix.mix(frame, sounding, pcm);
         }
+        if let Some(bed) = &mut self.bed {
+            bed.lay(frame, sounding || slot.speech, pcm);
+        }
+        self.bed.take_if(|bed| bed.is_over());
         self.send_audio(sounding, plan, to, pcm, sink)
     }
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from offhook.call import Agent, Call, Manners, answers
+    from offhook.call import Agent, Ambience, Call, Manners, answers
     from offhook.core.errors import (
         CallEnded,
         ConfigError,
@@ -26,6 +26,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Agent",
+    "Ambience",
     "Call",
     "CallEnded",
     "ConfigError",
@@ -42,6 +43,7 @@ __all__ = [
 
 _ROOMS = {
     "Agent": "offhook.call",
+    "Ambience": "offhook.call",
     "Call": "offhook.call",
     "CallEnded": "offhook.core.errors",
     "ConfigError": "offhook.core.errors",

@@ -286,6 +286,15 @@ Event = (
 )
 
 @final
+class Sound:
+    """A recording of 16-bit mono PCM that may go round under any number of calls, and is kept once for all of them.
+
+    ValueError for a rate that is none of ours, or if it does not last 0.1 to 120 s.
+    """
+
+    def __init__(self, pcm: bytes, rate_hz: int) -> None: ...
+
+@final
 class Port:
     """One call's media, pure. Raises ValueError for arguments out of range, never for a bad packet (a counter)."""
 
@@ -388,6 +397,12 @@ class Port:
 
     def mixed(self) -> list[tuple[int, str]]:
         """Whom the far end hears: port and side."""
+
+    def bed(self, sound: Sound | None, level_db: float = 0.0, duck_db: float = 0.0) -> None:
+        """Let a sound go round under all that is sent, ducked while we or the far end speak; None fades it out.
+
+        It is on the tape, and otherwise nothing that we said. ValueError outside -60 to 0 dB and 0 to 60 of ducking.
+        """
 
     def wants(self, now: int) -> tuple[int, int] | None:
         """Say since when (ns) and how many ms of others' audio must be fed before the tick at `now`, for `pull`.
@@ -497,6 +512,7 @@ class Engine:
     def part(self, port: int) -> None:
         """Nobody hears this port from here on, and it hears nobody; closing it does so, too."""
 
+    def bed(self, port: int, sound: Sound | None, level_db: float = 0.0, duck_db: float = 0.0) -> None: ...
     def discover(self, port: int, server: tuple[str, int], id: bytes) -> None: ...
     def rate_hz(self, port: int) -> int:
         """The rate of the audio of a port: 8000 or 16000, by what it was last configured for."""

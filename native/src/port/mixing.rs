@@ -7,6 +7,7 @@
 //! The engine asks before each tick: `wants`, then `pull` of each that is heard, and `feed`.
 
 use super::{Port, MS};
+use crate::bed::Bed;
 use crate::mix::{Mix, Route};
 use crate::relay::{Relay, Side};
 
@@ -34,6 +35,11 @@ impl Port {
             self.mouth.duck(1.0);
         }
         self.mix.get_or_insert_with(|| Box::new(Mix::new(self.rate_hz))).route(routes);
+    }
+
+    /// Let this sound under all that is sent; None fades it out.
+    pub fn bed(&mut self, bed: Option<Box<Bed>>) {
+        self.mouth.bed(bed);
     }
 
     /// Whom it hears.

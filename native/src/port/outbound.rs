@@ -45,7 +45,7 @@ impl Port {
             if self.clock - due >= ptime {
                 self.counters.add(Count::LateTicks);
             }
-            let slot = Slot { now: self.clock, due, lag, to };
+            let slot = Slot { now: self.clock, due, lag, to, speech: self.listening.is_speech() };
             let others = (self.relay.as_deref_mut(), self.mix.as_deref_mut());
             if let Some(bytes) = self.mouth.depart(slot, plan, others, &self.counters, &mut self.scratch, sink) {
                 self.guard.seal(false, Count::Sent, &self.counters, sink);

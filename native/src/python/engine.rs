@@ -10,8 +10,8 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
 
 use super::{
-    address, depth, even, events, keys, mode, plan, rate, routes, samples, transaction, wanted, wrong, Address, Heard,
-    Keyed, Numbered, Tone,
+    address, bed, depth, even, events, keys, mode, plan, rate, routes, samples, transaction, wanted, wrong, Address,
+    Heard, Keyed, Numbered, PySound, Tone,
 };
 use crate::codec::NARROW;
 use crate::counters::Counters;
@@ -245,6 +245,11 @@ impl PyEngine {
 
     fn part(&self, port: u32) -> PyResult<()> {
         self.send(port, Command::Part(port))
+    }
+
+    #[pyo3(signature = (port, sound, level_db = 0.0, duck_db = 0.0))]
+    fn bed(&self, port: u32, sound: Option<&PySound>, level_db: f32, duck_db: f32) -> PyResult<()> {
+        self.send(port, Command::Bed(port, bed(sound, level_db, duck_db)?))
     }
 
     fn discover(&self, port: u32, server: Address, id: &[u8]) -> PyResult<()> {

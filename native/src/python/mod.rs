@@ -8,10 +8,12 @@ mod port;
 mod stages;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::bed::{Bed, Sound, LENGTHS_MS};
 use crate::codec::Codec;
 use crate::dtmf::code_of;
 use crate::listening::Mode;
@@ -31,6 +33,7 @@ fn native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<engine::PyEngine>()?;
     m.add_class::<stages::PyEncoder>()?;
     m.add_class::<stages::PyDecoder>()?;
+    m.add_class::<PySound>()?;
     m.add_class::<stages::PyResampler>()?;
     m.add_class::<isochronous::Isochronous>()?;
     m.add_class::<stages::Loss>()?;
@@ -199,6 +202,30 @@ fn routes(heard: Vec<Heard>) -> PyResult<Vec<Route>> {
         Ok(Route { port, side: side(&name)?, gain: 10f32.powf(level_db / 20.0) })
     };
     heard.into_iter().map(route).collect()
+}
+
+/// A recording that may sound under calls, shared by all of them.
+#[pyclass(name = "Sound", frozen, module = "offhook._native")]
+struct PySound(Arc<Sound>);
+
+#[pymethods]
+impl PySound {
+    #[new]
+    fn new(pcm: &[u8], rate_hz: u32) -> PyResult<Self> {
+        let (least, most) = LENGTHS_MS;
+        let sound = Sound::new(&samples(pcm)?, rate(rate_hz)?);
+        let sound = sound.ok_or_else(|| wrong(format!("a sound to loop lasts {least} to {most} ms")))?;
+        Ok(Self(Arc::new(sound)))
+    }
+}
+
+/// A sound under a call, at its level and so much lower while somebody speaks, dB.
+fn bed(sound: Option<&PySound>, level_db: f32, duck_db: f32) -> PyResult<Option<Box<Bed>>> {
+    if !(-60.0..=0.0).contains(&level_db) || !(0.0..=60.0).contains(&duck_db) {
+        return Err(wrong("a bed is at -60 to 0 dB, and ducked by 0 to 60 dB"));
+    }
+    let factor = |db: f32| 10f32.powf(db / 20.0);
+    Ok(sound.map(|sound| Box::new(Bed::new(sound.0.clone(), factor(level_db), factor(level_db - duck_db)))))
 }
 
 fn transaction(id: &[u8]) -> PyResult<Id> {

@@ -6,8 +6,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use super::{
-    address, depth, events, keys, mode, plan, rate, routes, samples, side, side_name, transaction, wanted, Address,
-    Heard, Keyed, Numbered, Tone,
+    address, bed, depth, events, keys, mode, plan, rate, routes, samples, side, side_name, transaction, wanted,
+    Address, Heard, Keyed, Numbered, PySound, Tone,
 };
 use crate::event::Sink;
 use crate::feed::Feed;
@@ -160,6 +160,12 @@ impl PyPort {
     #[pyo3(signature = (now, port, pcm, rate_hz = 8000, side = "far"))]
     fn feed(&mut self, now: i64, port: u32, pcm: &[u8], rate_hz: u32, side: &str) -> PyResult<()> {
         self.port.feed(now, port, self::side(side)?, &samples(pcm)?, rate(rate_hz)?);
+        Ok(())
+    }
+
+    #[pyo3(signature = (sound, level_db = 0.0, duck_db = 0.0))]
+    fn bed(&mut self, sound: Option<&PySound>, level_db: f32, duck_db: f32) -> PyResult<()> {
+        self.port.bed(bed(sound, level_db, duck_db)?);
         Ok(())
     }
 

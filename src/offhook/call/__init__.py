@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from offhook.agent.manners import Manners
     from offhook.call.agents import Agent, AgentFunction, AgentLike, answers
+    from offhook.call.ambience import Ambience
     from offhook.call.call import Call
     from offhook.call.models import Models
 
-__all__ = ["Agent", "AgentFunction", "AgentLike", "Call", "Manners", "Models", "answers"]
+__all__ = ["Agent", "AgentFunction", "AgentLike", "Ambience", "Call", "Manners", "Models", "answers"]
 
 _PLACES = {
     "Agent": "offhook.call.agents",
     "AgentFunction": "offhook.call.agents",
     "AgentLike": "offhook.call.agents",
+    "Ambience": "offhook.call.ambience",
     "Call": "offhook.call.call",
     "Manners": "offhook.agent.manners",
     "Models": "offhook.call.models",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from offhook.agent.manners import Manners
+from offhook.call.ambience import Ambience
 from offhook.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Agent:
     `instructions` say who it is and how it behaves, `greeting` is what it says first ("" waits for the caller),
     `voice` is a name that the voice knows, `language` a BCP 47 tag, `manners` are its waiting times and stock phrases.
     An inbound call rings for `ring_s` seconds before it is taken. A fax machine is hung up on, or handed to the number
-    or address in `fax` ("": it is talked to).
+    or address in `fax` ("": it is talked to). `ambience` goes round under the call.
     `brain` is a Pydantic AI agent with `deps_type=offhook.Call`, or a model name as in Pydantic AI; without, the
     configured model thinks.
     """
@@ -57,6 +58,7 @@ class Agent:
         name: str = "agent",
         ring_s: float = 0.0,
         fax: str = "hangup",
+        ambience: Ambience | None = None,
     ) -> None:
         self.instructions = instructions
         self.greeting = greeting
@@ -67,6 +69,7 @@ class Agent:
         self.name = name
         self.ring_s = ring_s
         self.fax = fax
+        self.ambience = ambience
         self.tools: dict[str, AgentTool] = {}
 
     @overload

@@ -1,7 +1,7 @@
 """A call as its author holds it: verbs that await their outcome, and what is known of the call.
 
     ring early answer reject        before the answer, for scripts that `offhook.answers` marks
-    say ask gather play press beep transfer hold resume hand_over hangup        audio committed work
+    say ask gather play press beep transfer ambience hold resume hand_over hangup        audio committed work
 
 A verb raises CallEnded when the call is over, NotAllowed when policy or the leg forbids it, TransferFailed(code) when
 the target did not take it. `transfer` and `hangup` act once what was said is heard.
@@ -10,7 +10,6 @@ the target did not take it. `transfer` and `hangup` act once what was said is he
 from __future__ import annotations
 
 import asyncio
-import wave
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -20,6 +19,7 @@ from offhook.agent import inputs
 from offhook.agent.history import History
 from offhook.call import events
 from offhook.call.agents import AgentLike
+from offhook.call.ambience import Ambience, read_wav
 from offhook.call.leg import AudioLeg, CallInfo
 from offhook.call.models import Models
 from offhook.call.pipeline import Stage
@@ -162,7 +162,7 @@ class Call:
         if isinstance(sound, bytes):
             pcm = sound
         else:
-            pcm, rate_hz = await asyncio.get_running_loop().run_in_executor(None, _read_wav, sound)
+            pcm, rate_hz = await asyncio.get_running_loop().run_in_executor(None, read_wav, sound)
         await self._session.before.early(pcm, rate_hz)
 
     async def answer(self) -> None:
@@ -220,7 +220,7 @@ class Call:
         if isinstance(sound, bytes):
             await self._sounding.play(sound, rate_hz)
             return
-        pcm, rate_hz = await asyncio.get_running_loop().run_in_executor(None, _read_wav, sound)
+        pcm, rate_hz = await asyncio.get_running_loop().run_in_executor(None, read_wav, sound)
         await self._sounding.play(pcm, rate_hz)
         await self.heard()
 
@@ -266,17 +266,28 @@ class Call:
         await self.heard()
         await Transferring(self._session, target, announce).run(attended=attended or bool(announce))
 
-    async def hold(self) -> None:
+    async def ambience(self, under: Ambience | None) -> None:
+        """Let a recording go round under the call from here on, in the place of the agent's; None for silence.
+
+        ConfigError for a WAV file that can't be looped, OSError where there is none, CallEnded if the call is over.
+        """
+        self._session.alive()
+        await self._session.bed.turn(under)
+
+    async def hold(self, music: Ambience | None = None) -> None:
         """Put the call on hold: nobody listens or asks whether anyone is there, and the far end is told to be silent.
 
-        `play` still sounds there (music). A leg that can't tell it, and a far end that won't hear of it, only pause.
-        CallEnded if the call is over.
+        `music` goes round meanwhile, and `play` still sounds. A leg that can't tell it, and a far end that won't hear
+        of it, only pause. CallEnded if the call is over; for `music` as `ambience`.
         """
         await self._hold(on=True)
+        if music is not None:
+            await self._session.bed.wait(music)
 
     async def resume(self) -> None:
-        """Take the call off hold. CallEnded if the call is over."""
+        """Take the call off hold; what sounded under it before does so again. CallEnded if the call is over."""
         await self._hold(on=False)
+        await self._session.bed.wait(None)
 
     async def _hold(self, *, on: bool) -> None:
         self._session.alive()
@@ -339,10 +350,3 @@ class Call:
 
     def __repr__(self) -> str:
         return f"Call({self.id}, {self.direction}, {'over' if self.ended else 'live'})"
-
-
-def _read_wav(path: Path) -> tuple[bytes, int]:
-    with wave.open(str(path), "rb") as file:
-        if file.getnchannels() != 1 or file.getsampwidth() != 2:
-            raise ConfigError(f"{path} must be 16-bit mono PCM")
-        return file.readframes(file.getnframes()), file.getframerate()

@@ -154,6 +154,10 @@ class AudioLeg(Protocol):
         """Part them."""
         ...
 
+    def bed(self, sound: native.Sound | None, level_db: float, duck_db: float) -> None:
+        """Let a sound go round under all that the far end hears, ducked while somebody speaks; None ends it."""
+        ...
+
     async def hold(self, on: bool) -> bool:
         """Have the far end send nothing, or take it back; give whether it went along. CallEnded if the call is over.
 

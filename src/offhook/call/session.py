@@ -26,6 +26,7 @@ from offhook.agent.manners import Manners
 from offhook.call import events
 from offhook.call.agents import Agent, AgentFunction, AgentLike, answers_itself
 from offhook.call.alarm import Alarm
+from offhook.call.ambience import Bed
 from offhook.call.before import BeforeAnswer
 from offhook.call.feed import Feed
 from offhook.call.leg import AudioLeg, LegEvent
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _Done = Callable[[asyncio.Task[None]], None]
 _log = logging.getLogger("offhook.call")
-
-
 TEXTS = 100
 """Texts of the far end that are kept; of more, the oldest go."""
 
@@ -80,6 +79,7 @@ class Session:
         """Set once the call was answered, or is over."""
         self.before = BeforeAnswer(self)
         self.machines = Machines(self)
+        self.bed = Bed(leg, agent.ambience if isinstance(agent, Agent) else None)
         self.before_words: Callable[[], None] | None = None
         """Called when words are to be said: whatever else sounds ends its utterance."""
         self._call = call
@@ -237,6 +237,7 @@ class Session:
         self.reports.tell(events.Answered(self.time, self.leg.info.id, str(self.pipeline())))
         self.tell(event)
         self.up.set()
+        self.watch(self.bed.wait(None))
         if not isinstance(self.agent, Agent) and self._script is None:
             self.start(self.agent)
 

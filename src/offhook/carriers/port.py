@@ -166,6 +166,10 @@ class PortVerbs:
         """Part them."""
         self._engine.part(self._number)
 
+    def bed(self, sound: native.Sound | None, level_db: float, duck_db: float) -> None:
+        """Let a sound go round under all that the far end hears; None ends it."""
+        self._engine.bed(self._number, sound, level_db, duck_db)
+
     def watch(self, kinds: Collection[str]) -> None:
         """Say which tones are told from here on; those of a far end that has gone are listened for besides."""
         line = self._line_tones

@@ -267,6 +267,13 @@ class VirtualEngine:
         self._part(port)
         self._told(port, "part", ())
 
+    def bed(self, port: int, sound: native.Sound | None, level_db: float = 0.0, duck_db: float = 0.0) -> None:
+        """Let a sound go round under a call."""
+        line = self._lines.get(port)
+        if line is not None:
+            line.machine.bed(sound, level_db, duck_db)
+            self._after(line, "bed", (sound is not None, level_db, duck_db))
+
     def _part(self, port: int) -> None:
         for number, line in self._lines.items():
             heard = line.machine.mixed()

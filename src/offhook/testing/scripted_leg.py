@@ -62,6 +62,8 @@ class ScriptedLeg:
         self.joined: AudioLeg | None = None
         self.watched: frozenset[str] = frozenset()
         self.flows = flows
+        self.beds: list[tuple[native.Sound | None, float, float]] = []
+        """What was to sound under the call, and how."""
         self.mode = "none"
         self.armed: float | None = None
         self.ducked = False
@@ -224,6 +226,10 @@ class ScriptedLeg:
     def unbridge(self) -> None:
         """Be parted."""
         self.joined = None
+
+    def bed(self, sound: native.Sound | None, level_db: float, duck_db: float) -> None:
+        """Take note of what sounds under the call."""
+        self.beds.append((sound, level_db, duck_db))
 
     def listen(self, mode: Literal["all", "speech", "none"]) -> None:
         """Say which audio is wanted."""

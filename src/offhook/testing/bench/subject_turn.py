@@ -125,6 +125,9 @@ class StraightLeg:
     def unbridge(self) -> None:
         """Nobody is joined here."""
 
+    def bed(self, sound: native.Sound | None, level_db: float, duck_db: float) -> None:
+        """Nothing sounds under it."""
+
     def listen(self, mode: Literal["all", "speech", "none"]) -> None:
         """All is heard."""
 
