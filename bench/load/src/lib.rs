@@ -1,7 +1,7 @@
 //! What runs beside the benches, on the loopback only: the floor, the load, and the bare sleeper that both carry.
 //!
 //! ```text
-//!   load: script ─► tag ─► 20 ms clock ─► socket a call ──► floor or subject: receive, decode, encode, 20 ms clock
+//!   load: script ─► tag (─► SRTP) ─► 20 ms clock ─► socket a call ──► floor or subject: receive, decode, encode, 20 ms clock
 //!   report ◄─ stream (gaps, grid, jitter) ◄─ echo ◄─ kernel time ◄── socket a call ◄──┘
 //! ```
 //!
@@ -14,6 +14,7 @@ pub mod figures;
 pub mod g711;
 pub mod os;
 pub mod rtp;
+pub mod secure;
 pub mod sleeper;
 pub mod sockets;
 pub mod speech;

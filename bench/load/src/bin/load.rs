@@ -15,13 +15,15 @@ use offhook_load::args::{targets, Args};
 use offhook_load::echo::{tag, Finder, Found, TAG};
 use offhook_load::figures::{micro, milli, ns, over_calls, ready, spread, Json};
 use offhook_load::rtp::{self, HEADER};
+use offhook_load::secure::{Keying, Secure};
 use offhook_load::sleeper::Sleeper;
 use offhook_load::speech::{Script, Voices};
 use offhook_load::stream::{Place, Stream, Tally};
 use offhook_load::{os, sockets, FRAME, SECOND};
 
 const USAGE: &str = "usage: load --seconds S (--to A:P,… | --ports-file F) [--calls N] [--first-port P] [--wait]
-            [--echo-check] [--rtcp] [--rate-ppm R] [--grid-us G] [--seed N]
+            [--echo-check] [--rtcp] [--rate-ppm R] [--grid-us G] [--srtp SUITE:KEY]
+            [--seed N]
        load sleeper --seconds S";
 /// Steps of a packet time; in each the same share of the calls sends.
 const SLOTS: usize = 40;
@@ -43,6 +45,7 @@ struct Plan {
     rtcp: bool,
     /// The multiples of the clock at which what comes should have left, ns.
     grid: i64,
+    srtp: Option<Keying>,
     seed: u64,
 }
 
@@ -81,7 +84,7 @@ fn only_sleep(duration: i64) -> Json {
 }
 
 fn plan(typed: Vec<String>) -> Result<Plan, String> {
-    let options = ["calls", "seconds", "to", "ports-file", "first-port", "rate-ppm", "grid-us", "seed"];
+    let options = ["calls", "seconds", "to", "ports-file", "first-port", "rate-ppm", "grid-us", "srtp", "seed"];
     let args = Args::parse(typed, &options, &["wait", "echo-check", "rtcp"])?;
     let text = match (args.text("to"), args.text("ports-file")) {
         (Some(to), None) => to.to_owned(),
@@ -107,6 +110,7 @@ fn plan(typed: Vec<String>) -> Result<Plan, String> {
         echo: args.has("echo-check"),
         rtcp: args.has("rtcp"),
         grid: i64::from(args.value::<u32>("grid-us")?.unwrap_or(0)) * 1000,
+        srtp: args.text("srtp").map(Keying::parse).transpose()?,
         seed: args.value("seed")?.unwrap_or(1),
     })
 }
@@ -134,6 +138,7 @@ struct Call {
     socket: UdpSocket,
     target: SocketAddr,
     script: Script,
+    secure: Option<Secure>,
     ssrc: u32,
     sequence: u16,
     timestamp: u32,
@@ -158,6 +163,7 @@ struct Counts {
     other: u64,
     foreign: u64,
     damaged: u64,
+    forged: u64,
 }
 
 struct Load<'a> {
@@ -263,8 +269,9 @@ impl<'a> Load<'a> {
         rtp::write_header(&mut packet, call.first_sent.is_none(), call.sequence, call.timestamp, call.ssrc);
         call.script.next(&self.voices, &mut packet[HEADER..]);
         packet[HEADER..HEADER + TAG].copy_from_slice(&tag(number, call.frames as usize));
+        let sealed = call.secure.as_mut().map(|secure| secure.seal(&packet));
         let now = os::now();
-        match call.socket.send(&packet) {
+        match call.socket.send(sealed.as_deref().unwrap_or(&packet)) {
             Ok(_) => self.counts.sent += 1,
             // A refusal is told by the next send: nobody has the port.
             Err(_) => self.counts.send_errors += 1,
@@ -275,6 +282,8 @@ impl<'a> Load<'a> {
         call.back.push(0);
         if self.plan.rtcp && now >= call.next_report {
             let report = rtp::sender_report(call.ssrc, now, call.timestamp, call.frames, call.frames * 160);
+            let sealed = call.secure.as_mut().map(|secure| secure.seal_report(&report));
+            let report = sealed.unwrap_or(report);
             let mut beside = call.target;
             beside.set_port(beside.port().wrapping_add(1));
             self.counts.rtcp_sent += u64::from(call.socket.send_to(&report, beside).is_ok());
@@ -296,6 +305,15 @@ impl<'a> Load<'a> {
                     self.counts.rtcp_received += 1;
                     continue;
                 }
+                let opened = call.secure.as_mut().map(|secure| secure.open(data));
+                let data = match &opened {
+                    Some(None) => {
+                        self.counts.forged += 1;
+                        continue;
+                    }
+                    Some(Some(plain)) => plain,
+                    None => data,
+                };
                 let audio =
                     |packet: &rtp::Packet<'_>| matches!(packet.payload_type, 0 | 8) && packet.payload.len() == FRAME;
                 let Some(packet) = rtp::parse(data).filter(audio) else {
@@ -350,6 +368,7 @@ impl<'a> Load<'a> {
         json.whole("early", counts.early);
         json.whole("received", total.received);
         json.whole("other", counts.other);
+        json.whole("forged", counts.forged);
         json.whole("rtcp_received", counts.rtcp_received);
         json.whole("lost", total.lost);
         json.whole("duplicated", total.duplicated);
@@ -410,6 +429,7 @@ impl Call {
             socket,
             target,
             script: Script::new(plan.seed, u64::from(number)),
+            secure: plan.srtp.as_ref().map(Secure::new),
             ssrc: 0x0FF0_0000 | number,
             // From shortly before the wrap, so that every run has one.
             sequence: u16::MAX - 100,

@@ -89,6 +89,8 @@ MUSTS: Mapping[str, Mapping[str, Must]] = {
         "ratio_500": _most(1.9, "× floor", 1.4),
         "frames_lost_200": _just(0, "frames"),
         "frames_lost_500": _just(0, "frames"),
+        "srtp_frames_lost": _just(0, "frames"),
+        "srtp_gcm_frames_lost": _just(0, "frames"),
     },
     "memory": {
         "media_kib_per_call": _most(64.0, "KiB", 40.0),

@@ -4,10 +4,12 @@
 
 The load sends 20 ms packets of speech to every call and checks that each frame comes back. The floor (one socket a
 call, receive and send, G.711 both ways, a 20 ms clock) takes the same load, in turn with us, three times each.
+What a call may have besides (`BESIDES`) is measured at the first size in the same rounds, and told as what it adds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event
 
@@ -23,6 +25,13 @@ SETTLE_S = 1.0
 """The first and the last second of a run are not measured: latches close, threads start."""
 
 
+BESIDES: Mapping[str, Sequence[str]] = {
+    "srtp": ("--srtp", "AES_CM_128_HMAC_SHA1_80:" + bytes(range(30)).hex()),
+    "srtp_gcm": ("--srtp", "AEAD_AES_128_GCM:" + bytes(range(28)).hex()),
+}
+"""What calls may have besides plain G.711: arguments that both the subject and the load take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run of ours: CPU-ms per call-second, the frames that were sent, and those that did not come back."""
@@ -32,13 +41,13 @@ class Run:
     lost: int
 
 
-def subject_run(load_program: str, calls: int, seconds: int, seed: int) -> Run:
+def subject_run(load_program: str, calls: int, seconds: int, seed: int, besides: Sequence[str] = ()) -> Run:
     """Echo `calls` for `seconds`."""
     ours, theirs = cores()
-    with Subject.module("subject_media", "echo", "--seed", str(seed), core=ours) as subject:
+    with Subject.module("subject_media", "echo", "--seed", str(seed), *besides, core=ours) as subject:
         subject.report(30)
         ports = subject.ask(30, open=calls)["ports"]
-        with load(load_program, ports, seconds, theirs, echo=True, seed=seed) as sender:
+        with load(load_program, ports, seconds, theirs, echo=True, seed=seed, besides=besides) as sender:
             remotes = sender.report(30)["ports"]
             subject.ask(30, connect=remotes)
             sender.order(start=True)
@@ -84,11 +93,17 @@ def run(*, seed: int = 1, calls: int | None = None, seconds: float | None = None
     for size in sizes:
         base: list[float] = []
         ours: list[Run] = []
+        besides: dict[str, list[Run]] = {name: [] for name in BESIDES} if size == sizes[0] else {}
         for _ in range(ROUNDS):
             base.append(floor_run(floor_program, load_program, size, length, seed))
             ours.append(subject_run(load_program, size, length, seed))
-        figures[f"cms_{size}"] = median([one.cms for one in ours])
+            for name, runs in besides.items():
+                runs.append(subject_run(load_program, size, length, seed, BESIDES[name]))
+        plain = figures[f"cms_{size}"] = median([one.cms for one in ours])
         figures[f"frames_lost_{size}"] = sum(one.lost for one in ours)
+        for name, runs in besides.items():
+            figures[f"{name}_extra_cms"] = median([one.cms for one in runs]) - plain
+            figures[f"{name}_frames_lost"] = sum(one.lost for one in runs)
         floors[f"cms_{size}"] = median(base)
         ratios[f"ratio_{size}"] = median([one.cms for one in ours]) / median(base)
     if calls is None:

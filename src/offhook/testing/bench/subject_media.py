@@ -46,8 +46,10 @@ def speech(rng: random.Random, seconds: int) -> bytes:
 class Plane:
     """The engine and what Python does with each call."""
 
-    def __init__(self, mode: str, threads: int, seed: int) -> None:
+    def __init__(self, mode: str, threads: int, seed: int, srtp: str) -> None:
         self.mode = mode
+        suite, _, key = srtp.partition(":")
+        self.protection = (suite, bytes.fromhex(key), bytes.fromhex(key)) if srtp else None
         self.engine = native.Engine(ip="127.0.0.1", first_port=10000, last_port=19999, threads=threads)
         self.rng = random.Random(seed)
         self.numbers: list[int] = []
@@ -83,6 +85,7 @@ class Plane:
                 receive=((0, "PCMU"), (8, "PCMA")),
                 dtmf_send=101,
                 dtmf_receive=101,
+                protection=self.protection,
             )
             self.engine.listen(number, "all")
             if self.mode == "stream":
@@ -140,9 +143,9 @@ def obey(plane: Plane, order: dict[str, Any]) -> None:
             tell(counters=plane.engine.totals(), **did)
 
 
-async def serve(mode: str, threads: int, seed: int) -> None:
+async def serve(mode: str, threads: int, seed: int, srtp: str) -> None:
     """Obey until stdin is closed."""
-    plane = Plane(mode, threads, seed)
+    plane = Plane(mode, threads, seed, srtp)
     tell(ready=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
         obey(plane, json.loads(line))
@@ -154,5 +157,6 @@ if __name__ == "__main__":
     parser.add_argument("mode", choices=("echo", "stream", "hold"))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--srtp", default="", metavar="SUITE:KEY", help="one key both ways, in hexadecimal digits")
     given = parser.parse_args()
-    run_live(lambda: serve(given.mode, given.threads, given.seed))
+    run_live(lambda: serve(given.mode, given.threads, given.seed, given.srtp))

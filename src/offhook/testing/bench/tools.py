@@ -36,13 +36,22 @@ def floor(program: str, calls: int, seconds: int, core: int | None) -> Subject:
 
 
 def load(
-    program: str, ports: Sequence[int], seconds: int, core: int | None, *, echo: bool, seed: int, grid_us: int = 0
+    program: str,
+    ports: Sequence[int],
+    seconds: int,
+    core: int | None,
+    *,
+    echo: bool,
+    seed: int,
+    grid_us: int = 0,
+    besides: Sequence[str] = (),
 ) -> Subject:
     """Start the load towards `ports` of this host; it reports its own ports and sends after any order.
 
     `grid_us`: what comes back should have left at multiples of it on the monotonic clock.
+    `besides`: further arguments of its.
     """
     targets = ",".join(f"127.0.0.1:{port}" for port in ports)
     command = [program, "--to", targets, "--seconds", str(seconds), "--wait", "--rtcp"]
     command += ["--seed", str(seed), "--grid-us", str(grid_us)]
-    return Subject([*command, *(["--echo-check"] if echo else [])], core)
+    return Subject([*command, *besides, *(["--echo-check"] if echo else [])], core)
