@@ -121,6 +121,23 @@ def test_trunks_are_asked_whether_they_are_there(monkeypatch: pytest.MonkeyPatch
     assert (odd.level, "trunks.odd.address" in odd.fix, "dig" in odd.fix) == ("fault", True, True)
 
 
+def test_keys_that_would_lie_open_on_their_way_to_a_trunk_are_a_warning() -> None:
+    async def story() -> list[Finding]:
+        wire, there = await bound(Gateway)
+        try:
+            return await asked(
+                secure={"address": there, "register": False, "srtp": "required"},
+                plain={"address": there, "register": False, "srtp": "optional"},
+            )
+        finally:
+            wire.close()
+
+    (finding,) = [found for found in asyncio.run(story()) if "SRTP" in found.subject]
+    assert (finding.subject, finding.level) == ("trunk secure, SRTP", "warning")
+    assert "over udp" in finding.text
+    assert finding.fix == 'set trunks.secure.transport = "tls"'
+
+
 @pytest.mark.parametrize(
     ("code", "level", "says"),
     [(200, "good", "registered as "), (403, "fault", "refused with 403"), (500, "fault", "refused with 500")],

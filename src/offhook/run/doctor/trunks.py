@@ -1,6 +1,7 @@
 """Each trunk, as far as it lets us come: its name, the connection, the registration, its OPTIONS.
 
-name service ─► ways ─┬─► (TLS) OPTIONS ─► answered? by whom? why not?
+name service ─► ways ─┬─► would the keys of SRTP lie open on one?
+├─► (TLS) OPTIONS ─► answered? by whom? why not?
 └─► REGISTER ─► registered? refused? with what?
 """
 
@@ -10,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
+from offhook.carriers.negotiation import PRIVATE
 from offhook.carriers.trunks import Trunk
 from offhook.core.errors import OffhookError
 from offhook.core.instants import SECOND
@@ -36,9 +38,17 @@ async def examine_trunks(host: Host) -> AsyncIterator[Finding]:
             yield Finding(_named(trunk), "fault", str(error), fix)
             continue
         yield Finding(_named(trunk), "good", f"{trunk.next_hop().host} is {_shown(ways)}")
+        open_way = next((way for way in ways if way.transport not in PRIVATE), None)
+        if (trunk.srtp or host.rules.audio.srtp) == "required" and open_way is not None:
+            yield _overheard(trunk, open_way)
         yield await _options(host, trunk, ways)
         if trunk.register:
             yield await _registration(host, trunk)
+
+
+def _overheard(trunk: Trunk, way: Flow) -> Finding:
+    text = f"SRTP is required, and its keys would go over {way.transport}, where anyone on the way reads them"
+    return Finding(f"{_named(trunk)}, SRTP", "warning", text, f'set trunks.{trunk.name}.transport = "tls"')
 
 
 async def _options(host: Host, trunk: Trunk, ways: tuple[Flow, ...]) -> Finding:
