@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64decode, b64encode
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from offhook.testing.peers import RTP_PORT
 US, PHONE = "10.1.0.1", "10.2.0.1"
 KEY = "inline:" + "A" * 40
 OTHER = "inline:" + "B" * 40
+THIRD = "inline:" + "C" * 40
+OTHER_BYTES = b64decode(OTHER[7:])
 
 
 def counted(desk: Any, leg: Any) -> dict[str, int]:
@@ -112,5 +115,66 @@ def test_a_call_that_is_protected_stays_so_and_takes_new_keys(stage: Any) -> Non
             await peer.response("BYE")
             peer.close()
         assert {len(data) for data in packets if data[1] < 192} <= {182, 22}  # each with its tag
+
+    stage.play(story())
+
+
+@pytest.mark.survives(27)
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_new_key_holds_from_the_answer_on_and_the_same_again_changes_nothing(stage: Any, method: str) -> None:
+    """RFC 4568 section 6.9: a key changes by an offer; one that is said again, as a refresh does, goes on."""
+
+    async def story() -> None:
+        peer = stage.peer()
+        async with stage.desk(AudioRules(srtp="optional")) as desk:
+            peer.request("INVITE", secured(peer.sdp()))
+            leg = await desk.rung()
+            answering = asyncio.create_task(leg.answer())
+            first = await peer.response("INVITE")
+            peer.confirm(first)
+            peer.request("ACK")
+            await answering
+            ours, was = description(first).attribute("crypto"), leg.negotiation.plan
+            for key, receive in ((KEY, was.protection.receive), (OTHER, OTHER_BYTES), (OTHER, OTHER_BYTES)):
+                before = leg.negotiation._generation
+                changes = leg.negotiation.plan.protection.receive != receive
+                peer.request(method, secured(peer.sdp(), key))
+                answer = await peer.response(method)
+                if method == "INVITE":
+                    peer.request("ACK")
+                assert (answer.sip.code, description(answer).attribute("crypto")) == (200, ours)
+                assert leg.negotiation.plan.protection.receive == receive
+                assert leg.negotiation._generation - before == changes
+            peer.request("BYE")
+            await peer.response("BYE")
+            peer.close()
+
+    stage.play(story())
+
+
+@pytest.mark.survives(27)
+def test_forks_have_keys_of_their_own_and_the_one_who_answers_is_understood(stage: Any) -> None:
+    """RFC 4568 section 7.3: each answer to one offer brings a key; ours is the same for all of them."""
+
+    async def story() -> None:
+        peer = stage.peer()
+        async with stage.desk(AudioRules(srtp="required")) as desk:
+            leg = await desk.dials("sip:x@10.3.0.1")
+            invite = await peer.asked("INVITE")
+            mine = description(invite).attribute("crypto").partition("inline:")[2]
+            plans: list[Any] = []
+            for tag, key in (("one", KEY), ("two", OTHER)):
+                peer.reply(invite, 183, "Session Progress", secured(peer.sdp(), key), tag=tag)
+                await asyncio.sleep(0.2)
+                plans.append(leg.negotiation.plan.protection)
+            peer.reply(invite, 200, "OK", secured(peer.sdp(), THIRD), tag="three")
+            await peer.asked("ACK")
+            await asyncio.sleep(0.2)
+            plans.append(leg.negotiation.plan.protection)
+            assert [plan.receive for plan in plans] == [b64decode(key[7:]) for key in (KEY, OTHER, THIRD)]
+            assert {b64encode(plan.send).decode() for plan in plans} == {mine}
+            await leg.hangup()
+            peer.reply(await peer.asked("BYE"), 200, "OK")
+            peer.close()
 
     stage.play(story())
