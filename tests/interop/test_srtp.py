@@ -11,15 +11,17 @@ import pytest
 from interop import certificates, kit
 from interop.peers import baresip
 from interop.peers.baresip import Baresip
+from interop.peers.linphone import Linphone
 from interop.peers.peer import Peer, Place, address
 from interop.peers.pjsua import Pjsua
 from interop.program import Program
-from interop.sitting import Office, Sitting
+from interop.sitting import Office, Sitting, password
 
 PHONES: dict[str, Callable[[Place], Peer]] = {
     "baresip-srtp": lambda place: Baresip(place, encryption="srtp"),
     "baresip-srtp-mand": lambda place: Baresip(place, encryption="srtp-mand"),
     "baresip-srtp-mandf": lambda place: Baresip(place, encryption="srtp-mandf"),
+    "linphone-srtp": lambda place: Linphone(place, encryption="srtp"),
     "pjsua2-optional": lambda place: Pjsua(place, srtp="optional"),
     "pjsua2-mandatory": lambda place: Pjsua(place, srtp="mandatory"),
 }
@@ -31,6 +33,9 @@ CELLS = [
     # With this it takes no other profile than RTP/SAVPF, and we offer RTP/SAVP.
     if (name, role) != ("baresip-srtp-mandf", "callee")
 ]
+
+REGISTERED = "linphone-srtp-callee-tls"
+"""Takes no TLS connections: it is called over the one that it registered on."""
 
 FEATURES = frozenset({"call", "hold", "resume", "our-hold", "our-resume", "hangup"})
 
@@ -48,6 +53,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         f"rtp_ports = [{rtp}, {rtp + 200}]\n"
         f'tls = {{ certificate = "{made.certificate}", key = "{made.key}", ca = "{made.authority}" }}\n'
         '[dial]\nallow = ["sip:*@127.*"]\n[routes]\n"*" = "interop.desk:talk"\n'
+        f'[users]\n{REGISTERED} = "{password(REGISTERED)}"\n'
     )
     desk = Program("desk.py", folder / "desk.toml", folder / "desk.wav", folder, log=folder / "desk.log")
     yield Office(desk, port, said, folder, made)
@@ -64,7 +70,10 @@ def test_a_phone_with_srtp_over_tls_is_heard_and_hears(
     if name.startswith("baresip"):
         peer("baresip", "baresip-core")
         peer_file(f"{baresip.MODULES}/srtp.so", "baresip-core")
+    if name.startswith("linphone"):
+        peer("linphonec", "linphone-cli")
     sitting = Sitting(office, PHONES[name], name, role, "tls", FEATURES)
+    sitting.registers = sitting.user == REGISTERED
     sitting.run()
     assert {feature: error for feature, error in sitting.results.items() if error is not None} == {}
     described = [text for way in ("in", "out") for text in sitting.wire(way) if "m=audio" in text]

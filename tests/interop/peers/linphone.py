@@ -16,9 +16,10 @@ from interop.peers.peer import Place
 
 
 class Linphone:
-    """One linphonec with one account."""
+    """One linphonec with one account; with `encryption` "srtp" it protects what it says, and takes nothing else."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *, encryption: str = "none") -> None:
+        self.encryption = encryption
         self.said = place.said()
         self.folder = folder = place.folder
         self.place = place
@@ -61,6 +62,7 @@ class Linphone:
             f'contact="{self.place.user}" <sip:{self.place.user}@127.0.0.1>',
             f"root_ca={certificates.authority}", f"client_cert_chain={certificates.certificate}",
             f"client_cert_key={certificates.key}",
+            f"media_encryption={self.encryption}", f"media_encryption_mandatory={int(self.encryption != 'none')}",
         ]  # fmt: skip
         if self.place.expires_s:
             lines += [
