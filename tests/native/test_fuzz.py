@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TARGETS = ("rtp", "rtcp", "stun", "event", "port", "tone")
+TARGETS = ("rtp", "rtcp", "stun", "event", "port", "tone", "srtp")
 # What the panic of each planted fault says: another finding is no proof.
 SAYS = {
     "rtp": "what was accepted is not what is written",
@@ -18,6 +18,7 @@ SAYS = {
     "event": "what was accepted is not what is written",
     "port": "an event is missing",
     "tone": "a key was not told once",
+    "srtp": "what nobody sealed was let in",
 }
 
 

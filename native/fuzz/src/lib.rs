@@ -10,6 +10,7 @@ pub mod plant;
 pub mod port;
 pub mod rtcp;
 pub mod rtp;
+pub mod srtp;
 pub mod stun;
 pub mod tone;
 pub mod watch;
