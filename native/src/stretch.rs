@@ -129,8 +129,9 @@ mod tests {
         (0..samples).map(sample).collect()
     }
 
-    /// Change the length of all of `pcm` by `percent`, a piece at a time, as a buffer would.
-    fn change(rate_hz: usize, pcm: &[i16], percent: i32) -> Vec<i16> {
+    /// Change the length of `pcm` by `percent`, a piece at a time, as a buffer would; give what is heard, and how much
+    /// of `pcm` it is made of: a change looks ahead, so the end of it is left.
+    fn change(rate_hz: usize, pcm: &[i16], percent: i32) -> (Vec<i16>, usize) {
         let stretch = Stretch::new(rate_hz);
         let (mut out, mut at) = (Vec::new(), 0);
         let piece = rate_hz / 100;
@@ -148,7 +149,7 @@ mod tests {
             out.extend_from_slice(&pcm[at..at + piece]);
             at += piece;
         }
-        out
+        (out, at)
     }
 
     /// The period of the whole, by autocorrelation, in samples and parts of them.
@@ -173,8 +174,8 @@ mod tests {
             for pitch_hz in [92.0, 131.0, 210.0, 317.0] {
                 let said = voice(rate_hz, pitch_hz, rate_hz * 3 / 4);
                 for percent in [-15, -5, 5, 15] {
-                    let heard = change(rate_hz, &said, percent);
-                    let length = heard.len() as f64 / said.len() as f64 - 1.0;
+                    let (heard, used) = change(rate_hz, &said, percent);
+                    let length = heard.len() as f64 / used as f64 - 1.0;
                     let asked = f64::from(percent) / 100.0;
                     assert!((length - asked).abs() < 0.03, "{rate_hz} {pitch_hz} {percent}: {length}");
                     let off = period(rate_hz, &heard) / period(rate_hz, &said) - 1.0;
@@ -189,7 +190,8 @@ mod tests {
     #[test]
     fn nothing_asked_changes_nothing() {
         let said = voice(8000, 120.0, 4000);
-        assert_eq!(change(8000, &said, 0), said[..change(8000, &said, 0).len()]);
+        let (heard, used) = change(8000, &said, 0);
+        assert_eq!(heard, said[..used]);
         let stretch = Stretch::new(8000);
         let mut out = Vec::new();
         assert_eq!(stretch.shorten(&said, 0, true, &mut out), None);
