@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! push: packets ─► transit ─► jitter::Delay ─► how late to play ┐
-//!       └► in order of their timestamps ─► the cursor ──────────┴► pull: heard as it is
+//!       └► in order of their timestamps ─► the cursor ──────────┴► pull: decoded, heard as it is
 //!                                            │ too far behind, or ahead      ─► shortened, lengthened
 //!                                            │ the next is there, not this   ─► made up: it is lost
 //!                                            └ nothing is there              ─► made up: it waits
@@ -14,33 +14,28 @@
 //! them, what is left is lengthened before it runs out. Comfort noise (RFC 3389) and a marker bit say where a spurt
 //! begins; it begins at the right delay.
 //!
-//! Bounded: the shelf, and no decision is taken further ahead than a packet.
+//! Bounded: the shelf, of which the oldest go first; no decision is taken further ahead than a packet; and what is a
+//! second late is not heard, whether nobody listened, the network stood still or timestamps are made up.
 
+mod pace;
+
+use crate::codec::{Codec, Decoder};
 use crate::conceal::Conceal;
 use crate::jitter::Delay;
-use crate::shelf::Shelf;
+use crate::shelf::{Load, Shelf};
 use crate::span::{Source, Span};
 use crate::stretch::Stretch;
+use crate::timeline::scaled;
 
 const MS: i64 = 1_000_000;
 /// A timestamp this many seconds off begins a new stream, and so does one that is this far from its delay.
 const JUMP: i64 = 2;
+/// What is this much further behind than it should be is not heard any more.
+const TOO_LATE: i64 = 1000 * MS;
 /// After so long without anything the stream has stopped; the next packet begins a spurt.
 const STOPPED: i64 = 300 * MS;
 /// What comes up to this late is heard from where it would be by then. What comes later is heard from its beginning.
 const SKIPPED_MOST: i64 = 20 * MS;
-/// The delay may be off by this much, ns, before anything is done about it: where it is quiet, and in speech.
-const OFF_QUIET: i64 = 750_000;
-const OFF_MOST: i64 = 3 * MS;
-/// Where frames are pulled, a packet may begin this far behind the beginning of one; and a frame less of delay must be
-/// enough by this much, ns.
-const OFF_FRAME: i64 = 5 * MS;
-const WARY: i64 = 4 * MS;
-/// A pitch period that is put in may exceed what lacks by this much, ns, and one that is taken out by that much.
-const OVER_MOST: i64 = 6 * MS;
-const UNDER_MOST: i64 = 1_500_000;
-/// Further behind than this is worked off in haste.
-const FAR_BEHIND: i64 = 15 * MS;
 /// Audio that is remembered for lengthening, as part of a second.
 const PAST: usize = 50;
 /// A frame is quiet at this mean square (−57 dBov), or at this share of what speech has (−20 dB).
@@ -63,6 +58,8 @@ pub struct Tally {
 #[derive(Debug)]
 pub struct Playout {
     rate_hz: i64,
+    clock_hz: u32,
+    decoder: Decoder,
     delay: Delay,
     stretch: Stretch,
     conceal: Conceal,
@@ -80,8 +77,9 @@ pub struct Playout {
     rest: usize,
     /// Samples in the last packet.
     frame: usize,
-    /// Mean square of speech.
+    /// Mean square of speech, and whether there was next to nothing to hear in what was decoded last.
     speech: f32,
+    lull: bool,
     out: u64,
     spans: Vec<Span>,
     tally: Tally,
@@ -95,6 +93,8 @@ impl Playout {
         let rate = rate_hz as usize;
         Self {
             rate_hz: i64::from(rate_hz),
+            clock_hz,
+            decoder: Decoder::new(rate_hz),
             delay: Delay::default(),
             stretch: Stretch::new(rate),
             conceal: Conceal::new(rate_hz),
@@ -108,6 +108,7 @@ impl Playout {
             rest: 0,
             frame: rate / 50,
             speech: 0.0,
+            lull: false,
             out: 0,
             spans: Vec::new(),
             tally: Tally::default(),
@@ -117,22 +118,46 @@ impl Playout {
 
     /// Take a packet that came at `now`. `marker`: its sender says that a talk spurt begins.
     pub fn push(&mut self, now: i64, timestamp: u32, pcm: &[i16], marker: bool) {
-        if pcm.is_empty() {
+        self.lull = is_quiet(&mut self.speech, pcm);
+        self.put(now, timestamp, Load::Pcm(pcm), marker);
+    }
+
+    /// The same of a payload, which is decoded when its turn comes.
+    pub fn push_sealed(&mut self, now: i64, timestamp: u32, codec: Codec, payload: &[u8], marker: bool) {
+        let ticks = codec.ticks(payload).unwrap_or(0) as usize;
+        let samples = scaled(ticks, self.clock_hz, u32::try_from(self.rate_hz).unwrap_or(0));
+        self.put(now, timestamp, Load::Sealed(codec, payload, samples), marker);
+    }
+
+    fn put(&mut self, now: i64, timestamp: u32, load: Load<'_>, marker: bool) {
+        let samples = load.samples();
+        if samples == 0 {
             return;
         }
         let position = self.place(now, timestamp);
         self.delay.arrive(now - self.time(position));
-        self.frame = pcm.len();
-        let quiet = self.is_quiet(pcm);
+        self.frame = samples;
         let begins = marker || self.cursor.is_none() && self.shelf.front().is_none();
-        let end = position + i64::try_from(pcm.len()).unwrap_or(0);
+        let end = position + i64::try_from(samples).unwrap_or(0);
         if self.cursor.is_some_and(|cursor| end <= cursor) {
-            if !quiet {
+            if !self.lull {
                 self.late(1.0);
             }
-        } else if !self.shelf.put(position, pcm, quiet, begins) {
+            return;
+        }
+        if self.shelf.is_full() {
+            self.drop_oldest();
+        }
+        if !self.shelf.put(position, load, self.lull, begins) {
             self.tally.refused += 1;
         }
+    }
+
+    fn drop_oldest(&mut self) {
+        self.shelf.retire();
+        self.tally.refused += 1;
+        let first = self.shelf.front().map(|packet| packet.position);
+        self.cursor = self.cursor.map(|cursor| cursor.max(first.unwrap_or(cursor)));
     }
 
     /// The sender says that it is silent from here on (RFC 3389).
@@ -176,8 +201,14 @@ impl Playout {
         Some(now + self.duration(self.ready.len()) - self.time(cursor) - self.delay.fastest(128))
     }
 
-    /// Another stream begins: its timestamps have nothing to do with those before.
+    /// Another stream begins.
     pub fn restart(&mut self) {
+        self.decoder = Decoder::new(u32::try_from(self.rate_hz).unwrap_or(0));
+        self.jump();
+    }
+
+    /// What comes has timestamps that have nothing to do with those before.
+    fn jump(&mut self) {
         self.cursor = None;
         self.waited = 0;
         self.delay.rebegin();
@@ -188,17 +219,18 @@ impl Playout {
     fn place(&mut self, now: i64, timestamp: u32) -> i64 {
         let known = self.shelf.front().is_some() || self.cursor.is_some();
         let placed = self.shelf.place(timestamp, JUMP).filter(|&position| {
-            let off = now - self.time(position) - self.delay.target();
+            let off = now - self.time(position) - self.delay.fastest(128);
             !known || off.abs() < JUMP * 1000 * MS
         });
         placed.unwrap_or_else(|| {
-            self.restart();
+            self.jump();
             self.shelf.place(timestamp, JUMP).unwrap_or(0)
         })
     }
 
     /// Decide on at least one sample, and on no more than `want` where nothing is there; the first is heard at `at`.
     fn produce(&mut self, at: i64, want: usize) -> bool {
+        self.catch_up(at);
         let Some(cursor) = self.cursor else {
             return self.begin(at, want);
         };
@@ -217,6 +249,24 @@ impl Playout {
             Some(_) => self.go_on(at, cursor, want),
         }
         true
+    }
+
+    /// Pass over what is too late to be heard.
+    fn catch_up(&mut self, at: i64) {
+        let Some(next) = self.cursor.or(self.shelf.front().map(|packet| packet.position)) else {
+            return;
+        };
+        let excess = at - self.time(next) - self.delay.target();
+        if excess <= TOO_LATE {
+            return;
+        }
+        let now = next + i64::try_from(self.samples(excess)).unwrap_or(0);
+        self.cursor = self.cursor.map(|_| now);
+        self.waited = 0;
+        while self.shelf.front().is_some_and(|packet| packet.end() <= now) {
+            self.tally.lost += 1;
+            self.shelf.retire();
+        }
     }
 
     /// Nothing is heard yet: the first packet waits until it is as late as it should be.
@@ -278,6 +328,7 @@ impl Playout {
     /// It is there now, and came too late.
     fn resume(&mut self, at: i64, cursor: i64) {
         let waited = self.waited;
+        self.open(cursor, 1);
         self.settle();
         if self.duration(waited) <= SKIPPED_MOST {
             let excess = at - self.time(cursor) - self.wanted(at, cursor);
@@ -305,6 +356,7 @@ impl Playout {
         if !self.made && self.change(at, cursor) {
             return;
         }
+        self.open(cursor, 1);
         let Some(packet) = self.shelf.front() else { return };
         let from = usize::try_from(cursor - packet.position).unwrap_or(0);
         let left = packet.pcm.len() - from;
@@ -323,112 +375,13 @@ impl Playout {
         self.note(Source::Heard, start, cursor, count);
     }
 
-    /// Shorten or lengthen what comes next, if that is wanted and can be done here; whether it was.
-    fn change(&mut self, at: i64, cursor: i64) -> bool {
-        if self.rest > 0 {
-            return false;
-        }
-        let excess = at - self.time(cursor) - self.wanted(at, cursor);
-        let scarce = self.is_overdue(at);
-        let (spare, lack) = if self.is_framed() { (OFF_FRAME, MS / 4) } else { (OFF_QUIET, OFF_QUIET) };
-        if (-lack..=spare).contains(&excess) && !scarce {
-            return false;
-        }
-        self.shelf.gather(cursor, self.stretch.reach(), &mut self.ahead);
-        let quiet = self.is_soft();
-        let changed = if scarce || excess < 0 {
-            (scarce || quiet || self.is_framed() || -excess > OFF_MOST) && self.lengthen(cursor, -excess, quiet, scarce)
-        } else {
-            (quiet || excess > OFF_MOST) && self.shorten(cursor, excess, quiet)
-        };
-        if !changed {
-            self.rest = if scarce { self.frame / 20 } else { self.frame / 8 };
-        }
-        changed
-    }
-
-    /// The delay that the sample at the cursor should have now.
-    fn wanted(&self, at: i64, cursor: i64) -> i64 {
-        let target = self.delay.target();
-        if !self.is_framed() {
-            return target + self.duration(self.grid);
-        }
-        // A whole frame is taken at once, so a packet is needed when the frame begins in which it begins: it had better
-        // be at the beginning of one. Of the delays that put it there the least that is enough is wanted.
-        let boundary = self.shelf.front().map_or(0, |packet| packet.end() - cursor);
-        let grid = self.duration(self.grid);
-        let off = (self.duration(self.ready.len()) + self.time(boundary)).rem_euclid(grid);
-        let aligned = at - self.time(cursor) - off;
-        let least = target + (aligned - target).rem_euclid(grid);
-        if least < aligned {
-            let wary = target + WARY;
-            return wary + (aligned - wary).rem_euclid(grid);
-        }
-        least
-    }
-
-    /// Whether so much is pulled at once that it matters where in it a packet begins.
-    fn is_framed(&self) -> bool {
-        self.duration(self.grid) > 5 * MS
-    }
-
-    /// Whether the network should have brought more by now.
-    fn is_overdue(&self, at: i64) -> bool {
-        let now = at - self.duration(self.ready.len());
-        self.shelf.back().is_some_and(|last| !last.silent && now - self.time(last.end()) > self.delay.expected())
-    }
-
-    fn shorten(&mut self, cursor: i64, excess: i64, quiet: bool) -> bool {
-        let most = self.samples(excess + if quiet { 0 } else { UNDER_MOST });
-        let start = self.ready.len();
-        let Some(lag) = self.stretch.shorten(&self.ahead, most, quiet, &mut self.ready) else {
-            return false;
-        };
-        self.rest = if excess > FAR_BEHIND || quiet { lag / 2 } else { 3 * lag };
-        self.cursor = Some(cursor + i64::try_from(2 * lag).unwrap_or(0));
-        self.tally.shortened += 1;
-        self.conceal.hear(&mut self.ready[start..]);
-        self.remember(start);
-        self.note(Source::Shortened, start, cursor, 2 * lag);
-        true
-    }
-
-    fn lengthen(&mut self, cursor: i64, lack: i64, quiet: bool, scarce: bool) -> bool {
-        let most = match (scarce, quiet) {
-            (true, _) => self.stretch.reach(),
-            (_, true) if self.is_framed() => self.samples(lack + OFF_FRAME),
-            (_, true) => self.samples(lack),
-            _ => self.samples(lack + OVER_MOST),
-        };
-        let start = self.ready.len();
-        let Some(lag) = self.stretch.lengthen(&self.past, &self.ahead, most, quiet, &mut self.ready) else {
-            return false;
-        };
-        self.rest = match (quiet, scarce) {
-            (true, _) => 0,
-            (_, true) => lag * 3 / 5,
-            _ => 3 * lag,
-        };
-        self.tally.lengthened += 1;
-        self.conceal.hear(&mut self.ready[start..]);
-        self.remember(start);
-        self.note(Source::Lengthened, start, cursor, 0);
-        true
-    }
-
-    /// Whether what is next is soft beside the speech around it.
-    fn is_soft(&self) -> bool {
-        let end = self.ahead.len().min(self.frame / 2);
-        energy(&self.ahead[..end]) < (self.speech * QUIET_SHARE).max(QUIET)
-    }
-
-    fn is_quiet(&mut self, pcm: &[i16]) -> bool {
-        let energy = energy(pcm);
-        let quiet = energy < (self.speech * QUIET_SHARE).max(QUIET);
-        if !quiet {
-            self.speech += (energy - self.speech) * 0.05;
-        }
-        quiet
+    /// Decode what is next.
+    fn open(&mut self, cursor: i64, most: usize) {
+        let (speech, lull) = (&mut self.speech, &mut self.lull);
+        self.shelf.open(cursor, most, &mut self.decoder, |pcm| {
+            *lull = is_quiet(speech, pcm);
+            *lull
+        });
     }
 
     fn make(&mut self, samples: usize, source: Source) {
@@ -466,8 +419,74 @@ impl Playout {
     }
 }
 
+/// Whether there is next to nothing to hear, beside the mean square of speech, which what is heard makes.
+fn is_quiet(speech: &mut f32, pcm: &[i16]) -> bool {
+    let energy = energy(pcm);
+    let quiet = energy < (*speech * QUIET_SHARE).max(QUIET);
+    if !quiet {
+        *speech += (energy - *speech) * 0.05;
+    }
+    quiet
+}
+
 #[allow(clippy::cast_precision_loss)]
 fn energy(pcm: &[i16]) -> f32 {
     let sum: i64 = pcm.iter().map(|&sample| i64::from(sample) * i64::from(sample)).sum();
     sum as f32 / pcm.len().max(1) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAME: i64 = 20 * MS;
+
+    /// Somebody speaks: packets of 20 ms at these times of the stream, in this order, each as loud as it is old.
+    fn push(playout: &mut Playout, now: i64, n: i64) {
+        let level = i16::try_from(1000 + n).unwrap_or(0);
+        playout.push(now, u32::try_from(n * 160).unwrap_or(0), &[level; 160], false);
+    }
+
+    fn pull(playout: &mut Playout, now: i64) -> Vec<i16> {
+        let mut pcm = Vec::new();
+        playout.pull(now, 160, &mut pcm);
+        pcm
+    }
+
+    #[test]
+    fn who_listens_again_after_a_while_hears_what_is_said_now() {
+        let mut playout = Playout::new(8000, 8000);
+        for n in 0..250 {
+            push(&mut playout, n * FRAME, n);
+            if !(20..200).contains(&n) {
+                let pcm = pull(&mut playout, n * FRAME);
+                let old = n - i64::from(pcm[0] - 1000);
+                assert!(n < 5 || old <= 4, "{old} packets ago");
+            }
+        }
+        assert!(playout.behind(250 * FRAME).is_some_and(|behind| behind < 80 * MS));
+    }
+
+    #[test]
+    fn timestamps_that_run_ahead_of_the_clock_make_nobody_wait() {
+        let mut playout = Playout::new(8000, 8000);
+        for n in 0..200 {
+            push(&mut playout, n * FRAME, n * 90);
+            pull(&mut playout, n * FRAME);
+            assert!(playout.behind(n * FRAME).is_none_or(|behind| behind < 2 * TOO_LATE), "{n}");
+        }
+    }
+
+    #[test]
+    fn timestamps_that_fall_behind_the_clock_are_another_stream_when_they_are_too_far() {
+        let mut playout = Playout::new(8000, 8000);
+        for n in 0..1000 {
+            if n % 5 == 0 {
+                push(&mut playout, n * FRAME, n / 5);
+            }
+            pull(&mut playout, n * FRAME);
+            let behind = playout.behind(n * FRAME);
+            assert!(behind.is_none_or(|behind| behind < 3 * TOO_LATE), "{n} {behind:?}");
+        }
+    }
 }

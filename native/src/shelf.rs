@@ -1,24 +1,48 @@
 //! The packets of one stream that wait to be played, in the order of their audio.
 //!
 //! ```text
-//! put ─► place: a timestamp that wraps ─► a position that does not ─► in order, none twice
+//! put ─► place: a timestamp that wraps ─► a position that does not ─► in order, none twice ─► open: decode, in order
 //! ```
 //!
-//! Bounded by [`PACKETS_MOST`]; the memory of those that were played is used again.
+//! A codec that remembers (G.722, Opus) must hear its packets in their order, so they are kept as they came until their
+//! turn comes. Bounded by [`PACKETS_MOST`]; the memory of those that were played is used again.
 
 use std::collections::VecDeque;
 
+use crate::codec::{Codec, Decoder};
 use crate::rtp::timestamp_ahead;
 
 /// Packets that wait at most: 1.2 s of the usual 20 ms.
 pub const PACKETS_MOST: usize = 60;
+
+/// What a packet brings.
+#[derive(Clone, Copy, Debug)]
+pub enum Load<'a> {
+    Pcm(&'a [i16]),
+    /// A payload, and how many samples it is.
+    Sealed(Codec, &'a [u8], usize),
+}
+
+impl Load<'_> {
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        match *self {
+            Self::Pcm(pcm) => pcm.len(),
+            Self::Sealed(_, _, samples) => samples,
+        }
+    }
+}
 
 /// One packet's audio.
 #[derive(Debug, Default)]
 pub struct Packet {
     /// Of its first sample in the stream.
     pub position: i64,
+    pub samples: usize,
+    /// All its samples, or none yet where it is sealed.
     pub pcm: Vec<i16>,
+    sealed: Option<Codec>,
+    payload: Vec<u8>,
     /// Nothing to hear in it.
     pub quiet: bool,
     /// It begins a talk spurt.
@@ -31,7 +55,7 @@ impl Packet {
     /// The position behind it.
     #[must_use]
     pub fn end(&self) -> i64 {
-        self.position + i64::try_from(self.pcm.len()).unwrap_or(0)
+        self.position + i64::try_from(self.samples).unwrap_or(0)
     }
 }
 
@@ -41,7 +65,7 @@ pub struct Shelf {
     rate_hz: i64,
     clock_hz: i64,
     packets: VecDeque<Packet>,
-    spare: Vec<Vec<i16>>,
+    spare: Vec<Packet>,
     /// The newest timestamp, and where it lies in ticks that do not wrap.
     newest: Option<(u32, i64)>,
 }
@@ -72,16 +96,50 @@ impl Shelf {
     }
 
     /// Put a packet in its place. False: there is one already, or no room.
-    pub fn put(&mut self, position: i64, pcm: &[i16], quiet: bool, begins: bool) -> bool {
+    pub fn put(&mut self, position: i64, load: Load<'_>, quiet: bool, begins: bool) -> bool {
         let index = self.packets.partition_point(|packet| packet.position < position);
         let double = self.packets.get(index).is_some_and(|packet| packet.position == position);
         if double || self.packets.len() >= PACKETS_MOST {
             return false;
         }
-        let mut kept = self.spare.pop().unwrap_or_default();
-        kept.extend_from_slice(pcm);
-        self.packets.insert(index, Packet { position, pcm: kept, quiet, begins, silent: false });
+        let mut packet = self.spare.pop().unwrap_or_default();
+        packet.pcm.clear();
+        packet.payload.clear();
+        packet.sealed = None;
+        match load {
+            Load::Pcm(pcm) => packet.pcm.extend_from_slice(pcm),
+            Load::Sealed(codec, payload, _) => {
+                packet.sealed = Some(codec);
+                packet.payload.extend_from_slice(payload);
+            }
+        }
+        let packet = Packet { position, samples: load.samples(), quiet, begins, silent: false, ..packet };
+        self.packets.insert(index, packet);
         true
+    }
+
+    /// Decode what is sealed from `cursor` on, in order, until `most` samples are there, and only as far as there is
+    /// no hole. `is_quiet` is asked about each.
+    pub fn open(&mut self, cursor: i64, most: usize, decoder: &mut Decoder, mut is_quiet: impl FnMut(&[i16]) -> bool) {
+        let until = cursor + i64::try_from(most).unwrap_or(0);
+        let mut next = cursor;
+        for packet in &mut self.packets {
+            if packet.position > next || next >= until {
+                break;
+            }
+            if let Some(codec) = packet.sealed.take() {
+                decoder.decode_into(codec, &packet.payload, &mut packet.pcm);
+                packet.pcm.resize(packet.samples, 0);
+                packet.quiet = is_quiet(&packet.pcm);
+            }
+            next = next.max(packet.end());
+        }
+    }
+
+    /// Whether there is no room for another.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.packets.len() >= PACKETS_MOST
     }
 
     #[must_use]
@@ -102,10 +160,7 @@ impl Shelf {
 
     /// Forget the first.
     pub fn retire(&mut self) {
-        if let Some(mut packet) = self.packets.pop_front() {
-            packet.pcm.clear();
-            self.spare.push(packet.pcm);
-        }
+        self.spare.extend(self.packets.pop_front());
     }
 
     /// Forget all, and where timestamps lie.
@@ -150,9 +205,9 @@ mod tests {
     fn what_is_there_is_gathered_as_far_as_there_is_no_hole() {
         let mut shelf = Shelf::new(8000, 8000);
         for position in [320, 0, 160, 640] {
-            assert!(shelf.put(position, &[1; 160], false, false));
+            assert!(shelf.put(position, Load::Pcm(&[1; 160]), false, false));
         }
-        assert!(!shelf.put(160, &[1; 160], false, false));
+        assert!(!shelf.put(160, Load::Pcm(&[1; 160]), false, false));
         let mut ahead = Vec::new();
         shelf.gather(100, 1000, &mut ahead);
         assert_eq!(ahead.len(), 380);
@@ -165,7 +220,7 @@ mod tests {
     #[test]
     fn no_more_than_its_bound_is_kept() {
         let mut shelf = Shelf::new(8000, 8000);
-        let put = (0..1000).filter(|&n| shelf.put(n * 80, &[0; 80], false, false)).count();
+        let put = (0..1000).filter(|&n| shelf.put(n * 80, Load::Pcm(&[0; 80]), false, false)).count();
         assert_eq!(put, PACKETS_MOST);
         shelf.clear();
         assert!(shelf.front().is_none() && shelf.spare.len() == PACKETS_MOST);
