@@ -152,8 +152,9 @@ mod tests {
         (out, at)
     }
 
-    /// The period of the whole, by autocorrelation, in samples and parts of them.
+    /// The period of the last 300 ms, by autocorrelation, in samples and parts of them.
     fn period(rate_hz: usize, pcm: &[i16]) -> f64 {
+        let pcm = &pcm[pcm.len() - rate_hz * 3 / 10..];
         let like = |lag: usize| {
             let (one, other) = (&pcm[..pcm.len() - lag], &pcm[lag..]);
             one.iter().zip(other).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>() / one.len() as f64
