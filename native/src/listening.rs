@@ -201,12 +201,13 @@ impl Listening {
         edge
     }
 
-    /// Take known silence that begins at `at`: the audio of a key, or comfort noise.
-    pub fn hush(&mut self, at: i64, samples: usize, tell: &mut impl FnMut(i64, Kind)) {
+    /// Take what is known to be silence and begins at `at`: the audio of a key, or comfort noise.
+    pub fn hush(&mut self, at: i64, pcm: &[i16], tell: &mut impl FnMut(i64, Kind)) {
+        let samples = pcm.len();
         self.quiet_since = None;
         let open = self.gate.is_open();
         if samples > 0 && (self.mode == Mode::All || (self.mode == Mode::Speech && open)) {
-            tell(at, Kind::Heard { pcm: vec![0; samples], rate_hz: self.rate_hz, concealed: false });
+            tell(at, Kind::Heard { pcm: pcm.to_vec(), rate_hz: self.rate_hz, concealed: false });
         }
         let end = at + span(samples, self.rate_hz);
         self.count_silence(end, u32::try_from(scaled(samples, self.rate_hz, NARROW)).unwrap_or(0), tell);

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use crate::bed::Bed;
-use crate::codec::{Encoder, NARROW};
+use crate::codec::{noise, Encoder, NARROW};
 use crate::counters::{Count, Counters};
 use crate::dtmf::{self, key_of};
 use crate::event::Sink;
@@ -27,6 +27,12 @@ const ENDS: u8 = 3;
 const ECHO_MS: u32 = 600;
 /// Level of our keys, minus dBm0.
 const KEY_VOLUME: u8 = 10;
+
+/// Where silence is left out: a packet that is no louder than this, −dBov, is silence; so long of it is still sent, and
+/// so often noise in the place of what follows. The far end must not take us for gone.
+const QUIET_LEVEL: u8 = 60;
+const HANG_MS: u32 = 200;
+const AGAIN_MS: u32 = 400;
 
 /// A key that is being sent.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +66,8 @@ pub struct Mouth {
     wanted_gain: f32,
     /// The last packet had something to hear.
     sounding: bool,
+    /// How long it was silent by now.
+    quiet_ms: u32,
     /// The next packet begins a talk spurt, or the stream.
     marker: bool,
 }
@@ -92,6 +100,7 @@ impl Mouth {
             gain: 1.0,
             wanted_gain: 1.0,
             sounding: false,
+            quiet_ms: 0,
             marker: true,
         }
     }
@@ -293,6 +302,12 @@ impl Mouth {
             pressing.gap_ms += plan.ptime_ms;
         }
         self.rest();
+        if let Some(number) = plan.noise_send {
+            if let Some(left) = self.leave_out(number, plan, pcm, to, sink) {
+                self.sounding = sounding;
+                return left;
+            }
+        }
         let marker = std::mem::replace(&mut self.marker, false) || (sounding && !self.sounding);
         self.sounding = sounding;
         let ((number, codec), samples, mut bytes) = (plan.send, plan.samples(), 0);
@@ -312,6 +327,35 @@ impl Mouth {
         }
         self.sequence = self.sequence.wrapping_add(1);
         Some(bytes)
+    }
+
+    /// In silence send noise for it, now and then, or nothing (RFC 3389); None where this packet is to be heard.
+    fn leave_out(
+        &mut self,
+        number: u8,
+        plan: &Plan,
+        pcm: &[i16],
+        to: SocketAddr,
+        sink: &mut Sink,
+    ) -> Option<Option<usize>> {
+        let level = noise::level(pcm);
+        if level < QUIET_LEVEL {
+            self.marker |= self.quiet_ms > HANG_MS;
+            self.quiet_ms = 0;
+            return None;
+        }
+        let before = self.quiet_ms;
+        self.quiet_ms += plan.ptime_ms;
+        if before < HANG_MS {
+            return None;
+        }
+        let due = before - HANG_MS < plan.ptime_ms || (before - HANG_MS) % AGAIN_MS < plan.ptime_ms;
+        let left = due.then(|| {
+            self.send(false, number, self.timestamp, &[level], to, sink);
+            1
+        });
+        self.timestamp = self.timestamp.wrapping_add(plan.ticks());
+        Some(left)
     }
 
     fn send(&mut self, marker: bool, number: u8, timestamp: u32, payload: &[u8], to: SocketAddr, sink: &mut Sink) {

@@ -16,6 +16,8 @@ pub struct Plan {
     pub dtmf_receive: Option<u8>,
     /// The clock of keys, both ways.
     pub dtmf_hz: u32,
+    /// Silence is left out, and comfort noise sent in its place; None: silence is sent as audio.
+    pub noise_send: Option<u8>,
     pub noise_receive: Option<u8>,
     pub ptime_ms: u32,
     pub sending: bool,

@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use guard::Guard;
 
+use crate::codec::noise::Noise;
 use crate::codec::{Codec, Decoder, Law, NARROW};
 use crate::conceal::Conceal;
 use crate::counters::{Count, Counters};
@@ -92,6 +93,8 @@ pub struct Port {
     codec: Codec,
     frame: u32,
     decoder: Decoder,
+    /// What the far end said of the silence that it leaves out.
+    noise: Option<Noise>,
     conceal: Conceal,
     timeline: Timeline,
     keys: Keys,
@@ -144,6 +147,7 @@ impl Port {
             codec: Codec::G711(Law::Mu),
             frame: 160,
             decoder: Decoder::new(NARROW),
+            noise: None,
             conceal: Conceal::default(),
             timeline: Timeline::default(),
             keys: Keys::default(),
@@ -264,6 +268,7 @@ impl Port {
         }
         self.rate_hz = rate_hz;
         self.decoder = Decoder::new(rate_hz);
+        self.noise = None;
         self.conceal = Conceal::new(rate_hz);
         self.listening.run_at(rate_hz);
         self.mouth.run_at(rate_hz);

@@ -9,6 +9,7 @@
 //! packet here is early enough if it comes before its turn. Nothing waits on the way from a pull to the packet that
 //! leaves: the listener's grid pulls. What we play is known when it leaves, so others hear it a packet later.
 
+use crate::codec::noise::Noise;
 use crate::codec::Codec;
 use crate::counters::{Count, Counters};
 use crate::line::Line;
@@ -29,6 +30,8 @@ pub struct Relay {
     /// What both of its port's sides run at, and the clock of the packets that come.
     rate_hz: u32,
     clock_hz: u32,
+    /// What the far end said of the silence that it leaves out.
+    noise: Option<Noise>,
     playout: Playout,
     far: Line,
     ours: Line,
@@ -42,6 +45,7 @@ impl Relay {
         Self {
             rate_hz,
             clock_hz: 8000,
+            noise: None,
             playout: Playout::new(rate_hz, 8000),
             far: Line::new(rate_hz),
             ours: Line::new(rate_hz),
@@ -58,8 +62,9 @@ impl Relay {
         self.playout.push_sealed(now, timestamp, codec, payload, marker);
     }
 
-    /// The far end says that it is silent: comfort noise, or a key in the place of audio.
-    pub fn hush(&mut self, now: i64, timestamp: u32) {
+    /// The far end says that it is silent: comfort noise with what it says of it, or a key in the place of audio.
+    pub fn hush(&mut self, now: i64, timestamp: u32, noise: &[u8]) {
+        self.noise = Noise::parse(noise, self.rate_hz);
         self.playout.hush(now, timestamp);
     }
 
@@ -85,7 +90,14 @@ impl Relay {
         let (from, lacks) = self.far.lacks(at, samples);
         if lacks > 0 {
             self.pcm.clear();
-            let sounds = self.playout.pull(from, lacks, &mut self.pcm);
+            let mut sounds = self.playout.pull(from, lacks, &mut self.pcm);
+            if sounds {
+                self.noise = None;
+            } else if let Some(noise) = &mut self.noise {
+                self.pcm.clear();
+                noise.append(lacks, &mut self.pcm);
+                sounds = true;
+            }
             self.far.push(&self.pcm, sounds);
             let tally = self.playout.take_tally();
             for (count, many) in [

@@ -5,6 +5,7 @@
 //! A target is also shown to find something: with `OFFHOOK_PLANT=1` in its environment, [`plant`] puts a fault round
 //! the parser, and the run must fail.
 
+pub mod codec;
 pub mod event;
 pub mod plant;
 pub mod port;

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use _native::codec::Codec;
 use _native::dtmf::Event;
 use _native::event::Kind;
 use _native::rtcp::Compound;
@@ -82,5 +83,16 @@ pub fn in_srtp(touched: Vec<u8>, sealed: &[u8]) -> Vec<u8> {
         sealed.to_vec()
     } else {
         touched
+    }
+}
+
+/// Of an Opus packet of many frames one is not counted.
+#[must_use]
+pub fn in_codec(codec: Codec, packet: &[u8], ticks: u32) -> u32 {
+    let many = matches!(codec, Codec::Opus(_)) && packet.len() > 2 && packet[0] & 3 == 3;
+    if planted() && many {
+        ticks - ticks / u32::from((packet[1] & 63).max(1))
+    } else {
+        ticks
     }
 }

@@ -438,6 +438,7 @@ fn plan(remote: Option<From>, rtcp: bool, law: u8, keys: bool, ptime: u8, flags:
         dtmf_send: keys.then_some(KEY),
         dtmf_receive: keys.then_some(KEY),
         dtmf_hz: if law & 16 == 0 { 8000 } else { 48_000 },
+        noise_send: None,
         noise_receive: Some(NOISE),
         ptime_ms: [20, 10, 30, 60, 200][usize::from(ptime % 5)],
         sending: flags & 1 == 0,

@@ -62,7 +62,8 @@ impl Ears {
     }
 
     fn press(&mut self, code: u8, ms: u32, piece: usize) {
-        let Some((key, mut tone)) = key_of(code).and_then(|key| Some((key, Sounding::new(key, ms * 8, RATE_HZ)?))) else {
+        let Some((key, mut tone)) = key_of(code).and_then(|key| Some((key, Sounding::new(key, ms * 8, RATE_HZ)?)))
+        else {
             return;
         };
         self.hear(&[0; 800], piece, false);

@@ -14,6 +14,7 @@ mod encoder;
 pub mod g711;
 mod g722;
 mod l16;
+pub mod noise;
 pub mod opus;
 
 pub use decoder::Decoder;

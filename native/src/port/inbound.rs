@@ -8,6 +8,7 @@
 use std::net::SocketAddr;
 
 use super::{tell, Port, Waiting};
+use crate::codec::noise::Noise;
 use crate::codec::{Decoder, NARROW};
 use crate::counters::Count;
 use crate::dtmf::{self, Keys};
@@ -220,7 +221,8 @@ impl Port {
         }
         match content {
             Content::Audio(law) => relay.hear(self.clock, packet.timestamp, law, packet.payload, packet.marker),
-            Content::Key | Content::Noise => relay.hush(self.clock, packet.timestamp),
+            Content::Key => relay.hush(self.clock, packet.timestamp, &[]),
+            Content::Noise => relay.hush(self.clock, packet.timestamp, packet.payload),
         }
     }
 
@@ -263,6 +265,7 @@ impl Port {
         }
         if new_stream {
             self.timeline.forget();
+            self.noise = None;
             self.keys = Keys::default();
             self.key_ear.forget();
             self.decoder = Decoder::new(self.rate_hz);
@@ -362,7 +365,13 @@ impl Port {
 
     /// A packet in its order, before which so many are missing.
     fn deliver(&mut self, missing: usize, timestamp: u32, content: Content, payload: &[u8], sink: &mut Sink) {
-        if missing > 0 && !matches!(content, Content::Audio(_)) {
+        if let (true, Some(expected)) = (self.noise.is_some(), self.expected) {
+            // What was left out in between.
+            let most = FILL_MOST_MS * (self.codec.clock_hz() / 1000);
+            let gap = u32::try_from(timestamp_ahead(timestamp, expected)).unwrap_or(0).min(most);
+            self.hear_noise(expected, gap, sink);
+            self.noise = None;
+        } else if missing > 0 && !matches!(content, Content::Audio(_)) {
             self.fill(missing, timestamp, &[], sink);
         }
         let (from, ticks) = match content {
@@ -384,7 +393,8 @@ impl Port {
                 (timestamp, self.frame)
             }
             Content::Noise => {
-                self.silence(timestamp, self.frame, sink);
+                self.noise = Noise::parse(payload, self.rate_hz);
+                self.hear_noise(timestamp, self.frame, sink);
                 self.listening.quiet(self.clock);
                 (timestamp, self.frame)
             }
@@ -434,7 +444,24 @@ impl Port {
 
     fn silence_of(&mut self, at: i64, samples: usize, sink: &mut Sink) {
         let (number, seq) = (self.number, &mut self.seq);
-        self.listening.hush(at, samples, &mut |at, kind| tell(number, seq, at, kind, sink));
+        self.listening.hush(at, &vec![0; samples], &mut |at, kind| tell(number, seq, at, kind, sink));
+    }
+
+    /// Hear the noise that the far end described in place of so many ticks.
+    fn hear_noise(&mut self, timestamp: u32, ticks: u32, sink: &mut Sink) {
+        let (at, samples) = (self.timeline.at(timestamp).unwrap_or(self.clock), self.samples(ticks));
+        let mut pcm = std::mem::take(&mut self.made);
+        pcm.clear();
+        match &mut self.noise {
+            Some(noise) => noise.append(samples, &mut pcm),
+            None => pcm.resize(samples, 0),
+        }
+        if let Some(tape) = &mut self.tape {
+            tape.put_far(at, timestamp, &pcm, false);
+        }
+        let (number, seq) = (self.number, &mut self.seq);
+        self.listening.hush(at, &pcm, &mut |at, kind| tell(number, seq, at, kind, sink));
+        self.made = pcm;
     }
 
     /// The reflex: somebody began to speak over our voice.

@@ -155,11 +155,20 @@ impl PyEngine {
         rtcp_reduced: bool,
         protection: Option<Keyed>,
     ) -> PyResult<()> {
-        let _ = noise_send; // As in `Port`.
         let dtmf = (dtmf_send, dtmf_receive, dtmf_hz);
         let (directions, rtcp) = ((sending, receiving), (rtcp_mux, rtcp_extended, rtcp_reduced));
-        let plan =
-            plan(remote, remote_rtcp, send, receive, dtmf, noise_receive, ptime_ms, directions, rtcp, protection)?;
+        let plan = plan(
+            remote,
+            remote_rtcp,
+            send,
+            receive,
+            dtmf,
+            (noise_send, noise_receive),
+            ptime_ms,
+            directions,
+            rtcp,
+            protection,
+        )?;
         let mut inside = self.inside();
         if let Some(entry) = inside.ports.get_mut(&port) {
             entry.feed.run_at(plan.rate_hz());

@@ -59,11 +59,20 @@ impl PyPort {
         rtcp_reduced: bool,
         protection: Option<Keyed>,
     ) -> PyResult<()> {
-        let _ = noise_send; // We send silence as audio: a stream without pauses needs no comfort noise.
         let dtmf = (dtmf_send, dtmf_receive, dtmf_hz);
         let (directions, rtcp) = ((sending, receiving), (rtcp_mux, rtcp_extended, rtcp_reduced));
-        let plan =
-            plan(remote, remote_rtcp, send, receive, dtmf, noise_receive, ptime_ms, directions, rtcp, protection)?;
+        let plan = plan(
+            remote,
+            remote_rtcp,
+            send,
+            receive,
+            dtmf,
+            (noise_send, noise_receive),
+            ptime_ms,
+            directions,
+            rtcp,
+            protection,
+        )?;
         self.port.configure(now, generation, plan);
         self.feed.run_at(self.port.rate_hz());
         Ok(())

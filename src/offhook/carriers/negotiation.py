@@ -35,13 +35,14 @@ class AudioRules:
     """What a leg offers, takes and bears.
 
     `codecs` in order of preference. `send` overrides the codec that we send, where the far end offered it too: the
-    two directions may differ (RFC 3264 section 6.1). `srtp` "auto" takes SRTP where it is offered over a private
-    transport, and offers none; said outright it holds over any. `first_packet_s` and `silence_s` bound how long a
-    connected call may bring no media.
+    two directions may differ (RFC 3264 section 6.1). With `dtx` silence is left out where the far end bears it. `srtp`
+    "auto" takes SRTP where it is offered over a private transport, and offers none; said outright it holds over any.
+    `first_packet_s` and `silence_s` bound how long a connected call may bring no media.
     """
 
     codecs: tuple[Codec, ...] = AUDIO
     send: Codec | None = None
+    dtx: bool = False
     srtp: Literal["auto"] | Srtp = "auto"
     first_packet_s: float = 30.0
     silence_s: float = 15.0
@@ -168,6 +169,7 @@ class Negotiation:
 
     def apply(self, plan: MediaPlan) -> MediaPlan | None:
         """Put a plan into the port; give the one that held before."""
+        plan = plan if self._rules.dtx else _unbroken(plan)
         was, self.plan = self.plan, plan
         if plan.protection is None or plan.protection.receive is not None:
             self._ring.settle(plan.protection)
@@ -186,3 +188,9 @@ class Negotiation:
         except ProtocolError:
             return plan
         return replace(plan, send=other.send)
+
+
+def _unbroken(plan: MediaPlan) -> MediaPlan:
+    """Leave no silence out of what we send."""
+    number, label = plan.send
+    return replace(plan, send=(number, label.replace(";usedtx=1", "")), noise_send=None)

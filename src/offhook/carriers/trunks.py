@@ -77,6 +77,7 @@ class Trunk:
     networks: tuple[str, ...] = ()
     codecs: tuple[Codec, ...] = ()
     srtp: Srtp | None = None
+    dtx: bool = False
     country: str = ""
     number_format: NumberFormat = "e164"
     prefix: str = ""

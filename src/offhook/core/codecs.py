@@ -67,7 +67,7 @@ OPUS = Codec(
     channels=2,
     # It is always called stereo (RFC 7587 section 7); that we are not is said here, and that we hear up to 8 kHz.
     format="minptime=10;useinbandfec=1;stereo=0;sprop-stereo=0;maxplaybackrate=16000;sprop-maxcapturerate=16000",
-    asked=frozenset({"useinbandfec", "cbr", "maxaveragebitrate", "maxplaybackrate"}),
+    asked=frozenset({"useinbandfec", "cbr", "maxaveragebitrate", "maxplaybackrate", "usedtx"}),
 )
 COMFORT_NOISE = Codec("CN", 8000, 8000, 13)
 KEYS = (Codec("telephone-event", 8000, 8000, None), Codec("telephone-event", 48000, 8000, None))

@@ -28,8 +28,9 @@ class MediaPlan:
     `remote` is where the far end's SDP says that it listens (None: not known yet, or held at 0.0.0.0). `send` is
     the payload number and codec name that we send; `receive` maps every payload number that we take to its codec
     name. The two may differ in number (RFC 3264 section 5.1). `dtmf_*` and `noise_*` are the payload numbers of
-    telephone-event and comfort noise, None where they were not agreed; `dtmf_hz` is the clock of keys. `sending` and
-    `receiving` are the agreed direction. `rtcp_extended`: the far end reads VoIP metrics (RFC 3611); `rtcp_reduced`:
+    telephone-event and comfort noise, None where they were not agreed (`noise_send` also where silence is not left
+    out); `dtmf_hz` is the clock of keys. `sending` and `receiving` are the agreed direction. `rtcp_extended`: the far
+    end reads VoIP metrics (RFC 3611); `rtcp_reduced`:
     reports need not be compound (RFC 5506). With `protection` every packet is SRTP, and nothing plain is taken. Codec
     names are the labels of `offhook.core.codecs`.
     """

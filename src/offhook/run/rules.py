@@ -104,7 +104,8 @@ class HostRules:
         found = self.trunk(trunk)
         if found is None:
             return LegTerms(self.audio)
-        audio = replace(self.audio, codecs=found.codecs or self.audio.codecs, srtp=found.srtp or self.audio.srtp)
+        codecs, srtp = found.codecs or self.audio.codecs, found.srtp or self.audio.srtp
+        audio = replace(self.audio, codecs=codecs, srtp=srtp, dtx=found.dtx)
         sounds = LineTones(found.country, found.hangup_tones)
         return LegTerms(audio, found.meanings, found.dtmf, self.manners(trunk), sounds)
 

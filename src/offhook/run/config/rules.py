@@ -157,6 +157,7 @@ def trunk(name: str, table: TrunkTable) -> Trunk:
         networks=(*map(str, table.networks), *[network for uri in uris for network in _itself(uri)]),
         codecs=tuple([CODECS[name] for name in table.codecs]),
         srtp=table.srtp,
+        dtx=table.dtx,
         country=table.country or "",
         number_format=table.number_format,
         prefix=table.prefix,

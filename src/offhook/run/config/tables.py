@@ -131,6 +131,7 @@ class Trunk(Table):
     networks: list[Network] = []
     codecs: list[CodecName] = []
     srtp: Literal["off", "optional", "required"] | None = None
+    dtx: bool = False
     dtmf: Literal["rtp", "info"] = "rtp"
     hangup_tones: bool = False
     country: Country | None = None
