@@ -417,6 +417,7 @@ fn report(stream: u8, sender: bool, about: u8, lost: (u8, i32), times: (u32, u32
         names: vec![(ssrc, b"far".to_vec())],
         extended: vec![(ssrc, vec![Block::ReceiverTime(info.ntp), Block::Voip(voip)])],
         byes: if bye { vec![ssrc] } else { Vec::new() },
+        ..Compound::default()
     };
     let mut data = Vec::new();
     compound.build(&mut data);
