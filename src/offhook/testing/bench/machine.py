@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import Any
 
@@ -142,6 +143,11 @@ class Subject:
                 self._process.wait(3)
                 break
         self._process.stdout.close()
+
+
+def wait(seconds: float) -> None:
+    """Let time pass in this process, which has nothing to do meanwhile."""
+    Event().wait(seconds)
 
 
 def tell(**what: Any) -> None:

@@ -11,15 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from threading import Event
 
+from offhook.testing.bench.answered import pjsua2
 from offhook.testing.bench.budgets import Figure
-from offhook.testing.bench.machine import BenchFailed, Subject, cores, median
+from offhook.testing.bench.machine import BenchFailed, Subject, cores, median, wait
+from offhook.testing.bench.relayed import rtpengine
 from offhook.testing.bench.result import NOT_RUN, Result
 from offhook.testing.bench.tools import floor, load, tool
 
 SIZES = (200, 500)
 GROWTH = (100, 1000)
+RELAYED = 200
+"""Calls that rtpengine relays: as many legs as the middle of our sizes."""
 ROUNDS = 3
 SETTLE_S = 1.0
 """The first and the last second of a run are not measured: latches close, threads start."""
@@ -75,9 +78,14 @@ def floor_run(floor_program: str, load_program: str, calls: int, seconds: int, s
             return float(base.report(seconds + 60)["cpu_ms_per_call_second"])
 
 
-def wait(seconds: float) -> None:
-    """Let time pass in this process, which has nothing to do meanwhile."""
-    Event().wait(seconds)
+def growth(load_program: str, seconds: int, seed: int) -> tuple[dict[str, Figure], float]:
+    """Give what a call costs among 100 and among 1000, in turn, and the median of the rounds' ratios."""
+    rounds = [[subject_run(load_program, size, seconds, seed) for size in GROWTH] for _ in range(ROUNDS)]
+    figures: dict[str, Figure] = {}
+    for place, size in enumerate(GROWTH):
+        figures[f"cms_{size}"] = median([runs[place].cms for runs in rounds])
+        figures[f"frames_lost_{size}"] = sum(runs[place].lost for runs in rounds)
+    return figures, median([many.cms / few.cms for few, many in rounds])
 
 
 def run(*, seed: int = 1, calls: int | None = None, seconds: float | None = None) -> Result:
@@ -106,15 +114,17 @@ def run(*, seed: int = 1, calls: int | None = None, seconds: float | None = None
             figures[f"{name}_frames_lost"] = sum(one.lost for one in runs)
         floors[f"cms_{size}"] = median(base)
         ratios[f"ratio_{size}"] = median([one.cms for one in ours]) / median(base)
+    peers: dict[str, Mapping[str, Figure] | str] = {"rtpengine": NOT_RUN, "pjsua2": NOT_RUN}
     if calls is None:
-        for size in GROWTH:
-            figures[f"cms_{size}"] = subject_run(load_program, size, length, seed).cms
-        ratios["growth_100_to_1000"] = float(figures["cms_1000"] or 0) / float(figures["cms_100"] or 1)
+        grown, ratios["growth_100_to_1000"] = growth(load_program, length, seed)
+        figures |= grown
+        peers["rtpengine"] = rtpengine(load_program, RELAYED, length, seed)
+        peers["pjsua2"] = pjsua2(load_program, length // 2, seed)
     return Result(
         bench="media",
         figures=figures,
         floor=floors,
-        peers={"rtpengine": NOT_RUN, "pjsua2": NOT_RUN},
+        peers=peers,
         ratios=ratios,
         seed=seed,
         shape={"calls": list(sizes), "seconds": length, "rounds": ROUNDS, "codec": "PCMU", "ptime_ms": 20},

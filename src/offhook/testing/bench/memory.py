@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from offhook.testing.bench.machine import BenchFailed, Subject
-from offhook.testing.bench.media import wait
+from offhook.testing.bench.machine import BenchFailed, Subject, wait
 from offhook.testing.bench.result import Result
 from offhook.testing.bench.tools import load, tool
 

@@ -14,8 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from offhook.testing.bench.budgets import Figure
-from offhook.testing.bench.machine import BenchFailed, Subject, median
-from offhook.testing.bench.media import wait
+from offhook.testing.bench.machine import BenchFailed, Subject, median, wait
 from offhook.testing.bench.result import Result
 from offhook.testing.bench.tools import load, tool
 

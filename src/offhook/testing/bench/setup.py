@@ -8,8 +8,7 @@ what a fixed script needs, the machine's own lateness included.
 
 from __future__ import annotations
 
-from offhook.testing.bench.machine import BenchFailed, Subject, cores, median, program
-from offhook.testing.bench.media import wait
+from offhook.testing.bench.machine import BenchFailed, Subject, cores, median, program, wait
 from offhook.testing.bench.result import NOT_RUN, Result, percentile
 from offhook.testing.bench.signalling import answering
 from offhook.testing.bench.tools import load, tool

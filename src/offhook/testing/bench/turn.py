@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from offhook.testing.bench.machine import BenchFailed, Subject, cores, median
-from offhook.testing.bench.media import wait
+from offhook.testing.bench.machine import BenchFailed, Subject, cores, median, wait
 from offhook.testing.bench.result import NOT_RUN, Result, percentile
 
 CALLS = 200
