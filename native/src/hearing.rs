@@ -5,6 +5,7 @@
 //! its audio ─► every sample a digital zero for two seconds ─► packets come, and nothing is in them
 //! ```
 
+use crate::energy::energy;
 use crate::rtcp::ReportBlock;
 
 /// Packets that must have left before a report that knows nothing of us means anything: 0.8 s of them, since the first
@@ -62,23 +63,21 @@ pub struct Sound {
 /// A mean power.
 #[derive(Clone, Copy, Debug, Default)]
 struct Power {
-    sum: u64,
+    sum: f64,
     samples: u64,
 }
 
 impl Sound {
     /// Take a packet's audio; give whether the line has fallen silent (true) or sounds again (false), if that is new.
     pub fn hear(&mut self, now: i64, pcm: &[i16], speech: bool) -> Option<bool> {
-        let (mut loudest, mut sum) = (0, 0);
-        for &sample in pcm {
-            let level = sample.unsigned_abs();
-            loudest = level.max(loudest);
-            sum += u64::from(level) * u64::from(level);
-        }
+        let sum = energy(pcm);
         let power = if speech { &mut self.speech } else { &mut self.rest };
-        power.sum = power.sum.saturating_add(sum);
+        power.sum += f64::from(sum);
         power.samples += pcm.len() as u64;
-        if loudest > ZERO {
+        // What has more energy than so many zeros has a sample that is none; only what is quieter must be searched.
+        #[allow(clippy::cast_precision_loss)] // A packet's length.
+        let sure = sum > f32::from(ZERO * ZERO) * pcm.len() as f32;
+        if sure || pcm.iter().any(|sample| sample.unsigned_abs() > ZERO) {
             self.zeros_since = None;
             return std::mem::take(&mut self.silent).then_some(false);
         }
@@ -108,7 +107,7 @@ impl Power {
             return None;
         }
         #[allow(clippy::cast_precision_loss)]
-        let mean = self.sum as f64 / self.samples as f64;
+        let mean = self.sum / self.samples as f64;
         let level = 10.0 * (mean.max(1e-3) / (32768.0 * 32768.0)).log10() + 3.17 + 3.01;
         #[allow(clippy::cast_possible_truncation)]
         Some(level.round().clamp(-127.0, 10.0) as i8)

@@ -9,6 +9,7 @@ pub mod driver;
 pub mod dtmf;
 pub mod ear;
 pub mod echo;
+pub mod energy;
 pub mod engine;
 pub mod event;
 pub mod feed;

@@ -3,12 +3,14 @@
 //! A hole that ends in dead silence is heard as a line that broke. What was never quiet has no room: a level above
 //! -40 dBov is not kept.
 
+use crate::energy::energy;
+
 /// What is kept, ms, and what is heard of a packet at least.
 const KEPT_MS: usize = 20;
 /// Packets after which the quietest one is a new one; the one before it still counts. 2 s at 20 ms.
 const WINDOW: u32 = 100;
 /// The loudest room, mean square.
-const LOUDEST: u64 = 327 * 327;
+const LOUDEST: f32 = 327.0 * 327.0;
 
 /// The quietest packet of this window, and of the last.
 #[derive(Debug)]
@@ -19,7 +21,7 @@ pub struct Room {
 
 #[derive(Debug)]
 struct Quiet {
-    level: u64,
+    level: f32,
     pcm: Vec<i16>,
 }
 
@@ -43,8 +45,8 @@ impl Room {
             self.kept[0].level = LOUDEST;
             self.kept[0].pcm.clear();
         }
-        let sum: u64 = pcm.iter().map(|&sample| u64::from(sample.unsigned_abs()).pow(2)).sum();
-        let level = sum / pcm.len() as u64;
+        #[allow(clippy::cast_precision_loss)] // A packet's length.
+        let level = energy(pcm) / pcm.len() as f32;
         let quiet = &mut self.kept[0];
         if level < quiet.level {
             quiet.level = level;

@@ -12,6 +12,7 @@
 use super::keypad::{Keypad, Press};
 use super::make::{place, HIGH_HZ, LOW_HZ};
 use super::{power, RATE_HZ};
+use crate::energy::energy;
 
 /// Pieces in which a leak is looked for, samples at [`RATE_HZ`]: 10 ms, and how much of one the key must hold.
 const PIECE: usize = 80;
@@ -97,10 +98,9 @@ impl KeyEar {
     }
 }
 
-#[allow(clippy::cast_precision_loss)] // Sums of a packet.
+#[allow(clippy::cast_precision_loss)] // A packet's length.
 fn is_loud(pcm: &[i16]) -> bool {
-    let energy: i64 = pcm.iter().map(|&sample| i64::from(sample) * i64::from(sample)).sum();
-    energy as f32 > power(LOUD_DBM0) * pcm.len() as f32
+    energy(pcm) > power(LOUD_DBM0) * pcm.len() as f32
 }
 
 /// How many of the last samples are a key's tones.

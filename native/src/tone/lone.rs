@@ -18,6 +18,34 @@ const ROUGH: f32 = 0.2;
 const BY_THREE_HZ: f32 = 900.0;
 const BY_TWO_HZ: f32 = 1700.0;
 
+/// What a window's pieces may leave more than the whole, since their ends are not counted.
+const MARGIN: f32 = 1.25;
+
+/// Whether there may be a tone alone in a window, by what each of its hops leaves of the equation when it has a
+/// frequency of its own: the window, which has one for all of them, leaves no less. It costs a quarter of a look.
+#[derive(Debug, Default)]
+pub struct Hunch {
+    /// What the last hops left, and their energies.
+    hops: [(f32, f32); HOPS],
+    next: usize,
+}
+
+/// Hops in a window.
+const HOPS: usize = 4;
+
+impl Hunch {
+    /// A window has moved on by a hop, a quarter of it; give whether it is worth a look.
+    pub fn step(&mut self, window: &[f32]) -> bool {
+        let from = window.len() - (window.len() / HOPS + 2).min(window.len());
+        let (like, energy, outer) = sums(&window[from..], 1);
+        let left = if energy > 0.0 { (outer - like * like / energy).max(0.0) } else { 0.0 };
+        self.hops[self.next] = (left, energy);
+        self.next = (self.next + 1) % HOPS;
+        let (left, energy) = self.hops.iter().fold((0.0, 0.0), |(left, energy), hop| (left + hop.0, energy + hop.1));
+        left <= MARGIN * ROUGH * energy
+    }
+}
+
 /// A tone alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Lone {
@@ -44,8 +72,18 @@ pub fn lone(window: &[f32]) -> Option<Lone> {
 
 /// The angle of a sample by its neighbours `k` away, and what the equation leaves, as a share of the energy.
 fn fit(window: &[f32], k: u8) -> Option<(f32, f32)> {
-    let apart = usize::from(k);
-    let (before, middle, behind) = (window, window.get(apart..)?, window.get(2 * apart..)?);
+    let (like, energy, outer) = sums(window, k);
+    if energy <= 0.0 {
+        return None;
+    }
+    let factor = like / energy;
+    (factor.abs() < 2.0).then(|| ((factor / 2.0).acos() / f32::from(k), (outer - factor * like) / energy))
+}
+
+/// The sums of that equation: of both sides times the middle, of the middle squared, of both sides squared.
+fn sums(window: &[f32], k: u8) -> (f32, f32, f32) {
+    let after = |apart: usize| window.get(apart * usize::from(k)..).unwrap_or_default();
+    let (before, middle, behind) = (window, after(1), after(2));
     let (mut likes, mut energies, mut outers) = ([0.0f32; 8], [0.0f32; 8], [0.0f32; 8]);
     let eights = before.chunks_exact(8).zip(middle.chunks_exact(8)).zip(behind.chunks_exact(8));
     for ((before, middle), behind) in eights {
@@ -56,12 +94,7 @@ fn fit(window: &[f32], k: u8) -> Option<(f32, f32)> {
             outers[lane] += sides * sides;
         }
     }
-    let (like, energy, outer): (f32, f32, f32) = (likes.iter().sum(), energies.iter().sum(), outers.iter().sum());
-    if energy <= 0.0 {
-        return None;
-    }
-    let factor = like / energy;
-    (factor.abs() < 2.0).then(|| ((factor / 2.0).acos() / f32::from(k), (outer - factor * like) / energy))
+    (likes.iter().sum(), energies.iter().sum(), outers.iter().sum())
 }
 
 /// What a window holds near an angle a sample: both its halves, which say by how much the angle is off.
@@ -112,6 +145,25 @@ mod tests {
         for hz in [400.0, 437.3, 1000.0, 1411.0, 1999.0, 2000.0, 2100.0] {
             let found = lone(&sine(hz, 0.0)).expect("a tone");
             assert!((found.hz - hz).abs() < 1.0 && (found.share - 1.0).abs() < 0.02, "{hz}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_hunch_lets_every_tone_by_and_holds_noise_up() {
+        for hz in [400.0, 1100.0, 2100.0] {
+            let mut hunch = Hunch::default();
+            let tone = sine(hz, 0.0);
+            assert!((0..6).all(|_| hunch.step(&tone)), "{hz}");
+        }
+        let (mut hunch, mut seed) = (Hunch::default(), 1u32);
+        for _ in 0..20 {
+            let noise: Vec<f32> = (0..400)
+                .map(|_| {
+                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (seed >> 16) as f32 - 32768.0
+                })
+                .collect();
+            assert!(!hunch.step(&noise));
         }
     }
 

@@ -9,7 +9,7 @@
 
 use super::bank::{Bank, View};
 use super::beep::{Beep, Window};
-use super::lone::lone;
+use super::lone::{lone, Hunch};
 use super::pattern::{Pattern, Wanted};
 use super::power;
 use super::track::{Track, QUIET};
@@ -46,6 +46,7 @@ enum Set {
 #[derive(Debug)]
 pub struct Watch {
     bank: Bank,
+    hunch: Hunch,
     hz: Vec<u16>,
     sets: Vec<Set>,
     tracks: Vec<Track>,
@@ -81,7 +82,7 @@ impl Watch {
         };
         let tracks = wanted.patterns.iter().map(&mut track).collect();
         let beep = wanted.beep.then(|| Beep::new(spoken));
-        Self { bank: Bank::new(&hz, WINDOW, HOP), hz, sets, tracks, beep }
+        Self { bank: Bank::new(&hz, WINDOW, HOP), hunch: Hunch::default(), hz, sets, tracks, beep }
     }
 
     /// Take audio.
@@ -105,7 +106,8 @@ impl Watch {
                 held |= 1 << (number + 1);
             }
         }
-        let lone = if energy < power(QUIETEST_DBM0) { None } else { lone(self.bank.window()) };
+        let worth = self.hunch.step(self.bank.window());
+        let lone = if worth && energy >= power(QUIETEST_DBM0) { lone(self.bank.window()) } else { None };
         if let Some(lone) = lone.filter(|lone| lone.share >= SHARE) {
             // Special tones lie so close that one may be either: their lengths tell them apart.
             let near = |set: &Set| matches!(*set, Set::One(hz) if (lone.hz - f32::from(hz)).abs() <= most(hz));
