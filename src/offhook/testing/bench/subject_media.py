@@ -5,6 +5,7 @@ stream    Python keeps the play queue of every call filled with speech, piece by
 hold      the ports are only there and configured, and hear
 
 orders    {"open": N} → {"ports": […]}    {"connect": [remote ports]}    {"block": {"ms": 200, "every_ms": 1000}}
+          {"churn": {"every_ms": 50, "up_ms": 1000}} → sets up, and ends, a call so often
           {"counters": true} → engine totals, and what Python did  all answered by one line
 """
 
@@ -25,6 +26,8 @@ from offhook import _native as native
 from offhook.run.serve import run_live
 from offhook.testing.bench.machine import tell
 
+NOBODY = 9
+"""A port of this host that nobody has (discard): what is sent there is lost."""
 PIECE_MS = 200
 """A voice hands its speech on in pieces of about this length."""
 
@@ -56,6 +59,7 @@ class Plane:
         self.taken = 0
         self.handed_on = 0
         self.blocks = 0
+        self.set_ups = 0
         self.clip = speech(self.rng, 4) if mode == "stream" else b""
         self.places: dict[int, int] = {}
         self.loop = asyncio.get_running_loop()
@@ -72,6 +76,19 @@ class Plane:
             self.numbers.append(number)
             ports.append(port)
         return ports
+
+    def churn(self, every_ms: int, up_ms: int) -> None:
+        """Set a call up so often, towards a port that nobody has, and end it when it was up for `up_ms`."""
+        self.open(1)
+        self.connect([NOBODY])
+        self.set_ups += 1
+        self.loop.call_later(up_ms / 1000, self.end, self.numbers.pop())
+        self.loop.call_later(every_ms / 1000, self.churn, every_ms, up_ms)
+
+    def end(self, number: int) -> None:
+        """End a call."""
+        self.engine.close(number)
+        self.places.pop(number, None)
 
     def connect(self, remotes: list[int]) -> None:
         """Configure the newest ports towards `remotes` and let them hear and speak."""
@@ -112,7 +129,7 @@ class Plane:
                 self.taken += 1
                 if echo:
                     engine.play(event.port, 1, event.pcm, event.rate_hz)
-            elif stream and isinstance(event, native.Room):
+            elif stream and isinstance(event, native.Room) and event.port in self.places:
                 self.fill(event.port)
 
     def block(self, ms: int, every_ms: int) -> None:
@@ -138,8 +155,11 @@ def obey(plane: Plane, order: dict[str, Any]) -> None:
         case {"block": {"ms": int(ms), "every_ms": int(every_ms)}}:
             tell(blocking=ms)
             plane.block(ms, every_ms)
+        case {"churn": {"every_ms": int(every_ms), "up_ms": int(up_ms)}}:
+            tell(churning=every_ms)
+            plane.churn(every_ms, up_ms)
         case _:
-            did = {"taken": plane.taken, "handed_on": plane.handed_on, "blocks": plane.blocks}
+            did = {"taken": plane.taken, "handed_on": plane.handed_on, "blocks": plane.blocks, "set_ups": plane.set_ups}
             tell(counters=plane.engine.totals(), **did)
 
 
