@@ -190,3 +190,30 @@ impl Drop for Engine {
         self.shutdown();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lanes_of(engine: &mut Engine, calls: usize) -> Vec<(usize, u32)> {
+        (0..calls)
+            .map(|_| {
+                let (number, _, lane, _) = engine.open(1, 1, 1, "x", None).expect("a pair is free");
+                (lane, number)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn calls_are_spread_over_the_threads_and_go_where_others_have_left() {
+        let mut engine = Engine::start([127, 0, 0, 1].into(), 28_000, 28_199, 3).expect("an engine");
+        let calls = lanes_of(&mut engine, 9);
+        assert!((0..3).all(|lane| calls.iter().filter(|(at, _)| *at == lane).count() == 3), "{calls:?}");
+        for &(lane, number) in calls.iter().filter(|(lane, _)| *lane == 1) {
+            engine.send(lane, Command::Close(number)).expect("room for a command");
+            engine.left(lane);
+        }
+        let later = lanes_of(&mut engine, 3);
+        assert!(later.iter().all(|&(lane, _)| lane == 1), "{later:?}");
+    }
+}
