@@ -25,8 +25,8 @@ const MARGIN: f32 = 1.25;
 /// frequency of its own: the window, which has one for all of them, leaves no less. It costs a quarter of a look.
 #[derive(Debug, Default)]
 pub struct Hunch {
-    /// What the last hops left, and their energies.
-    hops: [(f32, f32); HOPS],
+    /// What the last hops left, their likeness and their energies.
+    hops: [(f32, f32, f32); HOPS],
     next: usize,
 }
 
@@ -34,15 +34,16 @@ pub struct Hunch {
 const HOPS: usize = 4;
 
 impl Hunch {
-    /// A window has moved on by a hop, a quarter of it; give whether it is worth a look.
-    pub fn step(&mut self, window: &[f32]) -> bool {
+    /// A window has moved on by a hop, a quarter of it; give the cosine a sample of what may be a tone there.
+    pub fn step(&mut self, window: &[f32]) -> Option<f32> {
         let from = window.len() - (window.len() / HOPS + 2).min(window.len());
         let (like, energy, outer) = sums(&window[from..], 1);
         let left = if energy > 0.0 { (outer - like * like / energy).max(0.0) } else { 0.0 };
-        self.hops[self.next] = (left, energy);
+        self.hops[self.next] = (left, like, energy);
         self.next = (self.next + 1) % HOPS;
-        let (left, energy) = self.hops.iter().fold((0.0, 0.0), |(left, energy), hop| (left + hop.0, energy + hop.1));
-        left <= MARGIN * ROUGH * energy
+        let sum = |of: fn(&(f32, f32, f32)) -> f32| self.hops.iter().map(of).sum::<f32>();
+        let (left, like, energy) = (sum(|hop| hop.0), sum(|hop| hop.1), sum(|hop| hop.2));
+        (energy > 0.0 && left <= MARGIN * ROUGH * energy).then(|| like / energy / 2.0)
     }
 }
 
@@ -153,7 +154,9 @@ mod tests {
         for hz in [400.0, 1100.0, 2100.0] {
             let mut hunch = Hunch::default();
             let tone = sine(hz, 0.0);
-            assert!((0..6).all(|_| hunch.step(&tone)), "{hz}");
+            let cosine = (TAU * hz / RATE_HZ as f32).cos();
+            let near = |found: f32| (found - cosine).abs() < 0.01;
+            assert!((0..6).all(|_| hunch.step(&tone).is_some_and(near)), "{hz}");
         }
         let (mut hunch, mut seed) = (Hunch::default(), 1u32);
         for _ in 0..20 {
@@ -163,7 +166,7 @@ mod tests {
                     (seed >> 16) as f32 - 32768.0
                 })
                 .collect();
-            assert!(!hunch.step(&noise));
+            assert_eq!(hunch.step(&noise), None);
         }
     }
 

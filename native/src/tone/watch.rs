@@ -7,12 +7,14 @@
 //!
 //! It is there only while a call asks for it. Each kind is told once until it has been silent for eight seconds.
 
+use std::f32::consts::TAU;
+
 use super::bank::{Bank, View};
 use super::beep::{Beep, Window};
 use super::lone::{lone, Hunch};
 use super::pattern::{Pattern, Wanted};
-use super::power;
 use super::track::{Track, QUIET};
+use super::{power, RATE_HZ};
 
 /// Window and hop, samples: 50 ms and 12.5 ms.
 const WINDOW: usize = 400;
@@ -22,6 +24,8 @@ const QUIETEST_DBM0: f32 = -45.0;
 /// How much of the energy a set of tones must hold, and each of them at least.
 const SHARE: f32 = 0.8;
 const EACH: f32 = 0.04;
+/// What the ends of a window, which weigh less there, may add to the rest.
+const LEEWAY: f32 = 0.05;
 /// How far a tone may be off: 2.5 %, and 12 Hz at least; of those that sound together at most what a window tells apart.
 const OFF: f32 = 0.025;
 const OFF_LEAST: f32 = 12.0;
@@ -40,6 +44,16 @@ pub struct Told {
 enum Set {
     One(u16),
     Some(Vec<usize>),
+}
+
+impl Set {
+    /// Whether a window whose samples have this cosine may be one of these tones alone: what else is in it, of any
+    /// colour, moves the tone's own by no more than its share.
+    fn may_be(&self, cosine: f32) -> bool {
+        let Self::One(hz) = *self else { return false };
+        let own = (TAU * f32::from(hz) / RATE_HZ as f32).cos();
+        (cosine - SHARE * own).abs() <= 1.0 - SHARE + LEEWAY
+    }
 }
 
 /// The watch of one stream at 8 kHz.
@@ -106,7 +120,8 @@ impl Watch {
                 held |= 1 << (number + 1);
             }
         }
-        let worth = self.hunch.step(self.bank.window());
+        let hunch = self.hunch.step(self.bank.window());
+        let worth = hunch.is_some_and(|cosine| self.beep.is_some() || self.sets.iter().any(|set| set.may_be(cosine)));
         let lone = if worth && energy >= power(QUIETEST_DBM0) { lone(self.bank.window()) } else { None };
         if let Some(lone) = lone.filter(|lone| lone.share >= SHARE) {
             // Special tones lie so close that one may be either: their lengths tell them apart.
