@@ -19,8 +19,9 @@ counters! {
     ReceivedDtmf => "received_dtmf",
     ReceivedNoise => "received_noise",
     ReceivedRtcp => "received_rtcp",
-    /// The answer of a STUN server.
+    /// The answer of a STUN server, or ICE's.
     ReceivedStun => "received_stun",
+    ReceivedDtls => "received_dtls",
     /// Not RTP.
     DroppedMalformed => "dropped_malformed",
     /// Not RTCP.
@@ -44,6 +45,10 @@ counters! {
     DroppedReplayed => "dropped_replayed",
     /// Where SRTP was agreed: the far end's key is not known yet, or has more streams than one may.
     DroppedUnkeyed => "dropped_unkeyed",
+    /// ICE's, with another name or password than was agreed.
+    DroppedStunForged => "dropped_stun_forged",
+    /// DTLS of who has not shown ICE's password.
+    DroppedDtlsSource => "dropped_dtls_source",
     /// While we do not receive (hold).
     DroppedHeld => "dropped_held",
     /// Before the first `configure`.
@@ -54,6 +59,7 @@ counters! {
     Sent => "sent",
     SentRtcp => "sent_rtcp",
     SentStun => "sent_stun",
+    SentDtls => "sent_dtls",
     /// RTP that only keeps the way open while we are held.
     SentKeepalive => "sent_keepalive",
     /// Packets that did not leave, since the key that was to protect them is used up (RFC 3711 section 9.2).

@@ -296,6 +296,7 @@ impl Driver {
         let number = match &command {
             Command::Open(_) => None,
             Command::Configure(port, ..)
+            | Command::Tunnel(port, _)
             | Command::Listen(port, _)
             | Command::Tape(port, _)
             | Command::Play { port, .. }
@@ -378,6 +379,10 @@ impl Seat {
         port.see(now);
         match command {
             Command::Configure(_, generation, plan) => port.configure(now, generation, *plan),
+            Command::Tunnel(_, terms) => {
+                // Its identity was tried when it was said.
+                port.tunnel(now, &terms, sink);
+            }
             Command::Listen(_, mode) => port.listen(mode),
             Command::Tape(_, on) => port.tape(on, sink),
             Command::Play { utterance, pcm, short, .. } => {

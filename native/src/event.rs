@@ -33,6 +33,8 @@ pub enum Kind {
     OneWay { fault: Fault, on: bool },
     Mapped { address: SocketAddr },
     Echo { present: bool, delay_ms: u32, loss_db: u32 },
+    Secured { profile: &'static str },
+    Severed { reason: &'static str },
 }
 
 /// One interval between reports: what we received, and what the far end told of us.

@@ -22,6 +22,7 @@ use crate::queue::capacity;
 use crate::stun::Id;
 use crate::sys::Wake;
 use crate::tone::pattern::Wanted;
+use crate::tunnel::Terms;
 
 /// Commands that wait at most, a thread. Audio is bounded a port besides.
 const COMMANDS: usize = 16_384;
@@ -36,6 +37,7 @@ const SPARE: usize = 64;
 pub enum Command {
     Open(Box<Opening>),
     Configure(u32, u64, Box<Plan>),
+    Tunnel(u32, Box<Terms>),
     Listen(u32, Mode),
     Tape(u32, bool),
     Play { port: u32, utterance: u64, pcm: Vec<i16>, short: bool },
@@ -54,12 +56,12 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether its thread must wake for it even from a doze: to tell at once what was cut, and to ask a server for which
-    /// a call waits. All else is early enough when
+    /// Whether its thread must wake for it even from a doze: to tell at once what was cut, and to ask a server or look for
+    /// a way for which a call waits. All else is early enough when
     /// the thread wakes by itself, which it does before anything leaves or is heard.
     #[must_use]
     pub fn is_urgent(&self) -> bool {
-        matches!(self, Self::Hush(_) | Self::Discover { .. })
+        matches!(self, Self::Hush(_) | Self::Discover { .. } | Self::Tunnel(..))
     }
 }
 

@@ -44,6 +44,7 @@ pub mod sys;
 pub mod tape;
 pub mod timeline;
 pub mod tone;
+pub mod tunnel;
 pub mod vad;
 pub mod xr;
 

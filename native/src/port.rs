@@ -18,6 +18,7 @@ mod mixing;
 mod outbound;
 mod stages;
 mod tones;
+mod tunnelled;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,11 +41,13 @@ use crate::plan::{Content, Plan};
 use crate::queue::Key;
 use crate::relay::Relay;
 use crate::reports::Reports;
+use crate::secure::Protection;
 use crate::stun::{Id, Question};
 use crate::tape::Tape;
 use crate::timeline::{scaled, Timeline};
 use crate::tone::ear::KeyEar;
 use crate::tone::watch::Watch;
+use crate::tunnel::Tunnel;
 use crate::vad::Halves;
 
 const MS: i64 = 1_000_000;
@@ -80,6 +83,10 @@ pub struct Port {
     keepalive: Option<i64>,
     question: Option<Question>,
     guard: Guard,
+    /// To a browser: the way there, and whether media may go it.
+    tunnel: Option<Box<Tunnel>>,
+    way: Option<SocketAddr>,
+    keyed: Option<Protection>,
     latch: Latch,
     /// A stream that was meant for the call before on these sockets.
     shunned: Option<u32>,
@@ -138,6 +145,9 @@ impl Port {
             keepalive: None,
             question: None,
             guard: Guard::default(),
+            tunnel: None,
+            way: None,
+            keyed: None,
             latch: Latch::default(),
             shunned: None,
             rtcp_source: None,
@@ -217,12 +227,18 @@ impl Port {
     }
 
     /// Apply an agreed plan. Stream numbers, tape and, unless the address is new, the latch survive.
-    pub fn configure(&mut self, now: i64, generation: u64, plan: Plan) {
+    pub fn configure(&mut self, now: i64, generation: u64, mut plan: Plan) {
         self.see(now);
         self.generation = generation;
-        self.guard.agree(self.clock, plan.protection.as_ref());
         self.run_at(plan.rate_hz());
         self.reports.send_at(plan.send.1.clock_hz());
+        if self.tunnel.is_some() {
+            // Signalling names candidates; which of them it is, ICE says, and DTLS the keys.
+            plan.remote = self.open_way();
+            plan.remote_rtcp = plan.remote;
+            plan.protection = self.keyed.clone();
+        }
+        self.guard.agree(self.clock, plan.protection.as_ref());
         self.latch.agree(plan.remote);
         if self.latch.source().is_none() {
             self.rtcp_source = None;
@@ -389,7 +405,8 @@ impl Port {
         // Where packets leave, a report waits for the next of them: it is not worth a wake of its own.
         let report = self.reports.due().filter(|_| self.next_departure.is_none());
         let question = self.question.as_ref().and_then(Question::due);
-        let idle = [self.keepalive, question];
+        let tunnel = self.tunnel.as_ref().and_then(|tunnel| tunnel.due());
+        let idle = [self.keepalive, question, tunnel];
         [self.next_departure, self.ear.due(), queue, self.listening.due(), stall, tape, report]
             .into_iter()
             .chain(idle)
@@ -400,6 +417,7 @@ impl Port {
     /// Do what is due.
     pub fn tick(&mut self, now: i64, sink: &mut Sink) {
         self.see(now);
+        self.tick_tunnel(sink);
         self.close_holes(sink);
         let (number, seq) = (self.number, &mut self.seq);
         self.listening.tick(self.clock, &mut |at, kind| tell(number, seq, at, kind, sink));
@@ -422,6 +440,7 @@ impl Port {
         self.see(now);
         self.tape(false, sink);
         self.say_goodbye(sink);
+        self.close_tunnel(sink);
     }
 
     fn tell(&mut self, at: i64, kind: Kind, sink: &mut Sink) {

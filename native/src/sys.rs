@@ -5,6 +5,8 @@
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// What the media thread asks to run for at a time, ns; it is awake for less than that.
 const SLICE: u64 = 500_000;
@@ -18,6 +20,24 @@ pub fn now() -> i64 {
     // SAFETY: the pointer is to a live timespec, which the call fills; this clock always exists.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
     time.tv_sec * 1_000_000_000 + time.tv_nsec
+}
+
+/// An instant of [`now`]'s clock for the crates that count in the standard library's. Its zero is arbitrary and the same
+/// for the whole process: what they decide hangs on differences alone.
+#[must_use]
+pub fn instant(nanoseconds: i64) -> Instant {
+    zero() + Duration::from_nanos(nanoseconds.max(0).unsigned_abs())
+}
+
+/// The other way.
+#[must_use]
+pub fn nanoseconds(instant: Instant) -> i64 {
+    i64::try_from(instant.saturating_duration_since(zero()).as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn zero() -> Instant {
+    static ZERO: OnceLock<Instant> = OnceLock::new();
+    *ZERO.get_or_init(Instant::now)
 }
 
 /// Sleep until an instant of [`now`]'s clock.

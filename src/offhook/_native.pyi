@@ -265,6 +265,31 @@ class Echo:
     delay_ms: Final[int]
     loss_db: Final[int]
 
+@final
+class Secured:
+    """A tunnel is there: the far end is who signalling told of, and media flows under `profile` (RFC 5764)."""
+
+    def __init__(self, port: int, seq: int, at: int, profile: str) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+    profile: Final[str]
+
+@final
+class Severed:
+    """A tunnel is over, told once; nothing is sent or taken any more.
+
+    `reason`: "unreachable" (ICE found no way in 20 s), "consent" (the far end has not said for 30 s that it wants to
+    hear us, RFC 7675), "fingerprint" (another certificate than signalling told of), "handshake" (DTLS failed), "closed"
+    (the far end said goodbye).
+    """
+
+    def __init__(self, port: int, seq: int, at: int, reason: str) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+    reason: Final[str]
+
 Event = (
     Heard
     | SpeechBegan
@@ -283,6 +308,8 @@ Event = (
     | OneWay
     | Mapped
     | Echo
+    | Secured
+    | Severed
 )
 
 @final
@@ -328,6 +355,28 @@ class Port:
         each with its salt behind it (30, 28 or 44 bytes); theirs is None while it is not known. With it all is SRTP and
         SRTCP, and what is plain, forged or replayed is counted `dropped_forged`, `dropped_replayed`, `dropped_unkeyed`.
         A key that goes on keeps its counters; the far end's key before is taken for 5 s more.
+        """
+
+    def tunnel(
+        self,
+        now: int,
+        *,
+        ours: tuple[str, str],
+        theirs: tuple[str, str],
+        candidates: tuple[str, ...],
+        fingerprints: tuple[tuple[str, bytes], ...],
+        identity: tuple[bytes, bytes],
+        lite: bool,
+        controlling: bool,
+        active: bool,
+        seed: int,
+    ) -> None:
+        """Have all media go through ICE and DTLS-SRTP, as an agreed `Tunnel` says (its fields, by name).
+
+        From here on no plain RTP is taken or sent, whatever `configure` says, and its `remote` is what ICE finds.
+        `ours` and `theirs` are ICE's user name and password, `identity` our certificate and its PKCS #8 key in DER,
+        `seed` (64 bits of chance) what transaction numbers are drawn from. Again with other terms ICE begins anew.
+        ValueError for an identity that can't be used, no fingerprint of SHA-2, or names that are none.
         """
 
     def listen(self, mode: str) -> None:
@@ -495,6 +544,20 @@ class Engine:
         rtcp_extended: bool = False,
         rtcp_reduced: bool = False,
         protection: tuple[str, bytes, bytes | None] | None = None,
+    ) -> None: ...
+    def tunnel(
+        self,
+        port: int,
+        *,
+        ours: tuple[str, str],
+        theirs: tuple[str, str],
+        candidates: tuple[str, ...],
+        fingerprints: tuple[tuple[str, bytes], ...],
+        identity: tuple[bytes, bytes],
+        lite: bool,
+        controlling: bool,
+        active: bool,
+        seed: int,
     ) -> None: ...
     def listen(self, port: int, mode: str) -> None: ...
     def tape(self, port: int, on: bool) -> None: ...

@@ -42,6 +42,10 @@ SipAddress = Annotated[
         help="Where to take SIP, UDP and TCP (default: 127.0.0.1:5060; for a call, any free port).",
     ),
 ]
+HttpDoor = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--http", metavar="HOST:PORT", help="Where a page with a call button is (default: none is served)."),
+]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="The same seed gives the same run.")]
 
 
@@ -69,7 +73,7 @@ def done(work: Callable[[], _T]) -> _T:
         raise typer.Exit(130) from None
 
 
-def settings(config: Path | None, sip: str | None, **flags: Any) -> Any:
+def settings(config: Path | None, sip: str | None, http: str | None = None, **flags: Any) -> Any:
     """Read the configuration under the flags of a command line."""
     from offhook.core.errors import ConfigError
     from offhook.run.config import load, parse_address
@@ -80,6 +84,12 @@ def settings(config: Path | None, sip: str | None, **flags: Any) -> Any:
         except ValueError as error:
             raise ConfigError(f"--sip: {error}") from None
         flags["sip"] = {"listen": [f"udp://{host}:{port}", f"tcp://{host}:{port}"]}
+    if http is not None:
+        try:
+            parse_address(http)
+        except ValueError as error:
+            raise ConfigError(f"--http: {error}") from None
+        flags["web"] = {"listen": http}
     return load(config, flags)
 
 
@@ -91,6 +101,7 @@ def serve(
     ] = None,
     config: ConfigFile = None,
     sip: SipAddress = None,
+    http: HttpDoor = None,
     events: EventsFile = None,
     max_calls: Annotated[
         Optional[int],  # noqa: UP045
@@ -105,12 +116,17 @@ def serve(
 
     def work() -> None:
         flags = {} if max_calls is None else {"max_calls": max_calls}
-        loaded = settings(config, sip, **flags)
+        loaded = settings(config, sip, http, **flags)
         from offhook.run.logs import log_to_stderr
         from offhook.run.serve import run_live, serve
 
         log_to_stderr()
-        run_live(lambda: serve(loaded, agent, events=events, say=say))
+        doors = []
+        if loaded.web.listen is not None:
+            from offhook.console.door import web_door
+
+            doors = [web_door(loaded.web)]
+        run_live(lambda: serve(loaded, agent, events=events, say=say, doors=doors))
 
     done(work)
 

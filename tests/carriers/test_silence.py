@@ -32,7 +32,7 @@ class Call:
         if self.answer is not None:
             loop.call_later(self.after_s, self.silence.answered, self.answer)
 
-    def given_up(self) -> None:
+    def given_up(self, why: str = "stalled") -> None:
         self.over.append(asyncio.get_running_loop().time())
 
 

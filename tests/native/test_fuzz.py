@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TARGETS = ("rtp", "rtcp", "stun", "event", "port", "tone", "srtp", "codec")
+TARGETS = ("rtp", "rtcp", "stun", "event", "port", "tone", "srtp", "codec", "tunnel")
 # What the panic of each planted fault says: another finding is no proof.
 SAYS = {
     "rtp": "what was accepted is not what is written",
@@ -20,6 +20,7 @@ SAYS = {
     "tone": "a key was not told once",
     "srtp": "what nobody sealed was let in",
     "codec": "a packet is not as long as it says",
+    "tunnel": "of who has not the password",
 }
 
 

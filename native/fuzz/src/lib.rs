@@ -14,4 +14,5 @@ pub mod rtp;
 pub mod srtp;
 pub mod stun;
 pub mod tone;
+pub mod tunnel;
 pub mod watch;

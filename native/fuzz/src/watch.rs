@@ -157,7 +157,11 @@ impl Watch {
             Kind::Heard { pcm, .. } => assert!(!pcm.is_empty() && pcm.len() <= 8000),
             Kind::Taped { pcm, .. } => assert!(pcm.len().is_multiple_of(2)),
             Kind::Digit { .. } | Kind::Tone { .. } | Kind::Ducked => {}
-            Kind::Mapped { .. } | Kind::OneWay { .. } | Kind::Echo { .. } => {}
+            Kind::Mapped { .. }
+            | Kind::OneWay { .. }
+            | Kind::Echo { .. }
+            | Kind::Secured { .. }
+            | Kind::Severed { .. } => {}
         }
     }
 

@@ -20,6 +20,7 @@ use crate::rtcp::Compound;
 use crate::rtp::{timestamp_ahead, Packet};
 use crate::stun::is_stun;
 use crate::timeline::scaled;
+use crate::tunnel::Tunnel;
 
 /// Of a hole this much is filled at most.
 const FILL_MOST_MS: u32 = 500;
@@ -50,6 +51,13 @@ impl Port {
             let count = self.take_stun(data, from, sink);
             return self.counters.add(count);
         }
+        if !rtcp && self.tunnel.is_some() && Tunnel::takes(data) {
+            let count = self.take_tunnelled(data, from, sink);
+            return self.counters.add(count);
+        }
+        if let Some(count) = self.barred(from) {
+            return self.counters.add(count);
+        }
         let Some(plan) = &self.plan else {
             return self.counters.add(Count::DroppedUnconfigured);
         };
@@ -71,7 +79,7 @@ impl Port {
 
     fn take_stun(&mut self, data: &[u8], from: SocketAddr, sink: &mut Sink) -> Count {
         let Some(address) = self.question.and_then(|question| question.answer(data, from)) else {
-            return Count::DroppedStun;
+            return self.take_tunnelled(data, from, sink);
         };
         self.question = None;
         self.tell(self.clock, Kind::Mapped { address }, sink);

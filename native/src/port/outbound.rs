@@ -92,6 +92,9 @@ impl Port {
 
     pub(super) fn rtcp_destination(&self) -> Option<(SocketAddr, bool)> {
         let plan = self.plan.as_ref()?;
+        if self.tunnel.is_some() {
+            return self.open_way().map(|to| (to, false));
+        }
         if plan.rtcp_mux {
             return self.latch.destination().map(|to| (to, false));
         }

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
 
+use super::tunnels::{self, Named};
 use super::{
     address, bed, depth, even, events, keys, mode, plan, rate, routes, samples, transaction, wanted, wrong, Address,
     Heard, Keyed, Numbered, PySound, Tone,
@@ -175,6 +176,30 @@ impl PyEngine {
             entry.agreed = Some(Pipeline::of(&plan));
         }
         inside.send(port, Command::Configure(port, generation, Box::new(plan)))
+    }
+
+    #[pyo3(signature = (
+        port, *, ours, theirs, candidates, fingerprints, identity, lite, controlling, active, seed
+    ))]
+    fn tunnel(
+        &self,
+        port: u32,
+        ours: Named,
+        theirs: Named,
+        candidates: Vec<String>,
+        fingerprints: Vec<(String, Vec<u8>)>,
+        identity: (Vec<u8>, Vec<u8>),
+        lite: bool,
+        controlling: bool,
+        active: bool,
+        seed: u64,
+    ) -> PyResult<()> {
+        let roles = (lite, controlling, active);
+        let terms = tunnels::terms((ours, theirs), roles, candidates, fingerprints, identity, seed)?;
+        if !terms.usable() {
+            return Err(tunnels::unusable());
+        }
+        self.send(port, Command::Tunnel(port, Box::new(terms)))
     }
 
     fn listen(&self, port: u32, mode: &str) -> PyResult<()> {

@@ -134,6 +134,14 @@ event!(
     /// Our own voice comes back, or no more.
     Echo(present, delay_ms = 0, loss_db = 0) { present: bool, delay_ms: u32, loss_db: u32 }
 );
+event!(
+    /// Media to and from a browser is keyed.
+    Secured(profile) { profile: String }
+);
+event!(
+    /// The way to a browser is over.
+    Severed(reason) { reason: String }
+);
 
 /// Add the classes to the module, and their union as `Event`.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -156,6 +164,8 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
         py.get_type::<OneWay>(),
         py.get_type::<Mapped>(),
         py.get_type::<Echo>(),
+        py.get_type::<Secured>(),
+        py.get_type::<Severed>(),
     ];
     let mut union = classes[0].clone().into_any();
     for class in &classes {
@@ -206,6 +216,10 @@ pub fn append(list: &Bound<'_, PyList>, event: &Event) -> PyResult<()> {
         &Kind::Echo { present, delay_ms, loss_db } => {
             list.append(Bound::new(py, Echo { port, seq, at, present, delay_ms, loss_db })?)
         }
+        &Kind::Secured { profile } => {
+            list.append(Bound::new(py, Secured { port, seq, at, profile: profile.to_owned() })?)
+        }
+        &Kind::Severed { reason } => list.append(Bound::new(py, Severed { port, seq, at, reason: reason.to_owned() })?),
         Kind::Quality(quality) => list.append(Bound::new(
             py,
             Quality {

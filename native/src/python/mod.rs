@@ -6,6 +6,7 @@ mod events;
 mod isochronous;
 mod port;
 mod stages;
+mod tunnels;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

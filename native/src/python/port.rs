@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
+use super::tunnels::{self, Named};
 use super::{
     address, bed, depth, events, keys, mode, plan, rate, routes, samples, side, side_name, transaction, wanted,
     Address, Heard, Keyed, Numbered, PySound, Tone,
@@ -76,6 +77,31 @@ impl PyPort {
         self.port.configure(now, generation, plan);
         self.feed.run_at(self.port.rate_hz());
         Ok(())
+    }
+
+    #[pyo3(signature = (
+        now, *, ours, theirs, candidates, fingerprints, identity, lite, controlling, active, seed
+    ))]
+    fn tunnel(
+        &mut self,
+        now: i64,
+        ours: Named,
+        theirs: Named,
+        candidates: Vec<String>,
+        fingerprints: Vec<(String, Vec<u8>)>,
+        identity: (Vec<u8>, Vec<u8>),
+        lite: bool,
+        controlling: bool,
+        active: bool,
+        seed: u64,
+    ) -> PyResult<()> {
+        let roles = (lite, controlling, active);
+        let terms = tunnels::terms((ours, theirs), roles, candidates, fingerprints, identity, seed)?;
+        if self.port.tunnel(now, &terms, &mut self.sink) {
+            Ok(())
+        } else {
+            Err(tunnels::unusable())
+        }
     }
 
     fn listen(&mut self, mode: &str) -> PyResult<()> {

@@ -36,6 +36,8 @@ LegEvent = (
     | native.Taped
     | native.Quality
     | native.OneWay
+    | native.Secured
+    | native.Severed
     | Connected
     | Ringing
     | Redirected

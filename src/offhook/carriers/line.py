@@ -7,7 +7,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from offhook.call.leg import CallInfo
+from offhook.call.leg import AudioLeg, CallInfo
 from offhook.carriers.door import Door
 from offhook.carriers.plane import MediaPlane
 from offhook.carriers.terms import LegTerms
@@ -125,7 +125,7 @@ class Line(Protocol):
         """Give who answers challenges on the trunk of a call."""
         ...
 
-    async def place(self, target: str, first: SipLeg) -> SipLeg:
+    async def place(self, target: str, first: AudioLeg) -> SipLeg:
         """Call `target` for the far end of `first`. NotAllowed outside the rules, Unreachable, OSError (no port)."""
         ...
 

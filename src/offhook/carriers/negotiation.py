@@ -25,6 +25,7 @@ from offhook.sip.offer import Srtp, accept_answer, answer_offer, early_plan, mak
 from offhook.sip.outcomes import Flow
 from offhook.sip.sdes import Keyring
 from offhook.sip.sdp import Session
+from offhook.sip.tunnels import Here
 
 PRIVATE: Final = ("tls", "wss")
 """Transports that nobody reads along: keys may go through them."""
@@ -37,6 +38,8 @@ class AudioRules:
     `codecs` in order of preference. `send` overrides the codec that we send, where the far end offered it too: the
     two directions may differ (RFC 3264 section 6.1). With `dtx` silence is left out where the far end bears it. `srtp`
     "auto" takes SRTP where it is offered over a private transport, and offers none; said outright it holds over any.
+    Who offers ICE and DTLS is answered in kind: `ice` says whether we look for a way too, or only answer (RFC 8445
+    section 2.5). With `tunnel` we offer nothing else.
     `first_packet_s` and `silence_s` bound how long a connected call may bring no media.
     """
 
@@ -44,15 +47,20 @@ class AudioRules:
     send: Codec | None = None
     dtx: bool = False
     srtp: Literal["auto"] | Srtp = "auto"
+    ice: Literal["lite", "full"] = "lite"
+    tunnel: bool = False
     first_packet_s: float = 30.0
     silence_s: float = 15.0
 
 
 class Negotiation:
-    """One leg's side of offer and answer. Its descriptions name `door`, for who sees our own address as `ip`."""
+    """One leg's side of offer and answer. Its descriptions name `door`, for who sees our own address as `ip`.
+
+    `flow` is the way that they go; None: they come by HTTP.
+    """
 
     def __init__(
-        self, rules: AudioRules, engine: Engine, door: Door, flow: Flow, rng: Random, *, ip: str | None = None
+        self, rules: AudioRules, engine: Engine, door: Door, flow: Flow | None, rng: Random, *, ip: str | None = None
     ) -> None:
         self._rules = rules
         self._engine = engine
@@ -60,7 +68,7 @@ class Negotiation:
         self._ip = ip
         self._rng = rng
         self._session_id = rng.getrandbits(62)
-        self._private = flow.transport in PRIVATE
+        self._private = flow is not None and flow.transport in PRIVATE
         self._ring = Keyring(rng.randbytes)
         self._profile = "RTP/SAVP" if rules.srtp == "required" else "RTP/AVP"
         self._generation = 0
@@ -98,12 +106,24 @@ class Negotiation:
             direction=self._direction,
             profile=self._profile,
             ring=self._ring if self._offers_keys else None,
+            here=self._wanted,
         )
+
+    def _here(self, theirs: tuple[str, str] | None) -> Here:
+        return self._door.here(theirs, ip=self._ip, lite=self._rules.ice == "lite")
+
+    @property
+    def _wanted(self) -> Here | None:
+        """What we offer of ICE and DTLS: who is reached so already is asked for nothing else."""
+        agreed = self.plan.tunnel if self.plan is not None else None
+        if agreed is not None:
+            return self._here(agreed.theirs)
+        return self._here(None) if self._rules.tunnel else None
 
     @property
     def _srtp(self) -> Srtp:
         """What is protected stays so, whatever the far end offers later."""
-        if self.plan is not None and self.plan.protection is not None:
+        if self.plan is not None and (self.plan.protection or self.plan.tunnel) is not None:
             return "required"
         if self._rules.srtp == "auto":
             return "optional" if self._private else "off"
@@ -148,6 +168,7 @@ class Negotiation:
             direction=self._direction,
             srtp=self._srtp,
             ring=self._ring,
+            here=self._here,
         )
         taken = next(media.protocol for media in body.media if media.port)
         self._profile = taken if plan.protection is not None else self._profile
@@ -175,6 +196,8 @@ class Negotiation:
             self._ring.settle(plan.protection)
         if plan != was:
             self._generation += 1
+            if plan.tunnel is not None and (was is None or was.tunnel != plan.tunnel):
+                self._door.tunnel(plan.tunnel)
             configure(self._engine, self._door.number, self._generation, plan)
         return was
 
@@ -184,7 +207,10 @@ class Negotiation:
         if wanted is None or plan.send[1].partition(";")[0] == wanted.label:
             return plan
         try:
-            _, other = answer_offer(offer, address="0.0.0.0", port=9, codecs=(wanted,), session_id=0, version=0)  # noqa: S104
+            address, port = self._door.seen(self._ip)
+            _, other = answer_offer(
+                offer, address=address, port=port, codecs=(wanted,), session_id=0, version=0, here=self._here
+            )
         except ProtocolError:
             return plan
         return replace(plan, send=other.send)

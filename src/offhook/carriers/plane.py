@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from offhook import _native as native
+from offhook.carriers.identity import Identity
 from offhook.core.media import MediaPlan
 
 
@@ -42,6 +43,20 @@ class Engine(Protocol):
         rtcp_reduced: bool = False,
         protection: tuple[str, bytes, bytes | None] | None = None,
     ) -> None: ...
+    def tunnel(
+        self,
+        port: int,
+        *,
+        ours: tuple[str, str],
+        theirs: tuple[str, str],
+        candidates: tuple[str, ...],
+        fingerprints: tuple[tuple[str, bytes], ...],
+        identity: tuple[bytes, bytes],
+        lite: bool,
+        controlling: bool,
+        active: bool,
+        seed: int,
+    ) -> None: ...
     def listen(self, port: int, mode: str) -> None: ...
     def tape(self, port: int, on: bool) -> None: ...
     def play(self, port: int, utterance: int, pcm: bytes, rate_hz: int) -> int: ...
@@ -70,6 +85,11 @@ class MediaPlane(Protocol):
 
     @property
     def engine(self) -> Engine: ...
+    @property
+    def identity(self) -> Identity:
+        """Who we are in a DTLS handshake: one certificate a process."""
+        ...
+
     def open(self, take: Callable[[native.Event], None], beside: int | None = None) -> tuple[int, int]:
         """Open a port whose events go to `take`; give its number and its RTP port. OSError where none is free.
 

@@ -41,7 +41,7 @@ class Watched(Protocol):
         """Ask the far end whether the call is still there; `Silence.answered` hears what it says."""
         ...
 
-    def given_up(self) -> None:
+    def given_up(self, why: str = "stalled") -> None:
         """Hear that media will not come any more."""
         ...
 
@@ -68,9 +68,9 @@ class Watch:
         self._line.agent.probe(self._line.now(), self._leg.call)
         self._line.settle()
 
-    def given_up(self) -> None:
+    def given_up(self, why: str = "stalled") -> None:
         """End the call."""
-        self._leg.expire("stalled")
+        self._leg.expire(why)
 
 
 class Silence:
@@ -111,6 +111,8 @@ class Silence:
             self.stalled()
         elif isinstance(event, native.Flowing):
             self.flowing()
+        elif isinstance(event, native.Severed) and event.reason != "closed":
+            self._call.given_up(event.reason)  # a goodbye of DTLS comes with one of the signalling
 
     def answered(self, code: int) -> None:
         """Hear what became of the probe."""

@@ -22,6 +22,24 @@ class Protection:
 
 
 @dataclass(frozen=True, slots=True)
+class Tunnel:
+    """What was agreed of ICE and DTLS: media goes where ICE finds, keyed by DTLS, and no other way.
+
+    `ours` and `theirs` are ICE's user name and password, `candidates` the far end's a=candidate values that can be
+    checked. `lite`: we only answer its checks. `controlling`: we choose the way. `active`: we begin the handshake.
+    `fingerprints` are (algorithm, digest) of certificates, one of which the far end must show.
+    """
+
+    ours: tuple[str, str]
+    theirs: tuple[str, str] = field(repr=False)
+    candidates: tuple[str, ...]
+    fingerprints: tuple[tuple[str, bytes], ...]
+    lite: bool
+    controlling: bool
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
 class MediaPlan:
     """One agreed audio stream, as seen from our side.
 
@@ -31,8 +49,8 @@ class MediaPlan:
     telephone-event and comfort noise, None where they were not agreed (`noise_send` also where silence is not left
     out); `dtmf_hz` is the clock of keys. `sending` and `receiving` are the agreed direction. `rtcp_extended`: the far
     end reads VoIP metrics (RFC 3611); `rtcp_reduced`:
-    reports need not be compound (RFC 5506). With `protection` every packet is SRTP, and nothing plain is taken. Codec
-    names are the labels of `offhook.core.codecs`.
+    reports need not be compound (RFC 5506). With `protection` every packet is SRTP, and nothing plain is taken;
+    with a `tunnel`, too, and `remote` is None: ICE finds it. Codec names are the labels of `offhook.core.codecs`.
     """
 
     remote: Address | None
@@ -51,3 +69,4 @@ class MediaPlan:
     rtcp_extended: bool = False
     rtcp_reduced: bool = False
     protection: Protection | None = None
+    tunnel: Tunnel | None = None

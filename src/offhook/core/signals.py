@@ -82,8 +82,9 @@ class HungUp:
     """The call is over. Told exactly once, and nothing follows it.
 
     `code` is a SIP status (200 after an ordinary end); `reason` is one of those of `offhook.sip.outcomes.Ended`, or
-    `stalled` where the media stopped coming. `meaning` is what that means to a caller, one of
-    `offhook.sip.meanings.MEANINGS`: busy, no_answer, declined, not_found …; `ended` after an ordinary end.
+    `stalled` where the media stopped coming, or one of those of `offhook._native.Severed`. `meaning` is what that means
+    to a caller, one of `offhook.sip.meanings.MEANINGS`: busy, no_answer, declined, not_found …; `ended` after an
+    ordinary end.
     """
 
     at: Instant

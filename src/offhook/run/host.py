@@ -23,10 +23,11 @@ import structlog
 from offhook.call import Agent, Call, Models
 from offhook.call.agents import answers_itself
 from offhook.call.events import Answered, CallEvent
-from offhook.call.leg import CallInfo
+from offhook.call.leg import AudioLeg, CallInfo
 from offhook.carriers.plane import Engine
 from offhook.carriers.sip import SipLeg
 from offhook.carriers.trunks import added_headers
+from offhook.carriers.web import WebLeg
 from offhook.core.errors import ConfigError, DialFailed, NotAllowed, OffhookError, ProtocolError, Unreachable
 from offhook.core.ids import CallId, redacted
 from offhook.core.media import Address
@@ -36,6 +37,7 @@ from offhook.policy.routes import Route, Wanted
 from offhook.policy.screening import allows_address
 from offhook.run.accounts import Accounts
 from offhook.run.arrivals import Arrival, Places, arrive
+from offhook.run.counts import counted
 from offhook.run.dialling import Unanswered, Way, Wish, for_another, ways
 from offhook.run.gate import HostGate
 from offhook.run.identification import Identification
@@ -48,12 +50,14 @@ from offhook.run.security import SecurityLog
 from offhook.run.strangers import Strangers
 from offhook.run.tolls import Tolls
 from offhook.run.users import Users
+from offhook.run.vigil import Vigil
 from offhook.sip.challenges import User as Password
 from offhook.sip.grammar import Fields
 from offhook.sip.header import NameAddr
 from offhook.sip.manners import Manners
 from offhook.sip.outcomes import Flow, IncomingCall
 from offhook.sip.registration import Standing
+from offhook.sip.sdp import Session
 from offhook.sip.uri import Uri
 
 log = structlog.get_logger("offhook.host")
@@ -114,10 +118,12 @@ class Host:
         self._accounts: Accounts | None = None
         self._users: Users | None = None
         self._tasks: dict[CallId, asyncio.Task[None]] = {}
-        self._legs: dict[CallId, SipLeg] = {}
+        self._legs: dict[CallId, SipLeg | WebLeg] = {}
+        self.taps: dict[CallId, Callable[[CallEvent], None]] = {}
+        """Who hears, besides, what happens in one call."""
         self._draining = False
         self._refusing = False
-        self._empty: asyncio.Future[None] | None = None
+        self._vigil = Vigil(lambda: not self._legs and not self._tasks)
 
     async def __aenter__(self) -> Host:
         """Bind everything. ConfigError where something can't be bound."""
@@ -179,31 +185,15 @@ class Host:
         return len(self._legs)
 
     def counters(self) -> dict[str, int]:
-        """Count what the user agent, the transports, the host and the media plane (`media_…`) saw.
-
-        `guard` is what the last resort caught. Every SIP message `received` is in one of `sip.useragent.FATES`, every
-        datagram on an RTP port (`media_given`) in one of `media_received_…` and `media_dropped_…`.
-        """
-        counts = self.line.transports.counts
-        return {
-            **self.line.agent.counters(),
-            "screened": counts.screened,
-            "unsent": counts.unsent,
-            "streams_broken": counts.streams_broken,
-            "streams_refused": counts.streams_refused,
-            "streams_idle": counts.streams_idle,
-            "handshakes_failed": counts.handshakes_failed,
-            "flooded": counts.flooded,
-            "socket_errors": counts.socket_errors,
-            "guard": self.line.guarded,
+        """Count what the user agent, the transports, the host and the media plane (`media_…`) saw (`run.counts`)."""
+        own = {
             "failures": self.failures,
             "served": self.served,
             "live": self.live,
             "ports": self._media.ports,
             "tasks": len(asyncio.all_tasks()),
-            **{f"attacks_{kind}": count for kind, count in self.security.counts.items()},
-            **{f"media_{name}": count for name, count in self._media.engine.totals().items()},
         }
+        return counted(self.line, self.security, self._media.engine.totals(), own)
 
     def registrations(self) -> list[Standing]:
         """Give how each account of ours stands at its registrar."""
@@ -265,11 +255,30 @@ class Host:
         self.line.agent.reject(self.line.now(), outcome.call, code, headers=headers)
         self.line.settle()
 
+    def offered(self, offer: Session, *, remote_ip: str, local_ip: str, called: str = "web") -> WebLeg:
+        """Take a call that a web page offers from `remote_ip`, which reaches us at `local_ip`; `called` is routed.
+
+        ProtocolError with the code where it is refused, OSError where no port is free.
+        """
+        line = self.line
+        if self._refusing or self.admission.admits(line.now(), remote_ip, call=True) != "take":
+            raise ProtocolError("no more calls are taken now", 503)
+        if (route := self._found(Wanted((called,), caller=remote_ip))) is None:
+            raise ProtocolError(f"nobody answers {called}", 404)
+        if not self._places.free(route, remote_ip):
+            raise ProtocolError("all lines are busy", 486)
+        info = CallInfo(CallId(self._name()), "inbound", "web", called, language=route.language)
+        own = line.reach.address(remote_ip) or local_ip
+        leg = WebLeg(line, info, offer, ip=own, remote_ip=remote_ip, gone=self._ended)
+        self.admission.began(line.now(), remote_ip)
+        self._places.take(info.id, route, remote_ip)
+        self._take(leg)
+        self._start(leg, route.agent)
+        return leg
+
     def _found(self, wanted: Wanted) -> Route[AgentLike] | None:
         taken = self._route(wanted)
-        if taken is None:
-            return None
-        return cast("Route[AgentLike]", taken) if isinstance(taken, Route) else Route(taken)
+        return None if taken is None else cast("Route[AgentLike]", taken) if isinstance(taken, Route) else Route(taken)
 
     # Calls that we place
 
@@ -360,7 +369,7 @@ class Host:
         await call.up()
         return call
 
-    async def _consult(self, to: str, first: SipLeg) -> SipLeg:
+    async def _consult(self, to: str, first: AudioLeg) -> SipLeg:
         """Call `to` for the far end of a leg: with its number or ours, as the rules of its trunk say."""
         if self._refusing:
             raise NotAllowed("this phone takes no more calls")
@@ -373,13 +382,14 @@ class Host:
 
     # A call's life
 
-    def _take(self, leg: SipLeg) -> None:
+    def _take(self, leg: SipLeg | WebLeg) -> None:
         self._strangers.begin(lambda: self.live)
-        self.line.add(leg)
+        if isinstance(leg, SipLeg):
+            self.line.add(leg)
         self._legs[leg.info.id] = leg
         self._admit()
 
-    def _start(self, leg: SipLeg, agent: AgentLike) -> Call:
+    def _start(self, leg: SipLeg | WebLeg, agent: AgentLike) -> Call:
         name = leg.info.id
         allow = (*self.rules.dial, *(self._users.targets if self._users is not None else ()))
         call = Call(leg, agent, models=self.models, events=self._heard, allow=allow)
@@ -388,7 +398,7 @@ class Host:
         task.add_done_callback(partial(self._done, name))
         return call
 
-    async def _converse(self, call: Call, leg: SipLeg) -> None:
+    async def _converse(self, call: Call, leg: AudioLeg) -> None:
         try:
             await call.run()
         except OffhookError as error:
@@ -402,20 +412,27 @@ class Host:
     def _done(self, name: CallId, task: asyncio.Task[None]) -> None:
         self._tasks.pop(name, None)
         self.served += 1
-        self._look_empty()
+        self._vigil.look()
 
     def _heard(self, event: CallEvent) -> None:
         """Pass on what happens in a call."""
         leg = self._legs.get(event.call) if isinstance(event, Answered) else None
         if leg is not None and leg.info.direction == "inbound":
-            self.admission.answered(leg.first[1][0].remote[0])
+            self.admission.answered(leg.remote_ip if isinstance(leg, WebLeg) else leg.first[1][0].remote[0])
+        if (tap := self.taps.get(event.call)) is not None:
+            tap(event)
         if self._events is not None:
             self._events(event)
 
-    def _ended(self, leg: SipLeg) -> None:
+    def _ended(self, leg: SipLeg | WebLeg) -> None:
         """Take note that a leg is over; its conversation may still be finishing."""
         info = leg.info
         self._legs.pop(info.id, None)
+        if isinstance(leg, WebLeg):
+            self._places.leave(info.id)
+            self.admission.ended(leg.remote_ip, answered=leg.answered)
+            self._admit()
+            return self._vigil.look()
         call, flows = leg.first
         self._tolls.end(self.line.now(), info.trunk, call, answered=leg.answered)
         if info.direction == "outbound":
@@ -424,7 +441,7 @@ class Host:
             self._places.leave(info.id)
             self.admission.ended(flows[0].remote[0], answered=leg.answered)
         self._admit()
-        self._look_empty()
+        self._vigil.look()
 
     def _admit(self) -> None:
         """Open or close the door to new calls."""
@@ -451,29 +468,12 @@ class Host:
         """
         self._draining = True
         self._admit()
-        clean = await self._emptied(patience_s)
+        clean = await self._vigil.wait(patience_s)
         if not clean:
             for leg in list(self._legs.values()):
                 await leg.hangup(503)
-            await self._emptied(LAST_WORDS_S)
+            await self._vigil.wait(LAST_WORDS_S)
         return clean
-
-    async def _emptied(self, patience_s: float) -> bool:
-        if not self._legs and not self._tasks:
-            return True
-        self._empty = asyncio.get_running_loop().create_future()
-        try:
-            async with asyncio.timeout(patience_s):
-                await self._empty
-        except TimeoutError:
-            return False
-        finally:
-            self._empty = None
-        return True
-
-    def _look_empty(self) -> None:
-        if self._empty is not None and not self._empty.done() and not self._legs and not self._tasks:
-            self._empty.set_result(None)
 
     async def close(self) -> None:
         """Hang up what is up, end every task, give back every socket, timer and port. Idempotent."""
@@ -486,7 +486,7 @@ class Host:
             await leg.hangup(503)
         if any(not leg.over for leg in legs):
             # A callee may not say goodbye before the ACK (RFC 3261 section 15): give it a moment to come.
-            await self._emptied(LAST_WORDS_S)
+            await self._vigil.wait(LAST_WORDS_S)
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

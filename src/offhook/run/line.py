@@ -19,7 +19,7 @@ from typing import Final
 
 import structlog
 
-from offhook.call.leg import CallInfo
+from offhook.call.leg import AudioLeg, CallInfo
 from offhook.carriers.door import Door
 from offhook.carriers.line import reached_door
 from offhook.carriers.negotiation import AudioRules
@@ -103,7 +103,7 @@ class SipLine:
         self.agent = UserAgent(rng=rng, settings=settings or Settings(), way=self.ways.known)
         self.legs: dict[SipCall, SipLeg] = {}
         self.on_ended: Callable[[SipLeg], None] = lambda leg: None
-        self.on_place: Callable[[str, SipLeg], Awaitable[SipLeg]] = _nobody
+        self.on_place: Callable[[str, AudioLeg], Awaitable[SipLeg]] = _nobody
         self.on_rules: Callable[[CallInfo], TransferRules] = lambda info: TransferRules()
         self.on_credentials: Callable[[CallInfo], Account | None] = lambda info: None
         self.on_inside: Callable[[str], bool] = lambda target: False
@@ -283,7 +283,7 @@ class SipLine:
         """Give who answers challenges on the trunk of a call."""
         return self.on_credentials(info)
 
-    async def place(self, target: str, first: SipLeg) -> SipLeg:
+    async def place(self, target: str, first: AudioLeg) -> SipLeg:
         """Call `target` for the far end of `first`. Raises as the host's `dial`."""
         leg = await self.on_place(target, first)
         self.settle()
@@ -484,5 +484,5 @@ class SipLine:
         self.settle()
 
 
-async def _nobody(target: str, first: SipLeg) -> SipLeg:
+async def _nobody(target: str, first: AudioLeg) -> SipLeg:
     raise NotAllowed("this line places no calls")

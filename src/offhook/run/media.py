@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable
 
 from offhook import _native as native
+from offhook.carriers.identity import Identity, make_identity
 from offhook.carriers.plane import Engine
 
 
@@ -21,8 +22,16 @@ class EngineMedia:
     def __init__(self, engine: Engine, rng: random.Random) -> None:
         self.engine = engine
         self._rng = rng
+        self._identity: Identity | None = None
         self._takers: dict[int, Callable[[native.Event], None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def identity(self) -> Identity:
+        """Who we are in a DTLS handshake, made when it is first asked for."""
+        if self._identity is None:
+            self._identity = make_identity()
+        return self._identity
 
     def start(self) -> None:
         """Listen for the engine's events on the running loop."""

@@ -16,7 +16,7 @@ import json
 import random
 import signal
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TextIO, TypeVar
@@ -28,7 +28,7 @@ from offhook.core.errors import ConfigError
 from offhook.core.media import Address
 from offhook.policy.routes import Route, Routes
 from offhook.run.agents import RECEPTIONIST, load_agent, needs_models
-from offhook.run.config import Config, address_note, host_rules, routes_of
+from offhook.run.config import Config, address_note, host_rules, parse_address, routes_of
 from offhook.run.dialling import ways
 from offhook.run.events import EventLines
 from offhook.run.host import AgentLike, Host
@@ -38,6 +38,9 @@ _T = TypeVar("_T")
 
 COLLECT_AFTER: Final = 10_000
 """New objects before the collector looks at them: some hundred calls, and half a millisecond of looking."""
+
+DoorTo = Callable[[Host], AbstractAsyncContextManager[str]]
+"""Opens another way in to a host, for as long as it is entered; gives its address."""
 
 PLENTY: Final = 1000
 """Calls at a time where no model of ours on this machine bounds them."""
@@ -97,7 +100,7 @@ class Station:
             if config.max_calls is None and carried is not None:
                 made = replace(made, max_calls=carried)
         engine = native.Engine(
-            ip=media_address(made.listen),
+            ip=media_address((*made.listen, *_web(config))),
             first_port=config.sip.rtp_ports[0],
             last_port=config.sip.rtp_ports[1],
             threads=config.media_threads,
@@ -139,14 +142,27 @@ def load_routes(config: Config, module: str | None) -> tuple[Route[AgentLike], .
     )
 
 
-async def serve(config: Config, module: str | None, *, events: Path | None, say: Callable[[str], None]) -> None:
-    """Answer calls until SIGTERM or SIGINT, then drain. Raises OffhookError where it can't begin."""
+async def serve(
+    config: Config,
+    module: str | None,
+    *,
+    events: Path | None,
+    say: Callable[[str], None],
+    doors: Sequence[DoorTo] = (),
+) -> None:
+    """Answer calls until SIGTERM or SIGINT, then drain; `doors` are other ways in. Raises OffhookError at its start."""
     who = module or ", ".join([f"{one.number} → {one.agent}" for one in routes_of(config)]) or RECEPTIONIST
-    await serve_routes(config, load_routes(config, module), who, events=events, say=say)
+    await serve_routes(config, load_routes(config, module), who, events=events, say=say, doors=doors)
 
 
 async def serve_routes(
-    config: Config, routes: Sequence[Route[AgentLike]], who: str, *, events: Path | None, say: Callable[[str], None]
+    config: Config,
+    routes: Sequence[Route[AgentLike]],
+    who: str,
+    *,
+    events: Path | None,
+    say: Callable[[str], None],
+    doors: Sequence[DoorTo] = (),
 ) -> None:
     """Do as `serve` does with agents that are there already; `who` names them for a person."""
     loop = asyncio.get_running_loop()
@@ -162,12 +178,13 @@ async def serve_routes(
         if note := address_note(config):
             say(note)
         host = await station.open(routes)
+        opened = [await stack.enter_async_context(door(host)) for door in doors]
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, told)
         loop.add_signal_handler(signal.SIGUSR1, lambda: say(counted(host)))
         loop.add_signal_handler(signal.SIGHUP, lambda: _reread(host, say))
         settle_memory()
-        where = " ".join([f"{transport}://{ip}:{port}" for transport, (ip, port) in host.listening])
+        where = " ".join([f"{transport}://{ip}:{port}" for transport, (ip, port) in host.listening] + opened)
         say(f"ready: {where} · {who} · at most {_calls(host.rules.max_calls)}")
         await stop.wait()
         await _drain(host, hurry, config.drain_s, say)
@@ -237,6 +254,10 @@ def media_address(listen: Sequence[tuple[str, Address]]) -> str:
     if len(ips) == 1:
         return ips[0]
     return "::" if any(":" in ip for ip in ips) else "0.0.0.0" if ips else "127.0.0.1"  # noqa: S104 (media only)
+
+
+def _web(config: Config) -> Sequence[tuple[str, Address]]:
+    return () if config.web.listen is None else (("http", parse_address(config.web.listen)),)
 
 
 def outward(config: Config) -> dict[str, Any]:

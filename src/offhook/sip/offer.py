@@ -12,20 +12,23 @@ is never answered without keys, nor a plain one with `required`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from offhook.core.codecs import AUDIO, COMFORT_NOISE, KEYS, SPOKEN, Codec
 from offhook.core.errors import ProtocolError
-from offhook.core.media import Address, MediaPlan, Protection
+from offhook.core.media import Address, MediaPlan, Protection, Tunnel
 from offhook.sip import sdes
 from offhook.sip.attributes import bundled, cryptos
 from offhook.sip.grammar import is_address
 from offhook.sip.sdp import Line, Media, Session
+from offhook.sip.tunnels import PROFILES as TUNNELLED
+from offhook.sip.tunnels import Here, accepted, answered, is_tunnelled, names
 
 PLAIN: Final = ("RTP/AVP", "RTP/AVPF")
 KEYED: Final = ("RTP/SAVP", "RTP/SAVPF")
-SECURE: Final = (*KEYED, "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF")
+SECURE: Final = (*KEYED, *TUNNELLED)
 
 Srtp = Literal["off", "optional", "required"]
 """Whether SRTP is agreed to: never, where it is offered, or nothing else."""
@@ -94,7 +97,7 @@ def _stream(media: Media, codecs: tuple[Codec, ...]) -> _Stream:
                 payload, _, format = value.strip().partition(" ")
                 parameters.setdefault(payload, format)
             else:
-                facts.setdefault(name, value)
+                facts.setdefault(name.rstrip(), value)
     audio: list[tuple[int, Codec]] = []
     keys: dict[int, int] = {}
     noise: int | None = None
@@ -122,10 +125,12 @@ def make_offer(
     direction: str = "sendrecv",
     profile: str = "RTP/AVP",
     ring: sdes.Keyring | None = None,
+    here: Here | None = None,
 ) -> Session:
     """Offer one stream of audio: `codecs` in order, telephone-event and comfort noise; with `ring`, keys of SRTP.
 
     Under a plain profile they are for the asking: who takes none of them answers with plain RTP (RFC 8643).
+    With `here` it is offered by ICE and DTLS, and no other way.
     """
     numbers = [(_own_number(codec, index), codec) for index, codec in enumerate(codecs)]
     formats = tuple([str(payload) for payload, _ in numbers])
@@ -142,8 +147,12 @@ def make_offer(
         *(sdes.offered(ring) if ring is not None else ()),
     ]
     numbered = tuple([str(DTMF_PAYLOADS[codec.clock_hz]) for codec in keys])
-    media = Media("audio", port, profile, (*formats, "13", *numbered), tuple(lines))
-    return Session(_head(address, session_id, version), (media,))
+    head = _head(address, session_id, version)
+    if here is not None:
+        head += (*here.head, ("a", "group:BUNDLE 0"))
+        lines += [("a", "mid:0"), *here.lines("actpass")]
+        profile = TUNNELLED[0]
+    return Session(head, (Media("audio", port, profile, (*formats, "13", *numbered), tuple(lines)),))
 
 
 def _described(payload: int, codec: Codec) -> list[Line]:
@@ -181,22 +190,31 @@ def answer_offer(
     srtp: Srtp = "off",
     ring: sdes.Keyring | None = None,
     direction: str = "sendrecv",
+    here: Callable[[tuple[str, str]], Here] | None = None,
 ) -> tuple[Session, MediaPlan]:
     """Answer an offer with the first stream of audio that we can take; give the answer and the agreed plan.
 
-    `srtp` says whether keys are agreed to, and `ring` has ours.
+    `srtp` says whether keys are agreed to, and `ring` has ours. `here` says what we tell of ourselves to a far end of
+    that ICE name and password; without it none of ICE and DTLS is taken.
     `direction` is what we want; the answer never asks for more than the offer allows (RFC 3264 section 6.1).
     ProtocolError with code 488 where nothing fits.
     """
-    chosen, stream, keyed = _chosen(offer, codecs, srtp, ring)
+    chosen, stream, keyed = _chosen(offer, codecs, srtp, ring, tunnels=here is not None)
     host = offer.address(chosen)
     way = _narrowed(_MIRROR[offer.direction(chosen)], direction)
+    keying: tuple[Line, ...] = () if keyed is None else (keyed[0],)
+    tunnel: Tunnel | None = None
+    head: tuple[Line, ...] = ()
+    if here is not None and is_tunnelled(chosen):
+        mine = here(names(offer, chosen))
+        tunnel, keying = answered(offer, chosen, mine)
+        head, host = mine.head if tunnel.lite else (), None
     if _held(host):
         way = _narrowed(way, "recvonly")
     _, codec = stream.audio[0]
     ptime = _ptime(stream.facts, codec)
-    mux = "rtcp-mux" in stream.facts
-    section = _answer_section(chosen, port, stream, ptime, way, () if keyed is None else (keyed[0],))
+    mux = "rtcp-mux" in stream.facts or tunnel is not None
+    section = _answer_section(chosen, port, stream, ptime, way, keying)
     sections = tuple([section if media is chosen else _declined(media) for media in offer.media])
     timing = next((value for letter, value in offer.lines if letter == "t"), "0 0")
     mid = stream.facts.get("mid")
@@ -220,14 +238,15 @@ def answer_offer(
         receiving=way in ("sendrecv", "recvonly"),
         rtcp_mux=mux,
         protection=None if keyed is None else keyed[1],
+        tunnel=tunnel,
         rtcp_extended=_extended(stream.facts),
         rtcp_reduced="rtcp-rsize" in stream.facts,
     )
-    return Session(_head(address, session_id, version, timing) + together, sections), plan
+    return Session(_head(address, session_id, version, timing) + head + together, sections), plan
 
 
 def _chosen(
-    offer: Session, codecs: tuple[Codec, ...], srtp: Srtp, ring: sdes.Keyring | None
+    offer: Session, codecs: tuple[Codec, ...], srtp: Srtp, ring: sdes.Keyring | None, *, tunnels: bool
 ) -> tuple[Media, _Stream, tuple[Line, Protection] | None]:
     """Give the stream that is taken, with our a=crypto and the keys: the first that is protected, else the first."""
     plain: tuple[Media, _Stream, None] | None = None
@@ -235,8 +254,10 @@ def _chosen(
     for media in offer.media:
         profile = media.protocol.upper()
         stream = _stream(media, codecs) if media.kind == "audio" and media.port else None
-        if stream is None or not stream.audio or profile not in PLAIN + KEYED:
+        if stream is None or not stream.audio or profile not in PLAIN + KEYED + (TUNNELLED if tunnels else ()):
             continue
+        if profile in TUNNELLED:
+            return media, stream, None
         keyed = sdes.answered(media, ring) if ring is not None and srtp != "off" else None
         if keyed is not None:
             return media, stream, keyed
@@ -266,7 +287,7 @@ def _answer_section(
         lines += _keys(keys, keys_hz)
     lines.append(("a", f"ptime:{ptime}"))
     lines.append(("a", way))
-    if "rtcp-mux" in stream.facts:
+    if "rtcp-mux" in stream.facts and ("a", "rtcp-mux") not in crypto:
         lines.append(("a", "rtcp-mux"))
     if "rtcp-rsize" in stream.facts:
         lines.append(("a", "rtcp-rsize"))
@@ -297,6 +318,8 @@ def accept_answer(offer: Session, answer: Session) -> MediaPlan:
             continue
         if theirs.kind != ours.kind or theirs.protocol.upper() != ours.protocol.upper():
             raise ProtocolError("the answer changes the kind or the profile of a stream", 488)
+        if is_tunnelled(ours):
+            return replace(_accepted(offer, ours, answer, theirs, None), tunnel=accepted(offer, ours, answer, theirs))
         keyed = sdes.agreed(ours, theirs)
         # Who answers with keys means to send SRTP, whatever the profile is called.
         if keyed is None and (theirs.protocol.upper() in SECURE or (cryptos(ours) and cryptos(theirs))):
@@ -311,9 +334,10 @@ def early_plan(offer: Session) -> MediaPlan:
     Where it insists on SRTP, nothing can be taken before the answer's key is there.
     """
     (ours,) = offer.media
-    keyed = sdes.waiting(ours) if ours.protocol.upper() in SECURE else None
+    keyed = sdes.waiting(ours) if ours.protocol.upper() in KEYED else None
     plan = _accepted(offer, ours, offer, ours, keyed)
-    return replace(plan, remote=None, remote_rtcp=None, sending=False)
+    receiving = plan.receiving and not is_tunnelled(ours)
+    return replace(plan, remote=None, remote_rtcp=None, sending=False, receiving=receiving)
 
 
 def _accepted(offer: Session, ours: Media, answer: Session, theirs: Media, keyed: Protection | None) -> MediaPlan:
@@ -321,7 +345,7 @@ def _accepted(offer: Session, ours: Media, answer: Session, theirs: Media, keyed
     named = _stream(theirs, tuple([codec for _, codec in mine.audio]))
     if not named.audio:
         raise ProtocolError("the answer names no codec that was offered", 488)
-    host = answer.address(theirs)
+    host = None if is_tunnelled(ours) else answer.address(theirs)
     remote = _remote(host, theirs.port)
     _, codec = named.audio[0]
     way = _narrowed(offer.direction(ours), _MIRROR[answer.direction(theirs)])

@@ -114,7 +114,7 @@ def _attribute(lines: tuple[Line, ...], name: str) -> str | None:
     start = f"{name}:"
     for letter, value in lines:
         if letter == "a":
-            if value == name:
+            if value.rstrip() == name:
                 return ""
             if value.startswith(start):
                 return value[len(start) :]

@@ -179,6 +179,13 @@ class VirtualEngine:
             line.machine.configure(self._loop.now, generation, **plan)
             self._after(line, "configure", (generation, plan))
 
+    def tunnel(self, port: int, **terms: Any) -> None:
+        """Have all media go through ICE and DTLS-SRTP (keywords as `native.Port.tunnel`)."""
+        line = self._lines.get(port)
+        if line is not None:
+            line.machine.tunnel(self._loop.now, **terms)
+            self._after(line, "tunnel", (terms,))
+
     def listen(self, port: int, mode: str) -> None:
         """Say which audio becomes `Heard`."""
         line = self._lines.get(port)
@@ -402,6 +409,8 @@ _FIELDS: Final[dict[type[Any], tuple[str, ...]]] = {
     native.OneWay: (*_STAMPED, "fault", "on"),
     native.Mapped: (*_STAMPED, "address"),
     native.Echo: (*_STAMPED, "present", "delay_ms", "loss_db"),
+    native.Secured: (*_STAMPED, "profile"),
+    native.Severed: (*_STAMPED, "reason"),
     native.Quality: (
         *_STAMPED, "lost", "expected", "jitter_ms", "round_trip_ms", "far_lost_fraction", "far_jitter_ms",
         "late", "concealed_ms", "burst_ratio", "mos", "far_mos",

@@ -2,7 +2,7 @@
 
 from offhook.run.config.load import DEFAULT_FILE, LATER, load
 from offhook.run.config.rules import address_note, host_rules, routes_of
-from offhook.run.config.tables import Config, Models, Sip, Trunk
+from offhook.run.config.tables import Config, Models, Sip, Trunk, Web
 from offhook.run.config.words import CODECS, is_loopback, parse_address, parse_listen, parse_sip
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Models",
     "Sip",
     "Trunk",
+    "Web",
     "address_note",
     "host_rules",
     "is_loopback",

@@ -14,10 +14,18 @@ from offhook.carriers.trunks import Trunk, added_headers
 from offhook.core.errors import ConfigError
 from offhook.policy.routes import Route
 from offhook.policy.toll import Caps
-from offhook.run.config.tables import Config, Digest, Sip
+from offhook.run.config.tables import Config, Digest, Sip, Web
 from offhook.run.config.tables import Trunk as TrunkTable
 from offhook.run.config.tables import User as UserTable
-from offhook.run.config.words import CODECS, LOOPBACK, is_loopback, parse_listen, parse_nameserver, parse_sip
+from offhook.run.config.words import (
+    CODECS,
+    LOOPBACK,
+    is_loopback,
+    parse_address,
+    parse_listen,
+    parse_nameserver,
+    parse_sip,
+)
 from offhook.run.rules import HostRules, StirRules, TlsRules, User
 from offhook.sip.digest import strength
 from offhook.sip.identity import Believed
@@ -54,6 +62,7 @@ def host_rules(config: Config, *, max_calls: int, dial_also: tuple[str, ...] = (
         if name not in config.trunks:
             raise ConfigError(f"dial.trunks: there is no trunk {name}")
     _check_tls(sip, texts)
+    _check_web(config.web)
     return HostRules(
         listen=listen,
         external=None if sip.external_address == "auto" else _external(sip.external_address),
@@ -78,6 +87,7 @@ def host_rules(config: Config, *, max_calls: int, dial_also: tuple[str, ...] = (
             codecs=tuple([CODECS[name] for name in sip.codecs]),
             send=CODECS[sip.send] if sip.send is not None else None,
             srtp=sip.srtp,
+            ice=config.web.ice,
         ),
         settings=Settings(
             user=sip.user,
@@ -233,3 +243,14 @@ def _check_tls(sip: Sip, texts: tuple[str, ...]) -> None:
     secure = [text for text in texts if text.startswith(("tls://", "wss://"))]
     if secure and sip.tls.certificate is None:
         raise ConfigError(f"{secure[0]} needs a certificate: set sip.tls.certificate and sip.tls.key")
+
+
+def _check_web(web: Web) -> None:
+    if web.listen is None or is_loopback(parse_address(web.listen)[0]):
+        return
+    if web.allow is None and web.certificate is None:
+        raise ConfigError(
+            f"web.listen = {web.listen} can be reached from other machines, where a browser gives no microphone to a "
+            "page without TLS: set web.certificate and web.key, or web.allow to the networks that may come, or listen "
+            "on 127.0.0.1 behind a server that speaks TLS"
+        )

@@ -1,6 +1,6 @@
 """The tables of `offhook.toml` and their keys. docs/configuration.md says what each means, and a test holds it to that.
 
-sip · trunks.NAME · users.NAME · routes · dial · security · stir · models        and max_calls, drain_s, media_threads
+sip · web · trunks.NAME · users.NAME · routes · dial · security · stir · models   and max_calls, drain_s, media_threads
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from offhook.run.config.words import (
     Ha1,
     HeaderName,
     HeaderValue,
+    HttpAddress,
     Listen,
     Nameserver,
     Network,
@@ -102,6 +103,25 @@ class Sip(Table):
     ring_s: float = Field(default=60.0, gt=0, le=300)
     session_expires_s: int = Field(default=1800, ge=0, le=86_400)
     min_se_s: int = Field(default=90, ge=90, le=86_400)
+
+
+class Web(Table):
+    """The door for web pages: a page with a button, and calls from pages by HTTP."""
+
+    listen: HttpAddress | None = None
+    allow: list[Network] | None = None
+    origins: list[WebOrigin] = []
+    certificate: Path | None = None
+    key: Path | None = None
+    ice: Literal["lite", "full"] = "lite"
+    called: str = Field(default="web", pattern=r"^[A-Za-z0-9+_.-]{1,64}$")
+    calls: Cap = 20
+
+    @model_validator(mode="after")
+    def _whole(self) -> Web:
+        if (self.certificate is None) is not (self.key is None):
+            raise ValueError("a certificate and its key go together: give both")
+        return self
 
 
 class Dial(Table):
@@ -248,6 +268,7 @@ class Config(BaseSettings):
 
     sip: Sip = Sip()
     routes: dict[str, Annotated[list[Route], BeforeValidator(_routes)]] = {}
+    web: Web = Web()
     dial: Dial = Dial()
     trunks: dict[str, Trunk] = {}
     users: dict[str, Annotated[User, BeforeValidator(_user)]] = {}

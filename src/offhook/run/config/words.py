@@ -149,6 +149,12 @@ def _origin(text: str) -> str:
     return text.lower()
 
 
+def _http(text: str) -> str:
+    parse_address(text)
+    return text
+
+
+HttpAddress = Annotated[str, AfterValidator(_http)]
 Nameserver = Annotated[str, AfterValidator(_nameserver)]
 Listen = Annotated[str, AfterValidator(_listens)]
 WebOrigin = Annotated[str, AfterValidator(_origin)]
