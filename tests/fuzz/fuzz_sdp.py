@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict
+from typing import Any
 
 import atheris
 from oracle import fuzz, planted
@@ -50,7 +51,9 @@ def agree(session: Session, srtp: Srtp) -> None:
     assert (near and (near.suite, near.send, near.receive)) == (far and (far.suite, far.receive, far.send))
     # What was agreed, the media plane takes: it would raise.
     keys = near and (near.suite, near.send, near.receive)
-    native.Port(ssrc=1, sequence=1, timestamp=1).configure(0, 1, **asdict(plan) | {"protection": keys})
+    fields: dict[str, Any] = asdict(plan) | {"protection": keys}
+    assert fields.pop("tunnel") is None
+    native.Port(ssrc=1, sequence=1, timestamp=1).configure(0, 1, **fields)
 
 
 def target(data: bytes) -> None:
