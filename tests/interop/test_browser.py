@@ -120,15 +120,17 @@ def test_a_page_hears_its_own_voice_and_hangs_up(serve, program, said, tmp_path,
             "AEAD_AES_128_GCM",
             "SRTP_AES128_CM_HMAC_SHA1_80",
         )
-        assert len(stats["pairs"]) >= 1
+        assert "audio/opus" in stats["codecs"]
+        await tab.until(f"({STATS}).then((stats) => stats.pairs.length >= 1)")
         best = 0.0
         for _ in range(4):
             heard = np.array(await tab.run(RECORD.replace("SECONDS", "3")), dtype="<i2")
             pieces = [heard[at : at + 8000] for at in range(0, len(heard) - 8000, 2000)]
             best = max(best, *[said.best(piece) for piece in pieces if np.abs(piece).max() > 500], 0.0)
-            if best > 0.8:
+            if best > 0.5:
                 break
-        assert best > 0.8, f"the echo is like what was said by {best:.2f}"
+        # Opus codes this noise twice; what is not it is like it by 0.1.
+        assert best > 0.5, f"the echo is like what was said by {best:.2f}"
         await tab.run("call.sender.dtmf.insertDTMF('5')")
         async with asyncio.timeout(20):
             while not serving.events("digit"):
@@ -199,4 +201,5 @@ def test_the_door_refuses_who_has_no_token(serve):
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=10)
     assert refused.value.code == 401
+    refused.value.close()
     assert serving.stop() == 0

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, cast
 from weakref import proxy
 
@@ -22,11 +23,15 @@ from offhook.carriers.line import Line
 from offhook.carriers.negotiation import Negotiation
 from offhook.carriers.port import PortVerbs
 from offhook.carriers.silence import Silence, Watched
+from offhook.core.codecs import OPUS, PCMA, PCMU
 from offhook.core.errors import CallEnded, DialFailed, ProtocolError, TransferFailed
 from offhook.core.media import MediaPlan
 from offhook.core.signals import Connected, HungUp
 from offhook.sip.sdp import Session
 from offhook.sip.tunnels import is_tunnelled
+
+CODECS: Final = (OPUS, PCMU, PCMA)
+"""What a page may send: every browser has these (RFC 7874 section 3), and all offer Opus in front."""
 
 SEVERED: Final = {
     "closed": ("remote_hangup", 200),
@@ -55,7 +60,9 @@ class WebLeg(PortVerbs):
             raise ProtocolError("a page offers ICE and DTLS, or nothing", 488)
         self._door = Door(line.media, ip, line.reach.server(remote_ip), line.rng).give(self._heard)
         super().__init__(line.media.engine, self._door.number, terms.tones)
-        self._negotiation = Negotiation(terms.audio, self._engine, self._door, None, line.rng)
+        self._negotiation = Negotiation(
+            replace(terms.audio, codecs=CODECS, send=None), self._engine, self._door, None, line.rng
+        )
         self._silence = Silence(terms.audio.first_packet_s, terms.audio.silence_s, cast("Watched", proxy(self)))
         self._plan: MediaPlan | None = None
         self._answer: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
