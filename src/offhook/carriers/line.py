@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from offhook.call.leg import AudioLeg, CallInfo
 from offhook.carriers.door import Door
 from offhook.carriers.plane import MediaPlane
+from offhook.carriers.port import PortVerbs
 from offhook.carriers.terms import LegTerms
 from offhook.carriers.transfers import TransferRules
 from offhook.core.errors import ProtocolError
@@ -158,13 +159,13 @@ def far_end(info: CallInfo, flow: Flow) -> Uri:
         return Uri("sip", None, flow.remote[0])
 
 
-def open_door(line: Line, flow: Flow, beside: SipLeg | None = None) -> Door:
+def open_door(line: Line, flow: Flow, beside: PortVerbs | None = None) -> Door:
     """Open a port for a call over a flow, where that of another leg is. OSError where none is free."""
     server = line.reach.server(flow.remote[0])
     return Door(line.media, flow.local[0], server, line.rng, beside=beside.port if beside is not None else None)
 
 
-async def reached_door(line: Line, flow: Flow, beside: SipLeg | None = None) -> Door:
+async def reached_door(line: Line, flow: Flow, beside: PortVerbs | None = None) -> Door:
     """Open a port for a call over a flow, and wait until its address is known. OSError where none is free."""
     door = open_door(line, flow, beside)
     try:

@@ -25,6 +25,7 @@ from offhook.call.agents import answers_itself
 from offhook.call.events import Answered, CallEvent
 from offhook.call.leg import AudioLeg, CallInfo
 from offhook.carriers.plane import Engine
+from offhook.carriers.port import PortVerbs
 from offhook.carriers.sip import SipLeg
 from offhook.carriers.trunks import added_headers
 from offhook.carriers.web import WebLeg
@@ -119,8 +120,7 @@ class Host:
         self._users: Users | None = None
         self._tasks: dict[CallId, asyncio.Task[None]] = {}
         self._legs: dict[CallId, SipLeg | WebLeg] = {}
-        self.taps: dict[CallId, Callable[[CallEvent], None]] = {}
-        """Who hears, besides, what happens in one call."""
+        self.taps: dict[CallId, Callable[[CallEvent], None]] = {}  # who hears, besides, what happens in one call
         self._draining = False
         self._refusing = False
         self._vigil = Vigil(lambda: not self._legs and not self._tasks)
@@ -320,7 +320,7 @@ class Host:
                 log.info("the next trunk is tried", failed=way.trunk and way.trunk.name, error=redacted(str(failed)))
         return await self._dial(found[-1], to, agent, patience_s)
 
-    async def _place(self, way: Way, to: str, beside: SipLeg | None = None) -> SipLeg:
+    async def _place(self, way: Way, to: str, beside: PortVerbs | None = None) -> SipLeg:
         """Begin to call over one way, for a leg that may hear it; the order still has to settle. Raises as `dial`."""
         line = self.line
         name = way.trunk.name if way.trunk is not None else ""
@@ -376,7 +376,7 @@ class Host:
         assert self._users is not None
         user = self._users.named(to)
         way = self._users.ways(user)[0] if user is not None else for_another(self.rules, to, first.info)
-        leg = await self._place(way, to, first)
+        leg = await self._place(way, to, first if isinstance(first, PortVerbs) else None)
         self._tolls.watch(leg, self.line.now)
         return leg
 

@@ -23,6 +23,7 @@ from offhook.call.leg import AudioLeg, CallInfo
 from offhook.carriers.door import Door
 from offhook.carriers.line import reached_door
 from offhook.carriers.negotiation import AudioRules
+from offhook.carriers.port import PortVerbs
 from offhook.carriers.sip import SipLeg
 from offhook.carriers.terms import LegTerms
 from offhook.carriers.transfers import TransferRules
@@ -318,7 +319,7 @@ class SipLine:
 
     parse_target = staticmethod(parse_target)
 
-    async def door(self, flow: Flow, beside: SipLeg | None = None) -> Door:
+    async def door(self, flow: Flow, beside: PortVerbs | None = None) -> Door:
         """Open a port for a call of ours, where that of another leg is; its address is known. OSError: none is free."""
         return await reached_door(self, flow, beside)
 
