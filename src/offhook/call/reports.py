@@ -63,14 +63,14 @@ class Reports:
 
     # The line
 
-    def of_line(self, event: native.Quality | native.OneWay | OneWay) -> None:
+    def of_line(self, event: native.Quality | native.OneWay | OneWay | native.Secured | native.Severed) -> None:
         """Take what is told of the line."""
         match event:
             case native.Quality():
                 self.line.interval(event)
             case OneWay():
                 self._one_way(event)
-            case native.OneWay():
+            case native.OneWay() | native.Secured() | native.Severed():
                 pass  # its leg says what it means
             case _:
                 assert_never(event)

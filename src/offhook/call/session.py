@@ -193,12 +193,11 @@ class Session:
                 self.before.played(event.utterance)
             case native.Marked():
                 self.reports.first_sound_sent(event.utterance)
-            case native.Taped() if self._tape is not None:
-                self._tape(event)
-            case native.Quality() | native.OneWay() | OneWay():
+            case native.Taped():
+                if self._tape is not None:
+                    self._tape(event)
+            case native.Quality() | native.OneWay() | OneWay() | native.Secured() | native.Severed():
                 self.reports.of_line(event)
-            case native.Taped() | native.Secured() | native.Severed():
-                pass  # nobody keeps it; the leg's own affair
             case native.Digit() if self.bridged is not None:
                 self.bridged.pressed(event.key)
             case native.Digit():
