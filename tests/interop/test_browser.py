@@ -1,6 +1,6 @@
 """Chromium calls the echo from a page: ICE, DTLS-SRTP, its own voice back, keys, and a clean end from either side."""
 
-# ruff: noqa: ASYNC110, ASYNC240 - the loop here has nothing else to do than to wait for a browser.
+# ruff: noqa: ASYNC110 - the loop here has nothing else to do than to wait for a browser.
 
 from __future__ import annotations
 
@@ -90,6 +90,12 @@ async def called(tab: Tab) -> None:
     await tab.run(CLICK)
     await tab.until(f"{STATE} !== 'Ready' && {STATE} !== 'Calling …'", 40)
     assert await tab.run(STATE) == "Connected"
+
+
+def family(pid: int) -> list[int]:
+    """Give a process and all that came of it: sound and sockets are its grandchildren's."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *[one for child in children for one in family(int(child))]]
 
 
 async def ended(serving: Serving) -> dict[str, Any]:
@@ -182,8 +188,7 @@ def test_a_browser_that_stands_still_is_hung_up_on(serve, program, said, tmp_pat
 
     async def drive(tab: Tab) -> None:
         await called(tab)
-        children = Path(f"/proc/{tab.process.pid}/task/{tab.process.pid}/children").read_text().split()
-        still = [tab.process.pid, *map(int, children)]
+        still = family(tab.process.pid)
         for pid in still:
             os.kill(pid, signal.SIGSTOP)
         try:
