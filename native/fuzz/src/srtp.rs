@@ -172,6 +172,7 @@ fn agreed(suite: u8, number: usize) -> (Plan, Shield) {
         dtmf_send: None,
         dtmf_receive: None,
         dtmf_hz: 8000,
+        noise_send: None,
         noise_receive: None,
         ptime_ms: 20,
         sending: true,
