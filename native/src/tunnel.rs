@@ -126,7 +126,11 @@ impl Tunnel {
         counters: &Counters,
         sink: &mut Sink,
     ) -> (Count, Vec<News>) {
-        if data.first().is_some_and(|first| *first < 4) {
+        let stun = data.first().is_some_and(|first| *first < 4);
+        if self.over {
+            return (if stun { Count::DroppedStun } else { Count::DroppedDtlsSource }, Vec::new());
+        }
+        if stun {
             let (count, news) = self.ice.take(now, data, from, sink);
             return (count, self.moved(now, news, counters, sink));
         }

@@ -152,6 +152,11 @@ fn another_certificate_than_signalling_told_of_is_no_media() {
     assert_eq!(ends[0].severed().map(|(_, why)| why), Some(Severed::Fingerprint));
     assert!(ends[0].keys().is_none());
     assert!(!ends[0].tunnel.knows(ends[1].address), "nothing of it is taken any more");
+    let told = ends[0].news.len();
+    let asked = ends[1].wire.iter().find(|data| data[0] < 4).expect("a check").clone();
+    let from = ends[1].address;
+    assert_eq!(ends[0].take(6 * S, &asked, from), Count::DroppedStun, "nor answered");
+    assert_eq!(ends[0].news.len(), told, "the end is the last that is told");
 }
 
 #[test]
