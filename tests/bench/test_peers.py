@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from offhook.testing.bench.answered import pjsua2
-from offhook.testing.bench.machine import BenchFailed, program
+from offhook.testing.bench.machine import BenchFailed
 from offhook.testing.bench.relayed import bdecode, bencode, description, media_port, rtpengine
 from offhook.testing.bench.result import NOT_RUN
 from offhook.testing.bench.tools import tool
@@ -34,8 +36,8 @@ def test_a_description_says_where_to_send() -> None:
 
 
 @pytest.mark.interop
-@pytest.mark.skipif(program("rtpengine") is None, reason="rtpengine is not installed")
-def test_rtpengine_relays_both_legs_of_every_call() -> None:
+def test_rtpengine_relays_both_legs_of_every_call(peer: Callable[[str, str], str]) -> None:
+    peer("rtpengine", "rtpengine-daemon")
     found = rtpengine(tool("load"), calls=10, seconds=4, seed=1)
     assert not isinstance(found, str)
     assert found["legs"] == 20
