@@ -11,6 +11,9 @@
 //!
 //! What SRTP has authenticated is the far end's from wherever it comes, and moves the latch at once.
 //!
+//! What the call before on these sockets heard may still be sent, by a far end that missed the BYE: that stream from that
+//! address proves nothing, unless the SDP says that very address.
+//!
 //! So media that anybody else sprays at the port is refused (no "RTP bleed"), a peer behind a NAT is found, and one
 //! whose NAT forgets it is found again. Where a plan says `remote`, only a new address there opens the latch again.
 
@@ -39,6 +42,8 @@ pub enum Verdict {
 #[derive(Debug, Default)]
 pub struct Latch {
     agreed: Option<SocketAddr>,
+    /// The source and the stream of the call before.
+    shunned: Option<(SocketAddr, u32)>,
     source: Option<SocketAddr>,
     /// When the source was last heard, and with which stream.
     last: Option<(i64, u32, u16)>,
@@ -46,6 +51,17 @@ pub struct Latch {
 }
 
 impl Latch {
+    /// Take this stream from nowhere but the SDP's address: the call before heard it.
+    pub fn shun(&mut self, heard: Option<(SocketAddr, u32)>) {
+        self.shunned = heard;
+    }
+
+    /// What is heard: for the next call to shun.
+    #[must_use]
+    pub fn heard(&self) -> Option<(SocketAddr, u32)> {
+        self.source.zip(self.last.map(|(_, ssrc, _)| ssrc))
+    }
+
     /// Take the address that the SDP says. Only a new one opens the latch.
     pub fn agree(&mut self, remote: Option<SocketAddr>) {
         // An offer on hold names no address; all stays what it was.
@@ -82,7 +98,8 @@ impl Latch {
         if authentic || self.agreed == Some(from) {
             return self.take(now, from, ssrc, sequence);
         }
-        if self.source.is_some() && !self.moved_on(now, from, ssrc, sequence) {
+        let stray = self.shunned == Some((from, ssrc));
+        if stray || self.source.is_some() && !self.moved_on(now, from, ssrc, sequence) {
             return Verdict::Refuse;
         }
         match self.candidate {
@@ -180,6 +197,29 @@ mod tests {
         assert_eq!(latch.judge(2000 * MS, address(5), 7, 200, false), Verdict::Wait);
         assert_eq!(latch.judge(2020 * MS, address(5), 7, 201, false), Verdict::Latch);
         assert_eq!(latch.judge(2040 * MS, address(6), 7, 202, false), Verdict::Refuse);
+    }
+
+    #[test]
+    fn what_the_call_before_heard_is_taken_only_from_where_the_sdp_says() {
+        let mut latch = latched(1);
+        latch.judge(0, address(9), 7, 1, false);
+        latch.judge(0, address(9), 7, 2, false);
+        let before = latch.heard();
+        assert_eq!(before, Some((address(9), 7)));
+        let mut next = latched(2);
+        next.shun(before);
+        for n in 3..20 {
+            assert_eq!(next.judge(0, address(9), 7, n, false), Verdict::Refuse);
+        }
+        // Senders that begin each call with the same SSRC, and those behind one NAT.
+        next.judge(0, address(9), 8, 1, false);
+        assert_eq!(next.judge(0, address(9), 8, 2, false), Verdict::Latch, "another stream");
+        let mut elsewhere = latched(2);
+        elsewhere.shun(before);
+        assert_eq!(elsewhere.judge(0, address(2), 7, 1, false), Verdict::Latch, "another address");
+        let mut again = latched(9);
+        again.shun(before);
+        assert_eq!(again.judge(0, address(9), 7, 1, false), Verdict::Latch, "the described address");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! To bind a pair takes a dozen system calls and to close it two more; to use one again that has lingered takes four.
 
 use std::io;
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use crate::sys::{ask_receive_buffer, mark_as_voice, overflowed};
 
@@ -23,8 +23,8 @@ pub struct Pair {
     pub port: u16,
     /// What the kernel had dropped when the call began.
     overflowed: u64,
-    /// The stream that the call before heard, where its far end may not know yet that it is over.
-    pub before: Option<u32>,
+    /// The source and the stream that the call before heard, whose far end may not know yet that it is over.
+    pub before: Option<(SocketAddr, u32)>,
 }
 
 impl Pair {

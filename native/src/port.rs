@@ -88,8 +88,6 @@ pub struct Port {
     way: Option<SocketAddr>,
     keyed: Option<Protection>,
     latch: Latch,
-    /// A stream that was meant for the call before on these sockets.
-    shunned: Option<u32>,
     rtcp_source: Option<SocketAddr>,
     ear: Ear<Waiting>,
     /// The timestamp that the next packet in order should have.
@@ -149,7 +147,6 @@ impl Port {
             way: None,
             keyed: None,
             latch: Latch::default(),
-            shunned: None,
             rtcp_source: None,
             ear: Ear::default(),
             expected: None,

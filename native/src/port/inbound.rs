@@ -32,15 +32,15 @@ const SET_BACK_MS: u32 = 100;
 const LARGEST_PAYLOAD: usize = 1600;
 
 impl Port {
-    /// Take nothing of this stream: it was heard here by the call before.
-    pub fn shun(&mut self, ssrc: Option<u32>) {
-        self.shunned = ssrc;
+    /// Not to hear what the call before on these sockets heard.
+    pub fn shun(&mut self, heard: Option<(SocketAddr, u32)>) {
+        self.latch.shun(heard);
     }
 
-    /// The stream that is heard.
+    /// The source and the stream that are heard.
     #[must_use]
-    pub fn heard_from(&self) -> Option<u32> {
-        self.ear.ssrc()
+    pub fn heard_from(&self) -> Option<(SocketAddr, u32)> {
+        self.latch.heard()
     }
 
     /// Take one datagram. `rtcp`: from the RTCP socket.
@@ -117,9 +117,6 @@ impl Port {
         let Ok(packet) = Packet::parse(data) else {
             return Count::DroppedMalformed;
         };
-        if self.shunned == Some(packet.ssrc) {
-            return Count::DroppedSource;
-        }
         let fits = |content: &Content| match content {
             Content::Audio(codec) => codec.ticks(packet.payload).is_some(),
             Content::Key | Content::Noise => (1..=LARGEST_PAYLOAD).contains(&packet.payload.len()),
