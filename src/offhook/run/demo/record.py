@@ -45,9 +45,9 @@ class Recorder:
     def __getattr__(self, verb: str) -> Any:
         return getattr(self._engine, verb)
 
-    def open(self, *, ssrc: int, sequence: int, timestamp: int, cname: str = "") -> tuple[int, int]:
-        """Open a port and begin its tape."""
-        opened = self._engine.open(ssrc=ssrc, sequence=sequence, timestamp=timestamp, cname=cname)
+    def open(self, **how: Any) -> tuple[int, int]:
+        """Open a port, as the engine takes it, and begin its tape."""
+        opened = self._engine.open(**how)
         self._engine.tape(opened[0], True)
         return opened
 
