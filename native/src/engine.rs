@@ -19,6 +19,10 @@ use crate::event::Event;
 use crate::lane::{Bell, Command, Lane, Opening, Shared};
 use crate::pair::Pair;
 use crate::port::Port;
+use crate::sys::make_room_for;
+
+/// What the process has open beside media: files, connections, models.
+const OTHER_DESCRIPTORS: usize = 512;
 
 /// The engine: its threads, and the ports that may be bound.
 pub struct Engine {
@@ -39,6 +43,7 @@ impl Engine {
     /// Where a thread or a descriptor can't be had.
     pub fn start(ip: IpAddr, first: u16, last: u16, threads: usize) -> io::Result<Self> {
         let bell = Arc::new(Bell::new()?);
+        make_room_for(usize::from(last.saturating_sub(first)) + OTHER_DESCRIPTORS, bell.fd());
         let ports = (first..=last).filter(|port| port % 2 == 0 && *port < last).collect();
         let (lanes, handles) = (Vec::new(), Vec::new());
         let mut engine = Self { ip, ports, next_port: 0, next_number: 1, lanes, threads: handles, bell };

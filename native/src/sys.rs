@@ -104,6 +104,23 @@ pub fn mark_as_voice(socket: &UdpSocket, six: bool) {
     }
 }
 
+/// Have the kernel's table of descriptors hold this many, as far as this process may: growing it while several threads run
+/// waits until each has left the kernel once, which takes tens of milliseconds on a busy machine. `any`: one that is open.
+pub fn make_room_for(descriptors: usize, any: RawFd) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a live rlimit, which the call fills.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    let most = i32::try_from(limit.rlim_cur).unwrap_or(i32::MAX).saturating_sub(1);
+    let last = i32::try_from(descriptors).unwrap_or(i32::MAX).min(most);
+    // SAFETY: no pointers. What is closed is a descriptor that was just made, whose number nobody else has.
+    unsafe {
+        let twin = libc::fcntl(any, libc::F_DUPFD_CLOEXEC, last);
+        if twin >= 0 {
+            libc::close(twin);
+        }
+    }
+}
+
 /// A counter that can be polled: written to wake, read to re-arm.
 #[derive(Debug)]
 pub struct Wake(OwnedFd);

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import random
 import signal
@@ -32,12 +31,10 @@ from offhook.run.config import Config, address_note, host_rules, parse_address, 
 from offhook.run.dialling import ways
 from offhook.run.events import EventLines
 from offhook.run.host import AgentLike, Host
+from offhook.run.memory import settle_memory
 from offhook.run.models import load_models
 
 _T = TypeVar("_T")
-
-COLLECT_AFTER: Final = 10_000
-"""New objects before the collector looks at them: some hundred calls, and half a millisecond of looking."""
 
 DoorTo = Callable[[Host], AbstractAsyncContextManager[str]]
 """Opens another way in to a host, for as long as it is entered; gives its address."""
@@ -56,17 +53,6 @@ def run_live(main: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(main())
-
-
-def settle_memory() -> None:
-    """Spare the collector what was loaded so far, which lives as long as the process, and have it look less often.
-
-    A call leaves a few dozen objects in cycles and its transactions stay for 32 s: at the usual threshold every eighth
-    call would have all the young ones gone through.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER, 20, 20)
 
 
 @dataclass(slots=True)

@@ -32,7 +32,8 @@ from offhook.core.ids import CallId
 from offhook.core.instants import SECOND
 from offhook.core.signals import Connected, HungUp
 from offhook.providers.brain import Minds
-from offhook.run.serve import run_live, settle_memory
+from offhook.run.memory import settle_memory
+from offhook.run.serve import run_live
 from offhook.testing.bench.machine import tell
 
 TURN_S = (3.0, 5.0)

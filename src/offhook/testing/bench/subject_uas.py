@@ -17,7 +17,8 @@ from offhook.core.errors import CallEnded
 from offhook.core.ids import CallId
 from offhook.run.line import SipLine
 from offhook.run.media import EngineMedia
-from offhook.run.serve import run_live, settle_memory
+from offhook.run.memory import settle_memory
+from offhook.run.serve import run_live
 from offhook.sip.header import parse_name_addr
 from offhook.sip.outcomes import IncomingCall
 from offhook.testing.bench.machine import tell
