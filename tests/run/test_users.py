@@ -221,7 +221,7 @@ def test_a_call_from_a_stranger_is_asked_for_a_password_and_from_a_user_it_rings
         async with outside(stage):
             assert await stranger.asks("INVITE", uri="sip:agent@10.1.0.1") == 401
             assert await phone.asks("INVITE", uri="sip:agent@10.1.0.1", claimed="bob") == 403
-            assert await phone.asks("INVITE", uri="sip:agent@10.1.0.1") == 100
+            assert await phone.asks("INVITE", uri="sip:agent@10.1.0.1") == 180
         stranger.close()
         phone.close()
 

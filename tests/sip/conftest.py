@@ -51,14 +51,15 @@ class Far:
     def gather(self) -> list[Request | Response]:
         """Take what came out; give the messages among it."""
         fresh: list[Request | Response] = []
-        for outcome in self.agent.take():
-            if isinstance(outcome, Send):
-                message = parse_message(outcome.data)
-                assert bytes(message) == outcome.data
-                fresh.append(message)
-                self.flows.append(outcome.flow)
-            else:
-                self.told.append(outcome)
+        while outcomes := self.agent.take():
+            for outcome in outcomes:
+                if isinstance(outcome, Send):
+                    message = parse_message(outcome.data)
+                    assert bytes(message) == outcome.data
+                    fresh.append(message)
+                    self.flows.append(outcome.flow)
+                else:
+                    self.told.append(outcome)
         self.sent += fresh
         return fresh
 

@@ -28,7 +28,7 @@ def test_the_least_session_of_a_trunk_is_its_own(trunk, far_with):
     assert (trunk.sent[-1].code, trunk.sent[-1].first("Min-SE")) == (422, "300")
     for other in (far_with(), far_with(settings=Settings(manners=lambda flow: None))):
         other.rings(headers=asks)
-        assert other.codes() == [100, 180]
+        assert other.codes() == [180]
 
 
 def test_a_trunk_that_wants_it_is_told_reliably_that_it_rings(trunk):

@@ -19,9 +19,9 @@ SDP = (
 )
 
 
-def test_an_invite_is_told_after_100_and_180(far):
+def test_an_invite_is_told_after_180_which_needs_no_100_before_it(far):
     call = far.rings()
-    assert far.codes() == [100, 180]
+    assert far.codes() == [180]
     assert call.offer is not None
     assert call.offer.media[0].port == 4000
     assert all("tag=" in message.index["To"] for message in far.sent)
@@ -221,7 +221,7 @@ def test_an_invite_that_can_not_be_served(far, headers, code):
 def test_a_supported_extension_may_be_required(far_with):
     far = far_with(settings=Settings(extensions=("timer",)))
     far.rings(headers=(("Require", "timer"),))
-    assert far.codes() == [100, 180]
+    assert far.codes() == [180]
 
 
 @pytest.mark.parametrize("uri", ["tel:+15551234567", "nobodyknows:whatever", "soap.beep://192.0.2.103:3002"])
@@ -445,7 +445,7 @@ def test_refused_new_calls_are_told_when_to_come_again(far):
     assert (reply.code, reply.first("Retry-After")) == (503, "3")
     assert [message.code for message in far.say(bytes(far.request("OPTIONS", call_id="o")))] == [503]
     far.agent.refuse_new(False)
-    assert [message.code for message in far.say(bytes(far.request("INVITE", body=SDP, call_id="n")))] == [100, 180]
+    assert [message.code for message in far.say(bytes(far.request("INVITE", body=SDP, call_id="n")))] == [180]
 
 
 def test_more_calls_than_the_bound_are_refused(far_with):

@@ -58,7 +58,7 @@ class Settings:
 
     `user` and `display` name us in Contact and From; `host` is the address that others reach us at where it is not
     the socket's own (None). `server` is the Server and User-Agent header (None: neither is sent, since what software
-    answers is nobody's business). `ring_at_once` sends 180 right behind the 100; `reliable` sends provisional
+    answers is nobody's business). `ring_at_once` sends 180 at once, in place of the 100; `reliable` sends provisional
     responses reliably to all who can take them so (RFC 3262), not only to those who insist. `ring_limit` ends what
     nobody answers: a call of theirs (480), a re-INVITE (500), a call of ours (CANCEL); proxies give up after as long
     (section 16.6).

@@ -49,6 +49,7 @@ class Server:
     def __init__(self, calls: Calls) -> None:
         self.calls = calls
         self.refusing = False
+        self._unsaid: list[tuple[Instant, ServerTransaction]] = []
         self.retry_after: tuple[int, int] = (1, 10)
         self.within: dict[str, Within] = {"BYE": self._bye, "OPTIONS": self._asked}
         self.outside: dict[str, Outside] = {"OPTIONS": self._options}
@@ -143,6 +144,13 @@ class Server:
         named = self.calls.software("Server")
         self.calls.transactions.respond(now, transaction, code, (*headers, *named) if named else headers, body, reason)
 
+    def trying(self) -> None:
+        """Say 100 to an INVITE that nothing was said to at once (section 17.2.1: else it may stay away)."""
+        for now, transaction in self._unsaid:
+            if transaction.state == "proceeding" and not transaction.last:
+                self.respond(now, transaction, 100)
+        self._unsaid.clear()
+
     def come_again(self) -> Fields:
         """Say when to ask again."""
         # Spread, so that those who were turned away do not all come back at once.
@@ -173,8 +181,10 @@ class Server:
             call.session.offered(offer)
         self.calls.alive[call.number] = call
         self.calls.join(call, dialog)
-        stamp = request.first("Timestamp")
-        self.respond(now, transaction, 100, (("Timestamp", stamp),) if stamp is not None else ())
+        if "Timestamp" in request.index:  # how long it is under way is to be told (section 8.2.6.1)
+            self.respond(now, transaction, 100, (("Timestamp", request.index["Timestamp"]),))
+        else:
+            self._unsaid.append((now, transaction))
         if self.calls.settings.ring_at_once and replaced is None:
             self.ringing.ring(now, call, 180, None, ())
         self.calls.timers.start(call, "ringing", now + self.calls.settings.ring_limit)

@@ -257,8 +257,14 @@ class UserAgent:
         return self._calls.timers.deadline()
 
     def take(self) -> list[Outcome]:
-        """Take all that came out since the last time, in order."""
+        """Take all that came out since the last time, in order.
+
+        To be called until nothing comes: what the outcomes lead to comes out too, and in the end a 100 for each INVITE
+        that nothing was said to.
+        """
         out = self._calls.out
+        if not out:
+            self._server.trying()
         if not out:
             return []
         taken = out.copy()
