@@ -219,4 +219,6 @@ class Negotiation:
 def _unbroken(plan: MediaPlan) -> MediaPlan:
     """Leave no silence out of what we send."""
     number, label = plan.send
+    if plan.noise_send is None and "usedtx" not in label:
+        return plan
     return replace(plan, send=(number, label.replace(";usedtx=1", "")), noise_send=None)

@@ -40,6 +40,8 @@ class Codec:
 
         Parameters are small numbers; what is none, or is none of ours, is left out.
         """
+        if not self.asked:
+            return self.label
         asked = [one.strip().lower().partition("=") for one in format.split(";")]
         heeded = [f"{name}={value}" for name, _, value in asked if name in self.asked and _is_small(value)]
         return ";".join((self.label, *dict.fromkeys(heeded)))

@@ -215,6 +215,7 @@ def is_address(host: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=1024)  # the Vias of a far end's requests name few places
 def parse_host_port(text: str) -> tuple[str, int | None]:
     """Read `host`, `host:port`, `[v6]` or `[v6]:port`; the host keeps no brackets."""
     if text[:1] == "[":
