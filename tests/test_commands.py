@@ -65,3 +65,9 @@ def test_a_wrong_word_is_one_clear_line_and_a_failure() -> None:
     assert ran.returncode != 0
     assert "answer-the-phone" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:5060", "[::1]:5060"])
+def test_the_address_of_a_command_line_is_listened_on_over_udp_and_tcp(address: str) -> None:
+    config = importlib.import_module("offhook.cli").settings(None, address)
+    assert list(config.sip.listen) == [f"udp://{address}", f"tcp://{address}"]

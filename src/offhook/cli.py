@@ -77,13 +77,15 @@ def settings(config: Path | None, sip: str | None, http: str | None = None, **fl
     """Read the configuration under the flags of a command line."""
     from offhook.core.errors import ConfigError
     from offhook.run.config import load, parse_address
+    from offhook.sip.grammar import write_host_port
 
     if sip is not None:
         try:
             host, port = parse_address(sip)
         except ValueError as error:
             raise ConfigError(f"--sip: {error}") from None
-        flags["sip"] = {"listen": [f"udp://{host}:{port}", f"tcp://{host}:{port}"]}
+        where = write_host_port(host, port)
+        flags["sip"] = {"listen": [f"udp://{where}", f"tcp://{where}"]}
     if http is not None:
         try:
             parse_address(http)

@@ -29,6 +29,7 @@ from offhook.console.pages import Page, Pages, Tokens
 from offhook.core.errors import ConfigError, DialFailed, ProtocolError
 from offhook.run.config import Web, is_loopback, parse_address
 from offhook.run.host import Host
+from offhook.sip.grammar import write_host_port
 from offhook.sip.sdp import parse_sdp
 
 OFFER_LIMIT: Final = 64 * 1024
@@ -73,8 +74,7 @@ async def _open(rules: Web, host: Host) -> AsyncGenerator[str]:
     serving = asyncio.create_task(server.serve(sockets=[bound]), name="web door")
     try:
         await server.up.wait()
-        named = f"[{ip}]" if ":" in ip else ip
-        yield f"{'http' if rules.certificate is None else 'https'}://{named}:{port}"
+        yield f"{'http' if rules.certificate is None else 'https'}://{write_host_port(ip, port)}"
     finally:
         server.should_exit = True
         await serving

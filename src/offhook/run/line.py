@@ -40,6 +40,7 @@ from offhook.run.resolver import Resolver
 from offhook.run.security import SecurityLog
 from offhook.run.transports import Rate, TlsRules, Transports
 from offhook.run.ways import Ways
+from offhook.sip.grammar import write_host_port
 from offhook.sip.outcomes import (
     AccountOutcome,
     Asked,
@@ -331,7 +332,7 @@ class SipLine:
             return await self.transports.listen(transport, address)
         except OSError as error:
             raise ConfigError(
-                f"can't listen on {transport}://{address[0]}:{address[1]}: "
+                f"can't listen on {transport}://{write_host_port(*address)}: "
                 f"{os.strerror(error.errno) if error.errno else error}; `offhook doctor` says what to do"
             ) from error
 

@@ -33,6 +33,7 @@ from offhook.run.events import EventLines
 from offhook.run.host import AgentLike, Host
 from offhook.run.memory import settle_memory
 from offhook.run.models import load_models
+from offhook.sip.grammar import write_host_port
 
 _T = TypeVar("_T")
 
@@ -170,7 +171,9 @@ async def serve_routes(
         loop.add_signal_handler(signal.SIGUSR1, lambda: say(counted(host)))
         loop.add_signal_handler(signal.SIGHUP, lambda: _reread(host, say))
         settle_memory()
-        where = " ".join([f"{transport}://{ip}:{port}" for transport, (ip, port) in host.listening] + opened)
+        where = " ".join(
+            [f"{transport}://{write_host_port(*address)}" for transport, address in host.listening] + opened
+        )
         say(f"ready: {where} · {who} · at most {_calls(host.rules.max_calls)}")
         await stop.wait()
         await _drain(host, hurry, config.drain_s, say)

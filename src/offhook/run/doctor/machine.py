@@ -16,6 +16,7 @@ from typing import Final
 from offhook.core.media import Address
 from offhook.run.doctor.finding import Finding, Level
 from offhook.run.transports.tls import TlsRules, why
+from offhook.sip.grammar import write_host_port
 
 LITTLE_DISK_MB: Final = 500
 """Less free space than this is a warning: an hour of stereo recording takes 115 MB."""
@@ -30,7 +31,7 @@ SOON_DAYS: Final = 14
 def sip_ports(listens: list[tuple[str, Address]]) -> Iterator[Finding]:
     """Bind what `serve` would bind, and let go of it."""
     for transport, address in listens:
-        where = f"{transport}://{address[0]}:{address[1]}"
+        where = f"{transport}://{write_host_port(*address)}"
         kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         with socket.socket(family, kind) as probe:

@@ -17,6 +17,7 @@ from offhook.core.errors import OffhookError
 from offhook.core.instants import SECOND
 from offhook.run.doctor.finding import Finding
 from offhook.run.host import Host
+from offhook.sip.grammar import write_host_port
 from offhook.sip.outcomes import Flow
 
 TRUNK_S: Final = 5.0
@@ -101,6 +102,6 @@ def _named(trunk: Trunk) -> str:
 
 
 def _shown(ways: tuple[Flow, ...]) -> str:
-    first = [f"{flow.transport}://{flow.remote[0]}:{flow.remote[1]}" for flow in ways[:3]]
+    first = [f"{flow.transport}://{write_host_port(*flow.remote)}" for flow in ways[:3]]
     more = f" and {len(ways) - 3} more" if len(ways) > 3 else ""
     return ", ".join(first) + more
