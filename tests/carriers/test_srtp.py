@@ -57,6 +57,23 @@ def test_a_caller_with_srtp_is_understood(stage: Any, theirs: Any, ours: Any) ->
     stage.play(story())
 
 
+def test_who_wants_dtls_offers_it_and_nothing_else(stage: Any) -> None:
+    async def story() -> None:
+        async with CallerPhone(stage.world, PHONE, audio=AudioRules(srtp="dtls")) as phone, stage.desk() as desk:
+            calling = asyncio.create_task(phone.calls(f"sip:desk@{US}"))
+            leg = await desk.rung()
+            await leg.answer()
+            caller = await calling
+            leg.play(1, bytes(16_000), 8000)
+            await asyncio.sleep(3.0)
+            assert leg.negotiation.plan.tunnel is not None
+            assert leg.negotiation.plan.protection is None
+            assert counted(desk, leg)["received_audio"] > 100
+            await caller.hangs_up()
+
+    stage.play(story())
+
+
 @pytest.mark.parametrize(("theirs", "ours"), [("required", "off"), ("off", "required"), ("required", "auto")])
 def test_where_one_must_and_the_other_will_not_there_is_no_call(stage: Any, theirs: Any, ours: Any) -> None:
     async def story() -> None:

@@ -120,6 +120,7 @@ def test_one_call(transport: str, family: int, tmp_path: Path) -> None:
             assert (f";transport={transport}" in contact[1]) is (transport != "udp")
             assert shown in contact[1]
             assert f"c=IN IP{family} {ip}\r\n" in invite
+            assert (" UDP/TLS/RTP/SAVPF " in invite) is (transport in ("ws", "wss")), "browsers take nothing else"
             assert [text.split(" ", 1)[0] for text in seen if not text.startswith("SIP/")] == ["INVITE", "ACK", "BYE"]
             assert here.counters()["guard"] == there.counters()["guard"] == 0
             assert two.heard > 0

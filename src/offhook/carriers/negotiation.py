@@ -30,6 +30,9 @@ from offhook.sip.tunnels import Here
 PRIVATE: Final = ("tls", "wss")
 """Transports that nobody reads along: keys may go through them."""
 
+BROWSED: Final = ("ws", "wss")
+"""Transports that browsers call by."""
+
 
 @dataclass(frozen=True, slots=True)
 class AudioRules:
@@ -39,16 +42,15 @@ class AudioRules:
     two directions may differ (RFC 3264 section 6.1). With `dtx` silence is left out where the far end bears it. `srtp`
     "auto" takes SRTP where it is offered over a private transport, and offers none; said outright it holds over any.
     Who offers ICE and DTLS is answered in kind: `ice` says whether we look for a way too, or only answer (RFC 8445
-    section 2.5). With `tunnel` we offer nothing else.
+    section 2.5). "dtls" offers nothing else, and so does "auto" over a websocket (RFC 7118), as browsers want it.
     `first_packet_s` and `silence_s` bound how long a connected call may bring no media.
     """
 
     codecs: tuple[Codec, ...] = AUDIO
     send: Codec | None = None
     dtx: bool = False
-    srtp: Literal["auto"] | Srtp = "auto"
+    srtp: Literal["auto", "dtls"] | Srtp = "auto"
     ice: Literal["lite", "full"] = "lite"
-    tunnel: bool = False
     first_packet_s: float = 30.0
     silence_s: float = 15.0
 
@@ -69,6 +71,7 @@ class Negotiation:
         self._rng = rng
         self._session_id = rng.getrandbits(62)
         self._private = flow is not None and flow.transport in PRIVATE
+        self._webrtc = rules.srtp == "dtls" or (rules.srtp == "auto" and flow is not None and flow.transport in BROWSED)
         self._ring = Keyring(rng.randbytes)
         self._profile = "RTP/SAVP" if rules.srtp == "required" else "RTP/AVP"
         self._generation = 0
@@ -118,7 +121,7 @@ class Negotiation:
         agreed = self.plan.tunnel if self.plan is not None else None
         if agreed is not None:
             return self._here(agreed.theirs)
-        return self._here(None) if self._rules.tunnel else None
+        return self._here(None) if self._webrtc else None
 
     @property
     def _srtp(self) -> Srtp:
@@ -127,11 +130,11 @@ class Negotiation:
             return "required"
         if self._rules.srtp == "auto":
             return "optional" if self._private else "off"
-        return self._rules.srtp
+        return "required" if self._rules.srtp == "dtls" else self._rules.srtp
 
     @property
     def _offers_keys(self) -> bool:
-        return self._srtp == "required" or (self._rules.srtp == "optional" and self._private)
+        return (self._srtp == "required" and not self._webrtc) or (self._rules.srtp == "optional" and self._private)
 
     @property
     def _direction(self) -> str:

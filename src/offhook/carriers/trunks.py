@@ -76,7 +76,7 @@ class Trunk:
     outbound_proxy: Uri | None = None
     networks: tuple[str, ...] = ()
     codecs: tuple[Codec, ...] = ()
-    srtp: Srtp | None = None
+    srtp: Literal["dtls"] | Srtp | None = None
     dtx: bool = False
     country: str = ""
     number_format: NumberFormat = "e164"

@@ -99,7 +99,7 @@ class Sip(Table):
     digests: list[Digest] = Field(default=["MD5"], min_length=1)
     codecs: list[CodecName] = Field(default=["PCMU", "PCMA"], min_length=1)
     send: CodecName | None = None
-    srtp: Literal["auto", "off", "optional", "required"] = "auto"
+    srtp: Literal["auto", "off", "optional", "required", "dtls"] = "auto"
     ring_s: float = Field(default=60.0, gt=0, le=300)
     session_expires_s: int = Field(default=1800, ge=0, le=86_400)
     min_se_s: int = Field(default=90, ge=90, le=86_400)
@@ -150,7 +150,7 @@ class Trunk(Table):
     outbound_proxy: str | None = None
     networks: list[Network] = []
     codecs: list[CodecName] = []
-    srtp: Literal["off", "optional", "required"] | None = None
+    srtp: Literal["off", "optional", "required", "dtls"] | None = None
     dtx: bool = False
     dtmf: Literal["rtp", "info"] = "rtp"
     hangup_tones: bool = False

@@ -39,7 +39,7 @@ class ReportsTrue(Checker):
 
     def verb(self, now: Instant, engine: VirtualEngine, port: int, name: str, arguments: tuple[Any, ...]) -> None:
         """Note what is SRTP: a bystander can't read its reports."""
-        if name == "configure" and arguments[1].get("protection") is not None:
+        if name == "tunnel" or (name == "configure" and arguments[1].get("protection") is not None):
             self._sealed[engine.local(port)] = None
 
     def _stream(self, source: Address, ssrc: int) -> _Stream | None:
