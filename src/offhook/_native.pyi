@@ -599,9 +599,13 @@ class Engine:
         """Stop the threads and close every socket. Idempotent."""
 
 class Resampler:
-    """Between 8, 16, 22.05, 24 and 48 kHz, streaming: state survives between calls."""
+    """Between 8, 16, 22.05, 24 and 48 kHz, streaming: state survives between calls.
 
-    def __init__(self, from_hz: int, to_hz: int) -> None: ...
+    The first sample out belongs to the first in. `steady` is for packets, as a Port converts them: every push of n
+    samples gives n·to/from, and what goes in comes out 23 to 26 samples of the lower rate later.
+    """
+
+    def __init__(self, from_hz: int, to_hz: int, *, steady: bool = False) -> None: ...
     def push(self, pcm: bytes) -> bytes: ...
     def finish(self) -> bytes:
         """Give the tail that the filter still holds: n samples in make n·to/from out. What follows is a new stream."""

@@ -93,7 +93,7 @@ impl Decoder {
     }
 }
 
-/// A packet in is a packet out, so the filter's delay (1.9 ms at 8 kHz) stays.
+/// A packet in is a packet out, so the filter's delay (2.9 ms at 8 kHz) stays.
 fn edge(from_hz: u32, to_hz: u32) -> Option<Resampler> {
     (from_hz != to_hz).then(|| Resampler::steady(from_hz, to_hz)).flatten()
 }

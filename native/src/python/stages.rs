@@ -103,9 +103,11 @@ pub struct PyResampler(Resampler);
 #[pymethods]
 impl PyResampler {
     #[new]
-    fn new(from_hz: u32, to_hz: u32) -> PyResult<Self> {
+    #[pyo3(signature = (from_hz, to_hz, *, steady = false))]
+    fn new(from_hz: u32, to_hz: u32, steady: bool) -> PyResult<Self> {
         let rates = || wrong(format!("{from_hz} to {to_hz} Hz: the rates are {RATES:?}"));
-        Resampler::new(from_hz, to_hz).map(Self).ok_or_else(rates)
+        let new = if steady { Resampler::steady } else { Resampler::new };
+        new(from_hz, to_hz).map(Self).ok_or_else(rates)
     }
 
     fn push<'py>(&mut self, py: Python<'py>, pcm: &[u8]) -> PyResult<Bound<'py, PyBytes>> {

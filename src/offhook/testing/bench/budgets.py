@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Literal, assert_never
 
 Figure = float | int | None
@@ -52,6 +53,8 @@ def _just(limit: float, unit: str) -> Must:
 _TRACES = ("lan", "wan", "wifi", "lte")
 PLC_LOSSES: tuple[int, ...] = (1, 2, 5, 10, 20)
 """Shares of packets that `plc` loses, in percent."""
+RESAMPLED_HZ: tuple[int, ...] = (8000, 16_000, 22_050, 24_000, 48_000)
+"""The rates that `resample` converts between, each to each."""
 _SCORES = ("pesq", "stoi", "plcmos")
 
 MUSTS: Mapping[str, Mapping[str, Must]] = {
@@ -76,6 +79,11 @@ MUSTS: Mapping[str, Mapping[str, Must]] = {
         **{f"over_appendix_i_{score}_{loss}": _least(0.0, "") for loss in PLC_LOSSES for score in _SCORES},
         "cpu_ms_per_audio_s": _most(0.3, "CPU-ms"),
         "ahead_cpu_ms_per_audio_s": _most(0.3, "CPU-ms"),
+    },
+    "resample": {
+        **{f"{a}_{b}_ripple_db": _most(0.5, "dB") for a, b in permutations(RESAMPLED_HZ, 2)},
+        **{f"{a}_{b}_rejection_db": _least(60.0, "dB") for a, b in permutations(RESAMPLED_HZ, 2)},
+        "pieces_differ": _just(0, "samples"),
     },
     "echo": {
         "self_interruptions_percent": _most(1.0, "% of calls"),
@@ -128,7 +136,19 @@ MUSTS: Mapping[str, Mapping[str, Must]] = {
     },
 }
 
-NAMES: tuple[str, ...] = ("media", "memory", "ear", "jitter", "plc", "echo", "signalling", "setup", "pacing", "turn")
+NAMES: tuple[str, ...] = (
+    "media",
+    "memory",
+    "ear",
+    "jitter",
+    "plc",
+    "resample",
+    "echo",
+    "signalling",
+    "setup",
+    "pacing",
+    "turn",
+)
 """What `offhook bench` runs."""
 
 
