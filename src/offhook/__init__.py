@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from offhook.call import Agent, Ambience, Call, Manners, answers
+    from offhook.call import Agent, Ambience, Call, Manners, Participant, answers
     from offhook.core.errors import (
         CallEnded,
         ConfigError,
@@ -34,6 +34,7 @@ __all__ = [
     "Manners",
     "NotAllowed",
     "OffhookError",
+    "Participant",
     "Phone",
     "TransferFailed",
     "Unreachable",
@@ -51,6 +52,7 @@ _ROOMS = {
     "Manners": "offhook.call",
     "NotAllowed": "offhook.core.errors",
     "OffhookError": "offhook.core.errors",
+    "Participant": "offhook.call",
     "Phone": "offhook.run",
     "TransferFailed": "offhook.core.errors",
     "Unreachable": "offhook.core.errors",

@@ -55,7 +55,7 @@ def test_a_target_that_does_not_answer_leaves_the_caller_with_the_agent(play: An
         await call.leg.says("nothing")
         ended = await call.over()
         assert call.leg.heard_text.endswith("they are busy 486 what else")
-        assert call.leg.joined is None
+        assert call.leg.hears == []
         assert (ended.reason, transfers(call)) == ("hangup", [(486, "attended")])
 
     play(main())
@@ -71,7 +71,7 @@ def test_where_the_carrier_does_not_transfer_the_two_are_joined(play: Any, begin
         call = begin(script, leg=ScriptedLeg(refer_code=code), **RULES)
         target = await rung(call)
         await asyncio.sleep(1.0)
-        assert call.leg.joined is target
+        assert call.leg.hears == [(target, "far")]
         assert (call.leg.mode, target.mode) == ("none", "none"), "nobody listens to them"
         assert transfers(call) == [(200, "bridged")]
         target.presses("5")
@@ -100,7 +100,7 @@ def test_a_trunk_without_refer_is_not_asked(play: Any, begin: Any) -> None:
         call = begin(script, leg=ScriptedLeg(capabilities=Capabilities(transfer=False)), **RULES)
         target = await rung(call)
         await asyncio.sleep(1.0)
-        assert call.leg.joined is target
+        assert call.leg.hears == [(target, "far")]
         assert call.leg.transferred == []
         target.hangs_up()
         assert (await call.over()).reason == "transferred"
@@ -194,7 +194,7 @@ def test_an_attended_transfer_falls_back_to_a_bridge_with_whom_it_called(play: A
         call = begin(script, leg=ScriptedLeg(refer_code=405), **RULES)
         target = await rung(call)
         await asyncio.sleep(3.0)
-        assert call.leg.joined is target
+        assert call.leg.hears == [(target, "far")]
         assert transfers(call) == [(200, "bridged")]
         call.leg.hangs_up()
         await call.over()

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from offhook.call.agents import Agent, AgentFunction, AgentLike, answers
     from offhook.call.ambience import Ambience
     from offhook.call.call import Call
+    from offhook.call.conference import Participant
     from offhook.call.models import Models
 
-__all__ = ["Agent", "AgentFunction", "AgentLike", "Ambience", "Call", "Manners", "Models", "answers"]
+__all__ = ["Agent", "AgentFunction", "AgentLike", "Ambience", "Call", "Manners", "Models", "Participant", "answers"]
 
 _PLACES = {
     "Agent": "offhook.call.agents",
@@ -22,6 +23,7 @@ _PLACES = {
     "Call": "offhook.call.call",
     "Manners": "offhook.agent.manners",
     "Models": "offhook.call.models",
+    "Participant": "offhook.call.conference",
     "answers": "offhook.call.agents",
 }
 

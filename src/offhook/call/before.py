@@ -30,8 +30,7 @@ class BeforeAnswer:
         self.answered = False
         """Whether the call is up, or was."""
         self._session = session
-        self.sounding: dict[int, asyncio.Future[None]] = {}
-        """Who waits for what it plays to be heard, by utterance."""
+        self._sounding: dict[int, asyncio.Future[None]] = {}
 
     async def open(self, ring_s: float) -> None:
         """Let it ring for a while, then take the call."""
@@ -61,7 +60,7 @@ class BeforeAnswer:
         session = self._session
         await session.leg.early()
         utterance = await session.mouthpiece.begin()
-        heard = self.sounding[utterance] = asyncio.get_running_loop().create_future()
+        heard = self._sounding[utterance] = asyncio.get_running_loop().create_future()
         try:
             # A caller who has described nothing yet, or holds us, hears nothing: then it is skipped.
             async with asyncio.timeout(len(pcm) / (2 * rate_hz) + LATE_S):
@@ -74,13 +73,20 @@ class BeforeAnswer:
         except TimeoutError:
             session.leg.hush()
         finally:
-            self.sounding.pop(utterance, None)
+            self._sounding.pop(utterance, None)
 
     def played(self, utterance: int) -> None:
         """Take note that something was heard."""
-        heard = self.sounding.pop(utterance, None)
+        heard = self._sounding.pop(utterance, None)
         if heard is not None and not heard.done():
             heard.set_result(None)
+
+    def over(self) -> None:
+        """The call is over: whoever waits for what it plays is told so."""
+        for heard in self._sounding.values():
+            if not heard.done():
+                heard.set_exception(CallEnded("the call is over"))
+                heard.exception()  # nobody may wait for it any more: not an error of ours
 
     async def answer(self) -> None:
         """Take the call; returns when it is up. CallEnded if the caller went away."""

@@ -2,6 +2,7 @@
 
     ring early answer reject        before the answer, for scripts that `offhook.answers` marks
     say ask gather play press beep transfer ambience hold resume hand_over hangup        audio committed work
+    conference supervise        others in the call, or this one in another
 
 A verb raises CallEnded when the call is over, NotAllowed when policy or the leg forbids it, TransferFailed(code) when
 the target did not take it. `transfer` and `hangup` act once what was said is heard.
@@ -20,11 +21,13 @@ from offhook.agent.history import History
 from offhook.call import events
 from offhook.call.agents import AgentLike
 from offhook.call.ambience import Ambience, read_wav
+from offhook.call.conference import Participant, Role
 from offhook.call.leg import AudioLeg, CallInfo
 from offhook.call.models import Models
 from offhook.call.pipeline import Stage
 from offhook.call.quality import Summary
 from offhook.call.rates import SteadyRate
+from offhook.call.room import Mode
 from offhook.call.session import Session
 from offhook.call.sounding import Sounding
 from offhook.call.timeline import TurnTimes
@@ -44,7 +47,8 @@ class Call:
     """One call. Made inside a running loop; `run` carries it from the answer to its end.
 
     `agent` is an `Agent` or a coroutine function that takes the call. `events` hears what happens, `tape` the stereo
-    recording in pieces, `allow` are the numbers and addresses that may be transferred to (`policy.screening`).
+    recording in pieces, `allow` are the numbers and addresses that may be called for it or transferred to
+    (`policy.screening`), `calls` all calls of the process, by id.
     """
 
     def __init__(
@@ -56,9 +60,11 @@ class Call:
         events: events.CallEvents | None = None,
         allow: Sequence[str] = (),
         tape: Callable[[native.Taped], None] | None = None,
+        calls: Mapping[CallId, Call] | None = None,
     ) -> None:
         self.leg = leg
         self._allow = allow
+        self._calls = calls or {}
         self._session = Session(self, leg, agent, models or Models(), events, tape)
         self._sounding = Sounding(self._session)
         self._session.before_words = self._sounding.close
@@ -141,6 +147,17 @@ class Call:
     def one_way(self) -> Sequence[OneWay]:
         """When audio went one way only, why that may be, and when it was over."""
         return list(self._session.reports.line.faults)
+
+    @property
+    def participants(self) -> Sequence[Participant]:
+        """Who is in the call beside the caller and the agent."""
+        return tuple(self._session.conference.people)
+
+    @property
+    def others(self) -> Mapping[CallId, Call]:
+        """The other calls of this process that are up, by id."""
+        others = {name: call for name, call in self._calls.items() if call is not self}
+        return {name: call for name, call in others.items() if call._session.up.is_set() and call.ended is None}
 
     @property
     def ended(self) -> events.Ended | None:
@@ -266,6 +283,53 @@ class Call:
         await self.heard()
         await Transferring(self._session, target, announce).run(attended=attended or bool(announce))
 
+    async def conference(
+        self,
+        target: str,
+        *,
+        mode: Mode = "talk",
+        to: Participant | None = None,
+        announce: str = "",
+        agent: Role = "aside",
+    ) -> Participant:
+        """Call `target` (a SIP URI or a number) and let it into this call; give who came.
+
+        `mode`: `talk`, they and the caller and the agent's words are heard by all; `listen`, they hear all and are
+        heard by nobody; `whisper`, they hear all and are heard by `to` alone (None: the caller). `announce` is said to
+        them before. `agent`: while the caller hears them the agent keeps `aside`, it neither listens nor speaks by
+        itself, and the caller hears it ring before; or it is `active`, and goes on. In any case it hears the caller
+        alone. When the caller goes, they are hung up on; when they go, caller and agent are alone again.
+
+        NotAllowed outside the allow-list and for a ninth person, DialFailed if they do not take it, Unreachable,
+        OSError (no port), ConfigError without a voice to announce with, CallEnded if the caller hangs up meanwhile.
+        """
+        self._session.alive()
+        if not self.leg.capabilities.bridge or not allows(self._allow, target):
+            raise NotAllowed(f"calling {target} is not allowed: add it to [dial] allow")
+        if agent == "aside" and mode == "talk":
+            await self.heard()
+        wish = self._session.conference.call_in
+        return await wish(target, mode=mode, to=to, announce=announce, agent=agent)
+
+    async def supervise(
+        self, other: Call | CallId, *, mode: Mode = "listen", to: Participant | None = None, agent: Role = "aside"
+    ) -> Participant:
+        """Let the far end of this call into another; give its place there. Its own agent keeps aside meanwhile.
+
+        `listen`: it hears all that is said there and nobody hears it; `whisper`: `to` alone hears it (None: the
+        caller); `talk`: it barges in, and all hear it. `agent` is what the other call's agent does while its caller
+        hears it, as for `conference`. It ends with either call; this one then goes on, the other does so, too.
+
+        Nothing asks whether this caller may: that is for you to find out first, and whether all must be told of it
+        (docs/conference.md). NotAllowed where one of the two is in another conference, or they are carried by
+        different media threads; CallEnded where one is over; ValueError for the call itself.
+        """
+        there = self._calls.get(other) if isinstance(other, str) else other
+        if there is None:
+            raise CallEnded("there is no such call")
+        wish = self._session.conference.supervise
+        return wish(there._session, mode=mode, to=to, agent=agent, speak=self.say)
+
     async def ambience(self, under: Ambience | None) -> None:
         """Let a recording go round under the call from here on, in the place of the agent's; None for silence.
 
@@ -291,7 +355,7 @@ class Call:
 
     async def _hold(self, *, on: bool) -> None:
         self._session.alive()
-        self._session.tell(inputs.Hold(on=on))
+        self._session.hold("hold", on=on)
         if self.leg.capabilities.hold:
             await self.leg.hold(on)
 

@@ -166,6 +166,21 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class Participant:
+    """Somebody is in the call beside the caller and the agent, is in it another way, or has gone (`mode` left).
+
+    `participant` is the id of their leg, `who` an address; `mode` is talk, whisper (heard by one), listen, or left.
+    """
+
+    event: ClassVar[str] = "participant"
+    t: float
+    call: CallId
+    participant: CallId
+    who: str
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
 class Timed:
     """The delays of a turn of ours, in milliseconds from the end of the caller's speech; None: there was none."""
 
@@ -230,6 +245,7 @@ CallEvent = (
     | Text
     | Tool
     | Transfer
+    | Participant
     | Timed
     | OneWay
     | Ended

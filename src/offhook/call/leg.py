@@ -10,7 +10,7 @@ A leg over SIP and a leg over a carrier's websocket are the same to a `Call`; wh
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -54,8 +54,8 @@ LegEvent = (
 class Capabilities:
     """What this leg can do.
 
-    `transfer`: its carrier hands the far end on when we ask. `bridge`: we may call someone ourselves and join the two.
-    `exact_play_out`: the far side tells what it played, so nothing is estimated.
+    `transfer`: its carrier hands the far end on when we ask. `bridge`: we may call someone ourselves, and let people
+    hear each other. `exact_play_out`: the far side tells what it played, so nothing is estimated.
     """
 
     press: bool = True
@@ -89,6 +89,10 @@ class CallInfo:
     verdict: Verdict = UNSIGNED
     private: bool = False
     language: str = ""
+
+
+Heard = tuple["AudioLeg", Literal["far", "ours"]]
+"""What one may hear: who is at the far end of a leg, or what we play to that one."""
 
 
 class AudioLeg(Protocol):
@@ -148,12 +152,15 @@ class AudioLeg(Protocol):
         """Call `target` for the far end; the leg rings yet. NotAllowed, DialFailed, Unreachable, CallEnded if over."""
         ...
 
-    def bridge(self, other: AudioLeg) -> None:
-        """Let the two far ends hear each other; what we play is mixed in, `unbridge` parts them."""
+    def mix(self, heard: Sequence[Heard]) -> None:
+        """Say whom the far end hears besides what we play to it: nobody where there are none.
+
+        NotAllowed where the two can't hear each other.
+        """
         ...
 
-    def unbridge(self) -> None:
-        """Part them."""
+    def part(self) -> None:
+        """Take it out of all mixes: it hears nobody, and nobody hears it."""
         ...
 
     def bed(self, sound: native.Sound | None, level_db: float, duck_db: float) -> None:

@@ -56,6 +56,10 @@ class Reports:
         """Tell what came of a transfer."""
         self.tell(events.Transfer(self._loop.time(), self._call, to, code, kind))
 
+    def participant(self, participant: CallId, who: str, mode: str) -> None:
+        """Tell how somebody else is in the call."""
+        self.tell(events.Participant(self._loop.time(), self._call, participant, who, mode))
+
     def identity(self, verdict: Verdict) -> None:
         """Tell what was found of the caller's signature."""
         found = verdict.state, verdict.attestation, verdict.by, verdict.reason

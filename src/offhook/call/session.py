@@ -28,6 +28,7 @@ from offhook.call.agents import Agent, AgentFunction, AgentLike, answers_itself
 from offhook.call.alarm import Alarm
 from offhook.call.ambience import Bed
 from offhook.call.before import BeforeAnswer
+from offhook.call.conference import Conference
 from offhook.call.feed import Feed
 from offhook.call.leg import AudioLeg, LegEvent
 from offhook.call.listening import Listening
@@ -38,15 +39,17 @@ from offhook.call.outcome import as_text, failure
 from offhook.call.pipeline import Stage, through
 from offhook.call.readers import Readers
 from offhook.call.reports import Reports
+from offhook.call.room import Room
 from offhook.call.speaking import RUN, Speaking
+from offhook.call.verbs import Verbs
 from offhook.core.errors import CallEnded, ConfigError, NotAllowed
 from offhook.core.ids import Turn
 from offhook.core.instants import SECOND, Instant
 from offhook.core.signals import Connected, HungUp, Identified, OneWay, Redirected, Ringing, Texted
 
 if TYPE_CHECKING:
-    from offhook.call.bridge import Bridge
     from offhook.call.call import Call
+    from offhook.call.second import Second
 
 _T = TypeVar("_T")
 _Done = Callable[[asyncio.Task[None]], None]
@@ -77,6 +80,8 @@ class Session:
         self.over = asyncio.Event()
         self.up = asyncio.Event()
         """Set once the call was answered, or is over."""
+        self.room = Room(leg)
+        self.conference = Conference(self)
         self.before = BeforeAnswer(self)
         self.machines = Machines(self)
         self.bed = Bed(leg, agent.ambience if isinstance(agent, Agent) else None)
@@ -89,12 +94,11 @@ class Session:
         self._lasting: dict[asyncio.Task[Any], None] = {}
         self._script: asyncio.Task[object] | None = None
         self._runs: dict[int, Speaking] = {}
-        self._verbs: dict[int, asyncio.Future[tuple[str, bool]]] = {}
-        self._sounds: dict[int, asyncio.Future[Speaking]] = {}
-        self._ticket = 0
+        self._verbs = Verbs(self.tell)
+        self._held_for: set[object] = set()
         self._readers = Readers(early=not isinstance(agent, Agent))
         self._reason: str | None = None
-        self.bridged: Bridge | None = None
+        self.bridged: Second | None = None
         """Who the caller speaks with instead of us."""
         self._cast(agent)
         persona = agent if isinstance(agent, Agent) else None
@@ -150,11 +154,10 @@ class Session:
         self._alarm.stop()
         for task in list(self._tasks):
             task.cancel()
-        for waiter in (*self._verbs.values(), *self._sounds.values(), *self.before.sounding.values()):
-            if not waiter.done():
-                waiter.set_exception(CallEnded("the call is over"))
-                waiter.exception()  # nobody may wait for it any more: not an error of ours
+        self._verbs.over()
+        self.before.over()
         self._readers.close()
+        await self.conference.close()
         lasting = list(self._lasting)
         if lasting:
             _, late = await asyncio.wait(lasting, timeout=self.manners.tool_grace_ms / 1000)
@@ -199,7 +202,7 @@ class Session:
             case native.Quality() | native.OneWay() | OneWay() | native.Secured() | native.Severed():
                 self.reports.of_line(event)
             case native.Digit() if self.bridged is not None:
-                self.bridged.pressed(event.key)
+                self.bridged.press(event.key)
             case native.Digit():
                 self.digits += event.key
                 self.reports.tell(events.Digit(self.time, self.leg.info.id, event.key))
@@ -329,9 +332,7 @@ class Session:
             case orders.Note(entry=entry):
                 self.reports.note(entry)
             case orders.Settled(ticket=ticket, text=text, whole=whole):
-                verb = self._verbs.pop(ticket, None)
-                if verb is not None and not verb.done():
-                    verb.set_result((text, whole))
+                self._verbs.settle(ticket, text, whole=whole)
             case orders.End(reason=reason):
                 self._reason = reason
                 self.watch(self.leg.hangup())
@@ -350,11 +351,7 @@ class Session:
     def _say(self, order: orders.Say) -> None:
         run = self._runs[order.run] = Speaking(order.turn, order.run, self.tell, self.reports)
         run.ticket = order.ticket
-        waiting = self._sounds.pop(order.ticket, None)
-        if waiting is not None:
-            run.committed.set()
-            if not waiting.done():
-                waiting.set_result(run)
+        if self._verbs.begins(run):
             return
         if self.before_words is not None:
             self._loop.call_soon(self.before_words)
@@ -391,9 +388,7 @@ class Session:
     def _run_done(self, run: Speaking, stage: Literal["brain", "voice"], task: asyncio.Task[None]) -> None:
         error = failure(task, stage)
         if error is not None:
-            verb = self._verbs.pop(run.ticket, None) if run.ticket else None
-            if verb is not None and not verb.done():
-                verb.set_exception(error)
+            self._verbs.fail(run.ticket, error)
             self._soon(inputs.Failed(run.turn, run.number, stage))
         elif stage == "voice":
             self._runs.pop(run.number, None)
@@ -406,23 +401,27 @@ class Session:
 
     def ticket(self) -> int:
         """Give the number of a new verb."""
-        self._ticket += 1
-        return self._ticket
+        return self._verbs.ticket()
 
     async def verb(self, ticket: int, given: inputs.Input) -> tuple[str, bool]:
         """Tell the conversation a wish and wait until it is settled. CallEnded if the call ends first."""
         self.alive()
-        verb = self._verbs[ticket] = self._loop.create_future()
-        self.tell(given)
-        return await verb
+        return await self._verbs.wait(ticket, given)
 
     async def sound(self) -> Speaking:
         """Open a run for audio that the author plays; returns when it may sound."""
         self.alive()
-        ticket = self.ticket()
-        waiting = self._sounds[ticket] = self._loop.create_future()
-        self.tell(inputs.Speak(ticket, "", sound=True))
-        return await waiting
+        return await self._verbs.sound()
+
+    def hold(self, why: object, *, on: bool) -> None:
+        """Keep the conversation off the line for a reason, or end that; it goes on when there is no reason left."""
+        was = bool(self._held_for)
+        if on:
+            self._held_for.add(why)
+        else:
+            self._held_for.discard(why)
+        if bool(self._held_for) != was:
+            self.tell(inputs.Hold(on=not was))
 
     def alive(self) -> None:
         """Raise CallEnded if the call is over, NotAllowed if it is not answered yet."""

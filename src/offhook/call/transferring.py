@@ -11,12 +11,13 @@ the target that was called and is not wanted any more is hung up.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal
 
 from offhook.agent import inputs
-from offhook.call.bridge import Bridge, ringback
+from offhook.call.room import Place
+from offhook.call.second import Second, announcement, called, press, unless_over
 from offhook.core.errors import CallEnded, ConfigError, DialFailed, TransferFailed, Unreachable
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ Kind = Literal["blind", "attended", "bridged"]
 
 NO_REFER: Final = frozenset({403, 405, 420, 501, 603})
 """How a far end says that it does not transfer: then we do it ourselves."""
-
-RING_S: Final = 60.0
-"""How long the target may ring."""
 
 
 class Transferring:
@@ -75,22 +73,22 @@ class Transferring:
     async def _with_target(self) -> None:
         """Call the target ourselves, with the caller out of the conversation meanwhile."""
         session = self._session
-        session.tell(inputs.Hold(on=True))
+        session.hold("transfer", on=True)
         session.leg.listen("none")
-        bridge: Bridge | None = None
+        target: Second | None = None
         try:
             await self._hold(True)
-            bridge = await self._called()
-            await self._put_through(bridge)
+            target = await self._called()
+            await self._put_through(target)
         except TransferFailed:
             await self._hold(False)
             raise
         finally:
             session.bridged = None
-            if bridge is not None:
-                await bridge.close()
+            if target is not None:
+                await target.close()
             if session.ended is None and not self._gone:
-                session.tell(inputs.Hold(on=False))
+                session.hold("transfer", on=False)
                 session.listen()
 
     async def _hold(self, on: bool) -> None:
@@ -98,44 +96,22 @@ class Transferring:
         if self._kind == "attended" and self._session.leg.capabilities.hold:
             await self._session.leg.hold(on)
 
-    async def _called(self) -> Bridge:
+    async def _called(self) -> Second:
         """Call the target and wait for its answer; the caller hears it ring where nobody will speak to it first."""
-        session, leg = self._session, self._session.leg
         try:
-            second = await leg.consult(self._target)
+            return await called(self._session, self._target)
         except DialFailed as failed:
             raise TransferFailed(failed.code, str(failed)) from failed
         except (Unreachable, OSError) as failed:
             raise TransferFailed(503, str(failed)) from failed
-        bridge = Bridge(leg, second)
-        answered = False
-        ringing = asyncio.get_running_loop().create_task(ringback(session.mouthpiece), name="ringback")
-        try:
-            async with asyncio.timeout(RING_S):
-                await self._unless_over(second.connected())
-            answered = True
-        except DialFailed as failed:
-            raise TransferFailed(failed.code, str(failed)) from failed
-        except TimeoutError:
-            raise TransferFailed(408, "nobody answered") from None
-        finally:
-            ringing.cancel()
-            await asyncio.wait([ringing])
-            if session.ended is None:
-                leg.hush()
-            if not answered:
-                await bridge.close()
-        return bridge
 
-    async def _put_through(self, bridge: Bridge) -> None:
+    async def _put_through(self, target: Second) -> None:
         session, leg = self._session, self._session.leg
-        if self._announce:
-            assert session.models.tts is not None
-            speech = session.models.tts.speak(_once(self._announce), voice=session.voice)
-            await self._unless_over(bridge.say(speech), bridge)
+        if self._announce and not await unless_over(session, target.say(announcement(session, self._announce)), target):
+            raise TransferFailed(487, "the target hung up")
         if self._kind == "attended":
             try:
-                await leg.transfer(self._target, bridge.second)
+                await leg.transfer(self._target, target.leg)
             except TransferFailed as failed:
                 if not self._falls_back(failed):
                     raise
@@ -145,36 +121,22 @@ class Transferring:
                 self._taken()
                 return
         session.alive()
-        session.bridged = bridge
-        bridge.join()
-        session.reports.transfer(self._target, 200, self._kind)
-        with suppress(TransferFailed, CallEnded):
-            await self._unless_over(asyncio.Event().wait(), bridge)
+        await self._bridge(target)
+
+    async def _bridge(self, target: Second) -> None:
+        """Let the two hear each other until one of them hangs up; keys of each go to the other."""
+        session, leg = self._session, self._session.leg
+        place = Place(target.leg)
+        session.bridged = target
+        target.pressed = partial(press, leg)
+        leg.arm(None)
+        target.leg.listen("none")
+        session.room.enter(place)
+        try:
+            session.reports.transfer(self._target, 200, self._kind)
+            with suppress(CallEnded):
+                await unless_over(session, asyncio.Event().wait(), target)
+        finally:
+            session.room.leave(place)
         if session.ended is None:
             session.tell(inputs.Leave("", "transferred"))
-
-    async def _unless_over(self, work: Coroutine[Any, Any, Any], bridge: Bridge | None = None) -> None:
-        """Do something unless the caller goes away meanwhile (CallEnded), or the target does (TransferFailed)."""
-        loop = asyncio.get_running_loop()
-        working = loop.create_task(work)
-        ends = [loop.create_task(self._session.over.wait())]
-        if bridge is not None:
-            ends.append(loop.create_task(bridge.over.wait()))
-        try:
-            await asyncio.wait([working, *ends], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            rest = [task for task in (working, *ends) if not task.done()]
-            for task in rest:
-                task.cancel()
-            if rest:
-                await asyncio.wait(rest)
-        if working.done() and not working.cancelled():
-            working.result()
-        elif self._session.ended is not None:
-            raise CallEnded("the call is over")
-        else:
-            raise TransferFailed(487, "the target hung up")
-
-
-async def _once(text: str) -> AsyncIterator[str]:
-    yield text

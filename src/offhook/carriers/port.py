@@ -6,12 +6,12 @@ Call ─► play, hush, arm, press … ─► engine      events ─► Threshol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Literal
 
 from offhook import _native as native
 from offhook.call import tones
-from offhook.call.leg import LegEvent
+from offhook.call.leg import Heard, LegEvent
 from offhook.carriers.early import Threshold
 from offhook.carriers.inbox import Inbox
 from offhook.carriers.keys import Keys, Source
@@ -19,6 +19,7 @@ from offhook.carriers.oneway import OneWay
 from offhook.carriers.plane import Engine
 from offhook.carriers.terms import LineTones
 from offhook.core import signals
+from offhook.core.errors import NotAllowed
 from offhook.core.instants import SECOND, Instant
 from offhook.core.media import MediaPlan
 
@@ -156,14 +157,22 @@ class PortVerbs:
         """Send keys as RFC 4733 events, or as tones where those were not agreed. ValueError for what is no key."""
         self._engine.press(self._number, keys)
 
-    def bridge(self, other: object) -> None:
-        """Let the two far ends hear each other, and nobody else."""
-        assert isinstance(other, PortVerbs), "a leg over a port is joined with another of its kind"
-        for one, two in ((self, other), (other, self)):
-            self._engine.mix(one._number, [(two._number, "far", 0.0)])
+    def mix(self, heard: Sequence[Heard]) -> None:
+        """Say whom the far end hears besides what we play to it. NotAllowed over two media threads."""
+        routes: list[tuple[int, str, float]] = []
+        for leg, side in heard:
+            if not isinstance(leg, PortVerbs):
+                raise NotAllowed("these two calls are carried differently and can't be joined")
+            routes.append((leg._number, side, 0.0))
+        try:
+            self._engine.mix(self._number, routes)
+        except ValueError as error:
+            raise NotAllowed(
+                f"these calls can't hear each other ({error}): set media_threads = 1, or call who is to join"
+            ) from None
 
-    def unbridge(self) -> None:
-        """Part them."""
+    def part(self) -> None:
+        """Take it out of all mixes."""
         self._engine.part(self._number)
 
     def bed(self, sound: native.Sound | None, level_db: float, duck_db: float) -> None:

@@ -29,7 +29,7 @@ from offhook.carriers.port import PortVerbs
 from offhook.carriers.sip import SipLeg
 from offhook.carriers.trunks import added_headers
 from offhook.carriers.web import WebLeg
-from offhook.core.errors import ConfigError, DialFailed, NotAllowed, OffhookError, ProtocolError, Unreachable
+from offhook.core.errors import ConfigError, DialFailed, NotAllowed, ProtocolError, Unreachable
 from offhook.core.ids import CallId, redacted
 from offhook.core.media import Address
 from offhook.core.verdict import Verdict
@@ -38,6 +38,7 @@ from offhook.policy.routes import Route, Wanted
 from offhook.policy.screening import allows_address
 from offhook.run.accounts import Accounts
 from offhook.run.arrivals import Arrival, Places, arrive
+from offhook.run.conversations import Conversations
 from offhook.run.counts import counted
 from offhook.run.dialling import Unanswered, Way, Wish, for_another, ways
 from offhook.run.gate import HostGate
@@ -93,10 +94,6 @@ class Host:
         self.rules = rules
         self.listening: list[tuple[str, Address]] = []
         """What was bound, in the order of `rules.listen`."""
-        self.failures = 0
-        """Calls whose agent raised what it should not have."""
-        self.served = 0
-        """Calls that have ended."""
         self._rng = rng
         self._route = route
         self.models = models
@@ -118,12 +115,13 @@ class Host:
         self._line: SipLine | None = None
         self._accounts: Accounts | None = None
         self._users: Users | None = None
-        self._tasks: dict[CallId, asyncio.Task[None]] = {}
         self._legs: dict[CallId, SipLeg | WebLeg] = {}
         self.taps: dict[CallId, Callable[[CallEvent], None]] = {}  # who hears, besides, what happens in one call
         self._draining = False
         self._refusing = False
-        self._vigil = Vigil(lambda: not self._legs and not self._tasks)
+        self._vigil = Vigil(lambda: not self._legs and not self.conversations.calls)
+        self.conversations = Conversations(self._vigil.look)
+        """The calls that are being carried, and how many were."""
 
     async def __aenter__(self) -> Host:
         """Bind everything. ConfigError where something can't be bound."""
@@ -184,11 +182,16 @@ class Host:
         """How many calls are up or being set up."""
         return len(self._legs)
 
+    @property
+    def failures(self) -> int:
+        """Calls whose agent raised what it should not have."""
+        return self.conversations.failures
+
     def counters(self) -> dict[str, int]:
         """Count what the user agent, the transports, the host and the media plane (`media_…`) saw (`run.counts`)."""
         own = {
             "failures": self.failures,
-            "served": self.served,
+            "served": self.conversations.served,
             "live": self.live,
             "ports": self._media.ports,
             "tasks": len(asyncio.all_tasks()),
@@ -390,29 +393,11 @@ class Host:
         self._admit()
 
     def _start(self, leg: SipLeg | WebLeg, agent: AgentLike) -> Call:
-        name = leg.info.id
         allow = (*self.rules.dial, *(self._users.targets if self._users is not None else ()))
-        call = Call(leg, agent, models=self.models, events=self._heard, allow=allow)
-        task = asyncio.get_running_loop().create_task(self._converse(call, leg), name=f"call {name}")
-        self._tasks[name] = task
-        task.add_done_callback(partial(self._done, name))
+        calls = self.conversations.calls
+        call = Call(leg, agent, models=self.models, events=self._heard, allow=allow, calls=calls)
+        self.conversations.begin(call)
         return call
-
-    async def _converse(self, call: Call, leg: AudioLeg) -> None:
-        try:
-            await call.run()
-        except OffhookError as error:
-            log.warning("a call went wrong", call=leg.info.id, error=f"{type(error).__name__}: {error}")
-        except Exception:
-            self.failures += 1
-            log.exception("a call failed in its agent's code", call=leg.info.id)
-        finally:
-            await leg.hangup(500)
-
-    def _done(self, name: CallId, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(name, None)
-        self.served += 1
-        self._vigil.look()
 
     def _heard(self, event: CallEvent) -> None:
         """Pass on what happens in a call."""
@@ -455,9 +440,7 @@ class Host:
 
     async def finished(self, call: Call) -> None:
         """Wait until a call of this host is over and its conversation done."""
-        task = self._tasks.get(call.leg.info.id)
-        if task is not None:
-            await asyncio.wait([task])
+        await self.conversations.finished(call)
 
     # The end
 
@@ -487,10 +470,7 @@ class Host:
         if any(not leg.over for leg in legs):
             # A callee may not say goodbye before the ACK (RFC 3261 section 15): give it a moment to come.
             await self._vigil.wait(LAST_WORDS_S)
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.conversations.close()
         if self._accounts is not None:
             await self._accounts.close()
         await self._identification.close()

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from offhook import _native as native
 from offhook.call.feed import Feed
-from offhook.call.leg import AudioLeg, CallInfo, Capabilities, LegEvent
+from offhook.call.leg import AudioLeg, CallInfo, Capabilities, Heard, LegEvent
 from offhook.core.errors import CallEnded, DialFailed, TransferFailed
 from offhook.core.ids import CallId
 from offhook.core.instants import MILLISECOND, SECOND
@@ -59,7 +59,8 @@ class ScriptedLeg:
         """What a REFER itself is answered: other than 200, nobody is transferred by it."""
         self.consulted: ScriptedLeg | None = None
         self.consulting = asyncio.Event()
-        self.joined: AudioLeg | None = None
+        self.hears: list[Heard] = []
+        """Whom the far end hears besides what is played to it."""
         self.watched: frozenset[str] = frozenset()
         self.flows = flows
         self.beds: list[tuple[native.Sound | None, float, float]] = []
@@ -219,13 +220,13 @@ class ScriptedLeg:
         self.consulting.set()
         return second
 
-    def bridge(self, other: AudioLeg) -> None:
-        """Be joined with another."""
-        self.joined = other
+    def mix(self, heard: Sequence[Heard]) -> None:
+        """Keep whom the far end hears."""
+        self.hears = list(heard)
 
-    def unbridge(self) -> None:
-        """Be parted."""
-        self.joined = None
+    def part(self) -> None:
+        """Hear nobody."""
+        self.hears = []
 
     def bed(self, sound: native.Sound | None, level_db: float, duck_db: float) -> None:
         """Take note of what sounds under the call."""

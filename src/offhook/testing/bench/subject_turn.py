@@ -14,7 +14,7 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import pydantic_ai
@@ -24,7 +24,7 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 from offhook import _native as native
 from offhook.agent.history import History
 from offhook.call import Agent, Call, Models
-from offhook.call.leg import AudioLeg, CallInfo, Capabilities, LegEvent
+from offhook.call.leg import AudioLeg, CallInfo, Capabilities, Heard, LegEvent
 from offhook.call.protocols import Brain, Pause, Speech, Thought, Transcript
 from offhook.carriers.inbox import Inbox
 from offhook.core.errors import NotAllowed
@@ -120,11 +120,11 @@ class StraightLeg:
         """Nobody is called here."""
         raise NotAllowed(target)
 
-    def bridge(self, other: AudioLeg) -> None:
-        """Nobody is joined here."""
+    def mix(self, heard: Sequence[Heard]) -> None:
+        """Nobody is heard here."""
 
-    def unbridge(self) -> None:
-        """Nobody is joined here."""
+    def part(self) -> None:
+        """Nobody is heard here."""
 
     def bed(self, sound: native.Sound | None, level_db: float, duck_db: float) -> None:
         """Nothing sounds under it."""
