@@ -14,6 +14,10 @@ use crate::codec::Codec;
 use crate::counters::{Count, Counters};
 use crate::line::Line;
 use crate::playout::Playout;
+use crate::timeline::within;
+
+/// A delay that changes moves what is muted by so much.
+const SLACK: i64 = 10_000_000;
 
 /// Which side of a port is heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +39,8 @@ pub struct Relay {
     playout: Playout,
     far: Line,
     ours: Line,
+    /// From when to when the far end is played as silence.
+    muted: Option<(i64, i64)>,
     pcm: Vec<i16>,
 }
 
@@ -49,6 +55,7 @@ impl Relay {
             playout: Playout::new(rate_hz, 8000),
             far: Line::new(rate_hz),
             ours: Line::new(rate_hz),
+            muted: None,
             pcm: Vec::new(),
         }
     }
@@ -66,6 +73,17 @@ impl Relay {
     pub fn hush(&mut self, now: i64, timestamp: u32, noise: &[u8]) {
         self.noise = Noise::parse(noise, self.rate_hz);
         self.playout.hush(now, timestamp);
+    }
+
+    /// What came between these times, as the fastest packets come, is nothing for others: a key, which is passed on as
+    /// one. What of it was played already can't be taken back.
+    pub fn mute(&mut self, from: i64, until: i64) {
+        let behind = self.playout.behind(self.far.end()).unwrap_or(0);
+        let (from, until) = (from + behind - SLACK, until + behind + SLACK);
+        self.muted = match self.muted {
+            Some((since, end)) if from <= end => Some((since.min(from), end.max(until))),
+            _ => Some((from, until)),
+        };
     }
 
     /// Another stream begins.
@@ -97,6 +115,12 @@ impl Relay {
                 self.pcm.clear();
                 noise.append(lacks, &mut self.pcm);
                 sounds = true;
+            }
+            if let Some((since, until)) = self.muted {
+                let sample = |at: i64| usize::try_from(within(at - from, self.rate_hz)).unwrap_or(0).min(lacks);
+                self.pcm.resize(self.pcm.len().max(lacks), 0);
+                self.pcm[sample(since)..sample(until)].fill(0);
+                self.muted = self.muted.filter(|_| until > from);
             }
             self.far.push(&self.pcm, sounds);
             let tally = self.playout.take_tally();

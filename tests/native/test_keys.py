@@ -10,6 +10,8 @@ import struct
 import pytest
 
 from offhook import _native as native
+from tests.native.conftest import tone
+from tests.native.test_bridge import Pair, pair
 
 MS = 1_000_000
 LOW, HIGH = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
@@ -133,6 +135,24 @@ def test_a_key_is_told_where_it_began(rig) -> None:
     (digit,) = rig.events(native.Digit)
     assert abs(digit.at - begun - 307 * MS) < 12 * MS
     assert 25 <= digit.duration_ms <= 60
+
+
+@pytest.mark.parametrize("law", ["PCMU", "PCMA"])
+def test_the_sound_of_a_key_is_kept_from_others(pair: Pair, law: str) -> None:
+    """It is passed on as a key: whoever counts keys at the other end would have it twice."""
+    one, other = pair.ends
+    one.configure(2, **IN_BAND)
+    pair.join()
+    spoken = tone(400, 300)
+    row = pcm(*(part for name in PHONE for part in (key(name), silence(100))))
+    pair.say(0, pcm(silence(500)) + spoken + row + spoken + pcm(silence(200)), codec=law)
+    pair.run(300)
+    assert "".join(digit.key for digit in one.events(native.Digit)) == PHONE
+    passed = b"".join(native.decode("PCMU", packet.payload) for _, packet in other.sent if packet.payload_type == 0)
+    assert heard(passed) == ""
+    loud = sum(energy(passed[at : at + 80]) > 40 * 500**2 for at in range(0, len(passed), 80))
+    words_ms, keys_ms = 2 * 400, len(PHONE) * 100
+    assert words_ms <= 5 * loud <= words_ms + 0.2 * keys_ms, "all of the words, and of each key next to nothing"
 
 
 def energy(sound: bytes) -> float:

@@ -54,8 +54,7 @@ impl Port {
             if let Some(tape) = self.tape.as_mut().filter(|_| !self.scratch.is_empty()) {
                 tape.put_ours(due, &self.scratch);
             }
-            if self.relay.is_none() && self.listening.minds_echo(self.duck_depth.is_some()) && !self.scratch.is_empty()
-            {
+            if self.listening.minds_echo(self.duck_depth.is_some()) && !self.scratch.is_empty() {
                 let wide = self.rate_hz > NARROW;
                 let narrow = if wide { self.left_halves.of(&self.scratch) } else { &self.scratch };
                 self.listening.left(due, narrow);

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! audio in order ─► keys in it? ─┬─ told, once: Digit ─► its beginning is taken off the tape and out of the pre-roll
-//!                                └─ while it sounds: silence for models, bridge and tape
+//!                                └─ while it sounds: silence for models, others and tape
 //! ```
 //!
 //! The models are given audio at once, so the first 20 to 40 ms of a key have reached them when it is known for one; no
-//! word is so short. The tape lags, so there nothing of it is left.
+//! word is so short. What others hear is as late as the network needs, so of most keys they hear nothing either. The tape
+//! lags, so there nothing of it is left.
 
 use super::{tell, Port};
 use crate::event::{Kind, Sink};
@@ -47,7 +48,13 @@ impl Port {
             tell(number, seq, at, Kind::Digit { key: press.key, duration_ms, in_band: true }, sink);
         });
         if is_tone {
-            self.blank(pcm.len().max(began * width));
+            let samples = pcm.len().max(began * width);
+            self.blank(samples);
+            if let Some(relay) = &mut self.relay {
+                // A packet comes when the last of it was said.
+                let came = end + ns(pcm.len(), self.rate_hz);
+                relay.mute(came - ns(samples, self.rate_hz), came);
+            }
         }
         is_tone
     }
