@@ -35,7 +35,7 @@ impl Feed {
         if self.rate_hz == rate_hz {
             return;
         }
-        let mut held = Vec::new();
+        let mut held = std::mem::take(&mut self.left);
         if let Some(resampler) = &mut self.resampler {
             resampler.finish(&mut held);
         }
@@ -63,16 +63,16 @@ impl Feed {
         Some(out)
     }
 
-    /// The last samples of an utterance that is complete.
+    /// The last samples of an utterance that is complete; of one that is not being fed there are none.
     pub fn finish(&mut self, utterance: u64) -> Vec<i16> {
-        let mut tail = std::mem::take(&mut self.left);
-        if self.current.is_some_and(|(current, _)| current == utterance) {
-            if let Some(resampler) = &mut self.resampler {
-                resampler.finish(&mut tail);
-            }
-            self.current = None;
-            self.resampler = None;
+        if self.current.is_none_or(|(current, _)| current != utterance) {
+            return Vec::new();
         }
+        let mut tail = std::mem::take(&mut self.left);
+        if let Some(mut resampler) = self.resampler.take() {
+            resampler.finish(&mut tail);
+        }
+        self.current = None;
         tail
     }
 }
@@ -81,4 +81,34 @@ impl Feed {
 #[must_use]
 pub fn stage(rate_hz: u32, down: Stage) -> Stage {
     down.after(format!("feed (to {} kHz)", rate_hz / 1000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A feed whose filter held 7's last samples as the queue's rate changed.
+    fn switched(rate_hz: u32) -> Feed {
+        let mut feed = Feed::default();
+        feed.push(7, vec![1000; 2400], 24_000).unwrap();
+        feed.run_at(rate_hz);
+        feed
+    }
+
+    #[test]
+    fn what_the_filter_held_is_of_its_utterance_alone() {
+        let mut feed = switched(16_000);
+        assert_eq!(feed.finish(6), []);
+        assert_ne!(feed.finish(7), []);
+        assert_eq!(feed.finish(7), []);
+    }
+
+    #[test]
+    fn what_the_filter_held_outlives_two_changes_of_the_rate() {
+        let mut feed = switched(16_000);
+        let held = feed.left.len();
+        assert!(held > 0);
+        feed.run_at(8000);
+        assert!(feed.left.len().abs_diff(held / 2) <= 1, "{} of {held} samples", feed.left.len());
+    }
 }
