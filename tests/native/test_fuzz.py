@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TARGETS = ("rtp", "rtcp", "stun", "event", "port", "tone", "srtp", "codec", "tunnel")
+TARGETS = ("rtp", "rtcp", "stun", "event", "port", "tone", "srtp", "codec", "tunnel", "echo", "bed")
 # What the panic of each planted fault says: another finding is no proof.
 SAYS = {
     "rtp": "what was accepted is not what is written",
@@ -21,6 +21,8 @@ SAYS = {
     "srtp": "what nobody sealed was let in",
     "codec": "a packet is not as long as it says",
     "tunnel": "of who has not the password",
+    "echo": "no echo: ",
+    "bed": "another sound in other pieces",
 }
 
 

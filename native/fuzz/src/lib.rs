@@ -5,7 +5,9 @@
 //! A target is also shown to find something: with `OFFHOOK_PLANT=1` in its environment, [`plant`] puts a fault round
 //! the parser, and the run must fail.
 
+pub mod bed;
 pub mod codec;
+pub mod echo;
 pub mod event;
 pub mod plant;
 pub mod port;

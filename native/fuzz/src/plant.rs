@@ -107,3 +107,23 @@ pub fn in_tunnel(count: Count, data: &[u8]) -> Count {
     }
     count
 }
+
+/// The loss of an echo that is as loud as we are wraps.
+#[must_use]
+pub fn in_echo(kind: Kind) -> Kind {
+    match kind {
+        Kind::Echo { present: true, delay_ms, loss_db: 0 } if planted() => {
+            Kind::Echo { present: true, delay_ms, loss_db: u32::MAX }
+        }
+        kind => kind,
+    }
+}
+
+/// Of a packet that goes round a loop of `many` samples its last sample is left out.
+#[must_use]
+pub fn in_bed(mut packet: Vec<i16>, many: usize) -> Vec<i16> {
+    if planted() && packet.len() > many {
+        packet.pop();
+    }
+    packet
+}

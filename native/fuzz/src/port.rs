@@ -284,7 +284,9 @@ impl World {
                 if self.port.pull(side, due, ms, &mut heard) {
                     assert_eq!(heard.len(), (self.port.rate_hz() / 1000 * ms) as usize, "a person's audio has no gap");
                 }
-                assert!(self.port.behind(self.now).is_none_or(|behind| behind < BEHIND_MOST), "nobody is heard late");
+                // Who was not listened to for a while is caught up with when somebody listens again.
+                let behind = self.port.behind(self.now).filter(|_| side == Side::Far);
+                assert!(behind.is_none_or(|behind| behind < BEHIND_MOST), "heard late, ns: {behind:?}");
                 let pcm = vec![i16::from_be_bytes([level, 0]); usize::from(samples % SAMPLES_MOST)];
                 let from = u32::from(port / 2 % 4);
                 self.port.feed(self.now, from, side, &pcm, if level & 1 == 0 { 8000 } else { 16_000 });
