@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from offhook.testing.checkers import ALL, words
+from offhook.testing.checkers.echoes import NotItself
 from offhook.testing.checkers.words import HistoryIsHeard
 from offhook.testing.faults import FAULTS
 from offhook.testing.simulation import Outcome, simulate
@@ -55,3 +56,17 @@ def test_words_are_read_by_the_law_that_they_left_under() -> None:
         checker.rtp_left(0, ("10.1.0.1", 10000), ("10.2.0.1", 10000), Rtp(payload, False, 1, 0, 7, body))
     checker.told(0, "10.1.0.1", "call", "history", {"said": [("one two", True)], "sip_call": ""})
     assert checker.violations == []
+
+
+@pytest.mark.parametrize(
+    ("heard", "own"),
+    [("a table for three please", False), ("by the window please", True), ("good evening the booking", True)],
+)
+def test_a_turn_made_of_our_words_is_seen(heard: str, own: bool) -> None:
+    checker = NotItself()
+    said = [("Good evening, the booking desk.", True), ("We have a table for three by the window.", False)]
+    data = {"said": said, "sip_call": "", "heard": [heard], "spoken": ["A table for three, please."]}
+    checker.told(0, "10.1.0.1", "call", "history", data)
+    assert bool(checker.violations) is own
+    checker.told(0, "10.1.0.1", "call", "history", {**data, "spoken": None})
+    assert len(checker.violations) == own

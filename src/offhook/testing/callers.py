@@ -159,6 +159,8 @@ class Caller:
         self.ended: HungUp | None = None
         self.keys = ""
         """Every key that the far end pressed."""
+        self.spoken: list[str] = []
+        """All that was said, or begun to be said."""
         self._loop = asyncio.get_running_loop()
         self._reader = Reader()
         self._rate = SteadyRate(RATE_HZ)
@@ -187,6 +189,7 @@ class Caller:
     async def says(self, text: str) -> None:
         """Say words; returns when the last of them has left. CallEnded if the call is over before that."""
         pcm = spell(text)
+        self.spoken.append(text)
         self._utterances += 1
         utterance = self._utterances
         self._played[utterance] = False

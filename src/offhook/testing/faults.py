@@ -168,6 +168,35 @@ class _OverfillsQueue(FaultyPort):
         return len(pcm)
 
 
+class _InterruptsItself(FaultyPort):
+    """Takes its own voice for a caller's, once, from a moment after it has begun to speak."""
+
+    BEGINS: Final = 800 * MILLISECOND
+    _due: Instant | None = None
+    _told = False
+    _now: Instant = 0
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._number = int(arguments["number"])
+
+    def play(self, now: Instant, utterance: int, pcm: bytes, rate_hz: int) -> int:
+        if self._due is None:
+            self._due = now + self.BEGINS
+        return self._port.play(now, utterance, pcm, rate_hz)
+
+    def tick(self, now: Instant) -> None:
+        self._port.tick(now)
+        self._now = now
+
+    def events(self) -> list[native.Event]:
+        out = self._port.events()
+        if not self._told and self._due is not None and self._now >= self._due:
+            self._told = True
+            out.append(native.SpeechBegan(self._number, 0, self._due))
+        return out
+
+
 def _agents_port(kind: type[FaultyPort]) -> Callable[[World], None]:
     def plant(world: World) -> None:
         def make(**arguments: Any) -> Any:
@@ -361,6 +390,7 @@ FAULTS: Final[dict[str, tuple[Plant, str]]] = {
     "miscounted report": (_agents_port(_Miscounts), "ReportsTrue"),
     "hush 200 ms late": (_agents_port(_HushesLate), "Hushed"),
     "barge-in ignored": (_agents_port(_NeverHushes), "GivesTheFloor"),
+    "interrupted by itself": (_agents_port(_InterruptsItself), "NotItself"),
     "doubled key": (_agents_port(_DoublesKeys), "EachKeyOnce"),
     "played before it was": (_agents_port(_PlaysTooEarly), "PlayedOut"),
     "queue without a bound": (_agents_port(_OverfillsQueue), "PlayedOut"),

@@ -132,6 +132,7 @@ def _print(summary: Summary, wall_s: float, jobs: int, profile: str | None, cons
         "a call": f"{summary.talk_s / calls:.1f} s of talk, {counts['turns'] / calls:.1f} turns, "
         f"{counts['cuts'] / calls:.2f} barge-ins, {counts['keys'] / calls:.2f} keys (mean)",
         "paths": drawn,
+        "echoes": _echoes(counts, summary.calls),
         "faults": f"{counts['sent']} datagrams sent; " + ", ".join(f"{name} {counts[name]}" for name in faults),
         "rude peers": _named(counts, "rude: "),
         "ends": _named(counts, "ended: "),
@@ -155,6 +156,16 @@ def _print(summary: Summary, wall_s: float, jobs: int, profile: str | None, cons
 
 def _many(count: int, one: str, plural: str = "s") -> str:
     return f"{count} {one}{'' if count == 1 else plural}"
+
+
+def _echoes(counts: Counter[str], calls: int) -> str:
+    many = counts["echoing"]
+    if not many:
+        return "no caller through a speakerphone"
+    return (
+        f"{many} of {_many(calls, 'caller')} ({many / calls:.0%}) through a speakerphone that returns the agent's voice: "
+        f"-{counts['echo_loss_db'] / many:.0f} dB, {counts['echo_delay_ms'] / many:.0f} ms later (mean)"
+    )
 
 
 def _named(counts: Counter[str], kind: str) -> str:

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ from offhook.testing.callers import Caller, CallerPhone
 from offhook.testing.moods import Mood, MoodyBrain, MoodyStt, MoodyTts
 from offhook.testing.network import PROFILES, Profile
 from offhook.testing.scripted import ScriptedStt, ScriptedTts
+from offhook.testing.speakerphones import Room, Speakerphone
 from offhook.testing.story import GREETING, Clerk, said, visits
 from offhook.testing.world import SIP_PORT, World
 
@@ -38,6 +40,9 @@ AGENT, CALLER, PEER, NONSENSE = "10.1.0.1", "10.2.0.1", "10.3.0.1", "10.4.0.1"
 
 MIX: Final = (("lan", 2), ("wan", 3), ("wifi", 2), ("lte", 2), ("hostile", 1))
 """Which paths are drawn where none is asked for, and how often."""
+
+ECHOING: Final = 0.25
+"""So many callers speak through a speakerphone, and return the agent's voice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,9 @@ class _Plot:
         self.facts = _Facts()
         self.rows: set[str] = set()
         self._words: dict[str, list[tuple[str, bool]]] = {}
+        self._heard: dict[str, list[str]] = {}
+        self._visitor: Caller | None = None
+        self._visited = ""
         self._sip_names: dict[str, str] = {}
 
     async def live(self) -> None:
@@ -113,6 +121,7 @@ class _Plot:
         codecs = (PCMU, PCMA) if rng.random() < 0.6 else (PCMA, PCMU)
         agent = await self._agent()
         host = self._host(agent)
+        self._furnish()
         phone = CallerPhone(world, CALLER, audio=AudioRules(codecs=codecs), hearing="speech")
         async with host, phone:
             world.lines[AGENT] = host.counters
@@ -168,6 +177,16 @@ class _Plot:
             events=self._event,
         )
 
+    def _furnish(self) -> None:
+        """Put some callers before a speakerphone."""
+        rng, counts = self.world.rng("room"), self.facts.counts
+        if rng.random() < ECHOING:
+            room = Room.drawn(rng)
+            self.world.make_port[CALLER] = partial(Speakerphone, room, 2 * self.profile.latency_ms)
+            counts["echoing"] += 1
+            counts["echo_loss_db"] += round(room.loss_db)
+            counts["echo_delay_ms"] += room.delay_ms
+
     # The course
 
     async def _main_call(self, host: Host, phone: CallerPhone, agent: Agent, outbound: bool) -> None:
@@ -188,6 +207,7 @@ class _Plot:
             self.facts.counts["not_connected"] += 1
             self.world.journal.event(loop.now, f"not connected: {failed}")
             return
+        self._visitor = caller
         self._plan_rebinds(phone, caller)
         await visits(caller, rng)
         await caller.gone()
@@ -312,12 +332,20 @@ class _Plot:
 
     def _history(self, history: History, call: Call) -> None:
         self._sip_names[call.id] = call.headers.get("Call-ID", "")
+        if any(name.endswith(f"@{CALLER}") for name in (call.caller, call.called)):
+            self._visited = call.id
         self._compare(call.id, said(history))
 
     def _compare(self, call: str, words: list[tuple[str, bool]]) -> None:
         """Let the checkers compare what a call believes to have said with what left."""
-        name = self._sip_names.get(call, "")
-        self.world.told(AGENT, call, "history", {"said": self.world.rewrite(words), "sip_call": name})
+        spoken = self._visitor.spoken if self._visitor is not None and call == self._visited else None
+        history = {
+            "said": self.world.rewrite(words),
+            "sip_call": self._sip_names.get(call, ""),
+            "heard": self._heard.get(call, []),
+            "spoken": spoken,
+        }
+        self.world.told(AGENT, call, "history", history)
 
     def _event(self, event: CallEvent) -> None:
         world, counts = self.world, self.facts.counts
@@ -327,8 +355,9 @@ class _Plot:
         match event:
             case Answered():
                 counts["answered"] += 1
-            case Heard():
+            case Heard(text=text):
                 counts["turns"] += 1
+                self._heard.setdefault(name, []).append(text)
             case Said(text=text, whole=whole):
                 counts["said"] += 1
                 self._words.setdefault(name, []).append((text, whole))

@@ -14,6 +14,7 @@ from __future__ import annotations
 from offhook.testing.checkers.base import Checker, Violation, Watch
 from offhook.testing.checkers.calls import EndsOnce, NothingLeft, NothingRaised
 from offhook.testing.checkers.early import NobodyHeardEarly
+from offhook.testing.checkers.echoes import NotItself
 from offhook.testing.checkers.media import Bounded, Cadence, EachKeyOnce, GivesTheFloor, Hushed, NothingTaped, PlayedOut
 from offhook.testing.checkers.reports import ReportsTrue
 from offhook.testing.checkers.sessions import OneView
@@ -29,6 +30,7 @@ ALL: tuple[type[Checker], ...] = (
     PlayedOut,
     Hushed,
     GivesTheFloor,
+    NotItself,
     EachKeyOnce,
     ReportsTrue,
     NothingTaped,

@@ -94,7 +94,7 @@ class _Queue:
     last_packet: Instant = 0
 
 
-class _PlayClock(Checker):
+class PlayClock(Checker):
     """Keeps the play queue of every port from the verbs that filled it and the packets that emptied it."""
 
     def __init__(self) -> None:
@@ -136,7 +136,7 @@ class _PlayClock(Checker):
                 queue.waiting.popleft()
 
 
-class PlayedOut(_PlayClock):
+class PlayedOut(PlayClock):
     """`Played` and `Cut` say what the wire says, the queue holds 2 s, and an agent hangs up once it was heard."""
 
     law = "what is told as played was played"

@@ -1,0 +1,53 @@
+"""A speakerphone: what its loudspeaker says comes back through its microphone, later and quieter.
+
+      far end ─► play-out buffer ─► loudspeaker ─ the room: so late, so much quieter ─► microphone ─► what the caller says
+
+The audio goes the way that a bridge's would, from the Port's far end to its own mouth, so its play-out buffer jumps and
+stretches as a phone's does, and hold, keys and comfort noise are the Port's own affair.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final
+
+from offhook import _native as native
+from offhook.core.instants import Instant
+
+OWN_MS: Final = 60
+"""What the play-out buffer and the packets take besides the path and the room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What comes back: how much quieter, and how long after we said it."""
+
+    loss_db: float
+    delay_ms: int
+
+    @classmethod
+    def drawn(cls, rng: Random) -> Room:
+        """Draw one: 12 to 30 dB, 80 to 500 ms."""
+        return cls(rng.uniform(12, 30), rng.randrange(80, 501, 10))
+
+
+class Speakerphone:
+    """A Port that hears its far end again through a room. `path_ms`: what the network takes of the delay, both ways."""
+
+    def __init__(self, room: Room, path_ms: float, **arguments: Any) -> None:
+        self._port = native.Port(**arguments)
+        self._port.relay(True)
+        self._port.mix([(int(arguments["number"]), "far", -room.loss_db)])
+        self._under_way = bytes(16 * max(0, room.delay_ms - OWN_MS - round(path_ms)))
+
+    def __getattr__(self, name: str) -> Any:
+        """Be a Port in all else."""
+        return getattr(self._port, name)
+
+    def pull(self, now: Instant, ms: int, side: str = "far") -> bytes:
+        """Give what the microphone takes up of the loudspeaker (the simulated phones run at 8 kHz)."""
+        sounds = self._port.pull(now, ms, side)
+        under_way = self._under_way + sounds.ljust(16 * ms, b"\0")
+        self._under_way = under_way[16 * ms :]
+        return under_way[: 16 * ms]
