@@ -51,6 +51,23 @@ def test_our_words_are_no_turn_where_our_voice_comes_back() -> None:
     assert [order for _, order in log if isinstance(order, orders.Forget)]
 
 
+def scrap(*, echo: bool) -> list[type[orders.Order]]:
+    """Let the gate open for 100 ms over our voice, and recognition make something of it; what came of it."""
+    stage = Stage(greeting=OURS)
+    if echo:
+        stage.tells(100, lambda now: native.Echo(0, 0, now, present=True, delay_ms=200, loss_db=20))
+    return [type(order) for _, order in stage.answered().caller_speaks(900, 1000, "th").until(4000).log]
+
+
+def test_what_opens_the_gate_for_a_moment_is_no_turn_where_our_voice_comes_back() -> None:
+    kinds = scrap(echo=True)
+    assert orders.Forget in kinds
+    assert orders.Restore in kinds
+    assert orders.Hush not in kinds
+    assert orders.Transcribe not in kinds
+    assert orders.Hush in scrap(echo=False)
+
+
 def test_who_repeats_our_words_is_heard_where_nothing_comes_back() -> None:
     log = spoken_over(Stage(greeting=OURS), "listen carefully while")
     assert [order for _, order in log if isinstance(order, orders.Hush)]

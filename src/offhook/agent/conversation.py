@@ -183,6 +183,12 @@ class Conversation(Floor):
         if hearing is None:
             return
         ducked = hearing.verdict_at is not None
+        own = self._echo and hearing.over and not hearing.cut and not hearing.pauses
+        if own and at - hearing.began_at <= self.manners.echo_ms * MILLISECOND:
+            # The gate took it back at once. What recognition makes of such a scrap would be words all the same.
+            self._forget(now, hearing)
+            self._out.append(orders.Restore())
+            return
         hearing.pause(at, self.manners)
         self._out.append(orders.Transcribe(hearing.turn, hearing.pauses))
         if ducked and not hearing.cut:

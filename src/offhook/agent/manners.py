@@ -37,6 +37,9 @@ class Manners:
     The gate closes 200 ms behind the speech, so 450 ms are certain to hold at least 250 ms of it.
     """
 
+    echo_ms: int = 120
+    """Where the far end returns our voice, what opens the gate over it for no longer than this is no turn."""
+
     duck_db: float = 20.0
     """How far our voice is lowered from the onset of speech over it until the verdict."""
 

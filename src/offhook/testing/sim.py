@@ -161,9 +161,9 @@ def _many(count: int, one: str, plural: str = "s") -> str:
 def _echoes(counts: Counter[str], calls: int) -> str:
     many = counts["echoing"]
     if not many:
-        return "no caller through a speakerphone"
+        return "no caller by a speakerphone"
     return (
-        f"{many} of {_many(calls, 'caller')} ({many / calls:.0%}) through a speakerphone that returns the agent's voice: "
+        f"{many} of {_many(calls, 'caller')} ({many / calls:.0%}) by a speakerphone that returns the agent's voice, "
         f"-{counts['echo_loss_db'] / many:.0f} dB, {counts['echo_delay_ms'] / many:.0f} ms later (mean)"
     )
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from offhook import _native as native
 from offhook.agent.history import History
@@ -182,7 +182,7 @@ class _Plot:
         rng, counts = self.world.rng("room"), self.facts.counts
         if rng.random() < ECHOING:
             room = Room.drawn(rng)
-            self.world.make_port[CALLER] = partial(Speakerphone, room, 2 * self.profile.latency_ms)
+            self.world.make_port[CALLER] = cast("Any", partial(Speakerphone, room, 2 * self.profile.latency_ms))
             counts["echoing"] += 1
             counts["echo_loss_db"] += round(room.loss_db)
             counts["echo_delay_ms"] += room.delay_ms

@@ -1,8 +1,8 @@
 """A speakerphone: what its loudspeaker says comes back through its microphone, later and quieter.
 
-      far end ─► play-out buffer ─► loudspeaker ─ the room: so late, so much quieter ─► microphone ─► what the caller says
+      far end ─► play-out buffer ─► loudspeaker ─ later, quieter ─► microphone ─► what the caller says
 
-The audio goes the way that a bridge's would, from the Port's far end to its own mouth, so its play-out buffer jumps and
+The audio goes the way that a bridge's would, from the Port's far end to its own mouth: its play-out buffer jumps and
 stretches as a phone's does, and hold, keys and comfort noise are the Port's own affair.
 """
 

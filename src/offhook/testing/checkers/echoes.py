@@ -27,7 +27,7 @@ class NotItself(PlayClock):
 
     law = "an agent neither interrupts nor answers itself"
     REACH: Final[Duration] = 1500 * MILLISECOND
-    """So long before it is heard a caller may have spoken: the path, the buffers, and a word that the gate has missed."""
+    """So long before it is heard a caller may have spoken: the path, the buffers, a word that the gate has missed."""
 
     def __init__(self) -> None:
         super().__init__()
