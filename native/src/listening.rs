@@ -71,6 +71,8 @@ fn span(samples: usize, rate_hz: u32) -> i64 {
 #[derive(Debug)]
 pub struct Listening {
     mode: Mode,
+    /// It was said what is to be heard. Before that a call is not answered, and what sounds to it may come back already.
+    settled: bool,
     rate_hz: u32,
     gate: Gate,
     /// Our own voice that comes back, of a call whose speech is listened for and that we spoke in.
@@ -88,6 +90,7 @@ impl Default for Listening {
     fn default() -> Self {
         Self {
             mode: Mode::None,
+            settled: false,
             rate_hz: NARROW,
             gate: Gate::default(),
             echo: None,
@@ -102,6 +105,7 @@ impl Default for Listening {
 impl Listening {
     pub fn listen(&mut self, mode: Mode) {
         self.mode = mode;
+        self.settled = true;
         if mode != Mode::Speech {
             self.past = VecDeque::new();
             self.past_lasts = 0;
@@ -136,7 +140,7 @@ impl Listening {
         match self.mode {
             Mode::Speech => true,
             Mode::All => armed,
-            Mode::None => false,
+            Mode::None => !self.settled,
         }
     }
 
@@ -320,4 +324,19 @@ pub fn stage(mode: Mode, rate_hz: u32) -> Stage {
         Mode::None => "edges",
     };
     Stage::last(format!("listening ({heard}, {} kHz)", rate_hz / 1000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_sounds_before_the_answer_may_come_back_after_it() {
+        let mut listening = Listening::default();
+        assert!(listening.minds_echo(false));
+        listening.listen(Mode::Speech);
+        assert!(listening.minds_echo(false));
+        listening.listen(Mode::None);
+        assert!(!listening.minds_echo(true));
+    }
 }

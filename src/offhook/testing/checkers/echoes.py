@@ -22,7 +22,8 @@ class NotItself(PlayClock):
     """An agent is cut only where somebody else spoke or pressed a key, and no turn of the caller is made of its words.
 
     What a caller's phone was given to play is the caller's voice; what else it sends is what it hears. The second half
-    is about words next to each other (told as `history`), for a caller may well use one of ours.
+    is about words next to each other (told as `history`), for a caller may well use one of ours; half a turn of them is
+    too much. Who speaks over an echo that nobody knows yet is heard with some of it.
     """
 
     law = "an agent neither interrupts nor answers itself"
@@ -33,6 +34,7 @@ class NotItself(PlayClock):
         super().__init__()
         self._spoke: dict[Address, Instant] = {}
         self._began: dict[Address, Instant] = {}
+        self._seen: set[tuple[str, str]] = set()
 
     def rtp_left(self, now: Instant, source: Address, destination: Address, packet: Rtp) -> None:
         """Note when somebody speaks to an agent. Whoever is no phone speaks always."""
@@ -69,9 +71,11 @@ class NotItself(PlayClock):
         theirs = [fold(text).split() for text in data["spoken"]]
         for text in data["heard"]:
             words = fold(text).split()
-            own = _pairs([words]) & _pairs(ours) - _pairs(theirs)
-            if own:
-                self.broken(now, f"{host}: {' '.join(min(own))!r} in {text!r} was heard of ourselves")
+            foreign = _pairs(ours) - _pairs(theirs)
+            own = {place + one for place, pair in enumerate(pairwise(words)) if pair in foreign for one in (0, 1)}
+            if 2 * len(own) >= len(words) > 0 and (call, text) not in self._seen:
+                self._seen.add((call, text))
+                self.broken(now, f"{host}: the turn {text!r} was heard of ourselves")
 
 
 def _pairs(texts: list[list[str]]) -> set[tuple[str, str]]:
