@@ -104,9 +104,9 @@ class Browser:
 
     async def calls(self, body: bytes = OFFER, *, token: str | None = None, **headers: str) -> Answer:
         """Offer a call with a fresh token."""
-        headers = {"content_type": "application/sdp"} | headers
+        fields: dict[str, Any] = {"content_type": "application/sdp"} | headers
         token = await self.token() if token is None else token
-        return await self.asks("POST", "/calls", body, authorization=f"Bearer {token}", **headers)
+        return await self.asks("POST", "/calls", body, authorization=f"Bearer {token}", **fields)
 
 
 def play(story: Coroutine[Any, Any, None], world: World) -> None:
@@ -183,7 +183,7 @@ def test_a_page_of_ours_is_whole_and_may_be_framed_by_none_but_ours(world: World
         ({"ip": "192.0.2.9"}, "this network is not in web.allow"),
     ],
 )
-def test_who_is_none_of_ours_is_refused(world: World, path: str, asking: dict[str, str], said: str) -> None:
+def test_who_is_none_of_ours_is_refused(world: World, path: str, asking: dict[str, Any], said: str) -> None:
     answer = asked(world, "GET", path, **asking)
     assert (answer.status, answer.title) == (403, said)
     assert "access-control-allow-origin" not in answer.headers
@@ -204,7 +204,7 @@ def test_a_foreign_page_can_call_nobody_even_with_a_token(world: World) -> None:
         {"name": "[::1]:8080"},
     ],
 )
-def test_who_is_ours_gets_a_token(world: World, asking: dict[str, str]) -> None:
+def test_who_is_ours_gets_a_token(world: World, asking: dict[str, Any]) -> None:
     answer = asked(world, "GET", "/token", **asking)
     assert answer.status == 200
     assert len(json.loads(answer.body)["token"]) >= 24
