@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from offhook.call import Ambience
 from offhook.carriers.trunks import profiles
 from offhook.core.codecs import PCMA, PCMU
 from offhook.core.errors import ConfigError, NotAllowed
@@ -302,3 +303,13 @@ def test_a_stun_server_has_the_usual_port_unless_it_says_another(text: str, serv
     config = Config(sip={"stun": text})  # type: ignore[arg-type]
     assert host_rules(config, max_calls=1).stun == server
     assert address_note(config) == ""
+
+
+def test_what_sounds_under_calls_is_read_before_there_are_any(tmp_path: Path) -> None:
+    assert host_rules(Config(), max_calls=1).ambience is None
+    given = Config(ambience={"sound": "room", "level_db": -20})  # type: ignore[arg-type]
+    assert host_rules(given, max_calls=1).ambience == Ambience(Path("room"), -20.0, 10.0)
+    (tmp_path / "song.mp3").write_bytes(b"ID3")
+    for file, why in (("none.wav", "No such file.*or a built-in: room"), ("song.mp3", "is no WAV file")):
+        with pytest.raises(ConfigError, match=rf"^ambience\.sound: .*{why}"):
+            host_rules(Config(ambience={"sound": str(tmp_path / file)}), max_calls=1)  # type: ignore[arg-type]

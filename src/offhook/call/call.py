@@ -48,7 +48,7 @@ class Call:
 
     `agent` is an `Agent` or a coroutine function that takes the call. `events` hears what happens, `tape` the stereo
     recording in pieces, `allow` are the numbers and addresses that may be called for it or transferred to
-    (`policy.screening`), `calls` all calls of the process, by id.
+    (`policy.screening`), `calls` all calls of the process, by id; `ambience` is for an agent that has none.
     """
 
     def __init__(
@@ -61,11 +61,12 @@ class Call:
         allow: Sequence[str] = (),
         tape: Callable[[native.Taped], None] | None = None,
         calls: Mapping[CallId, Call] | None = None,
+        ambience: Ambience | None = None,
     ) -> None:
         self.leg = leg
         self._allow = allow
         self._calls = calls or {}
-        self._session = Session(self, leg, agent, models or Models(), events, tape)
+        self._session = Session(self, leg, agent, models or Models(), events, tape, ambience)
         self._sounding = Sounding(self._session)
         self._session.before_words = self._sounding.close
 

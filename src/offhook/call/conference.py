@@ -114,17 +114,16 @@ class Conference:
             session.hold(dialling, on=True)
         try:
             second = await called(session, target, rings=aside)
-            guest: Participant | None = None
+            guest = Participant(self, Place(second.leg, supervises=mode != "talk"), target, agent)
+            welcome = False
             try:
                 if speech is not None and not await unless_over(session, second.say(speech), second):
                     raise DialFailed(487, "they hung up", "cancelled")
                 session.alive()
-                place = Place(second.leg, supervises=mode != "talk")
-                coming = Participant(self, place, target, agent)
-                self.let_in(coming, mode, to)
-                guest = coming
+                self.let_in(guest, mode, to)
+                welcome = True
             finally:
-                if guest is None:
+                if not welcome:
                     await second.close()
         finally:
             session.hold(dialling, on=False)

@@ -26,7 +26,7 @@ from offhook.agent.manners import Manners
 from offhook.call import events
 from offhook.call.agents import Agent, AgentFunction, AgentLike, answers_itself
 from offhook.call.alarm import Alarm
-from offhook.call.ambience import Bed
+from offhook.call.ambience import Ambience, Bed
 from offhook.call.before import BeforeAnswer
 from offhook.call.conference import Conference
 from offhook.call.feed import Feed
@@ -69,6 +69,7 @@ class Session:
         models: Models,
         listener: events.CallEvents | None,
         tape: Callable[[native.Taped], None] | None,
+        ambience: Ambience | None,
     ) -> None:
         self.leg = leg
         self.models = models
@@ -84,7 +85,7 @@ class Session:
         self.conference = Conference(self)
         self.before = BeforeAnswer(self)
         self.machines = Machines(self)
-        self.bed = Bed(leg, agent.ambience if isinstance(agent, Agent) else None)
+        self.bed = Bed(leg, (agent.ambience if isinstance(agent, Agent) else None) or ambience)
         self.before_words: Callable[[], None] | None = None
         """Called when words are to be said: whatever else sounds ends its utterance."""
         self._call = call

@@ -395,7 +395,8 @@ class Host:
     def _start(self, leg: SipLeg | WebLeg, agent: AgentLike) -> Call:
         allow = (*self.rules.dial, *(self._users.targets if self._users is not None else ()))
         calls = self.conversations.calls
-        call = Call(leg, agent, models=self.models, events=self._heard, allow=allow, calls=calls)
+        under = self.rules.ambience
+        call = Call(leg, agent, models=self.models, events=self._heard, allow=allow, calls=calls, ambience=under)
         self.conversations.begin(call)
         return call
 

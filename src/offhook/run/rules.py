@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
 
+from offhook.call.ambience import Ambience
 from offhook.carriers.negotiation import AudioRules
 from offhook.carriers.terms import LegTerms, LineTones
 from offhook.carriers.transfers import TransferRules
@@ -59,7 +60,7 @@ class HostRules:
     through, in order (None: all). `external` is the address that others reach us at, where it is not the socket's
     own, except from `local_networks`; where it is not known, `stun` (host, port) is asked from each RTP socket.
     `origins` are the web pages that may open a websocket, `nameservers` those that are asked (none: the
-    system's). `ban_s` is how long an attacker is shut out.
+    system's). `ban_s` is how long an attacker is shut out. `ambience` sounds under calls whose agent has none.
     """
 
     listen: tuple[tuple[str, Address], ...] = (("udp", ("127.0.0.1", 5060)), ("tcp", ("127.0.0.1", 5060)))
@@ -82,6 +83,7 @@ class HostRules:
     audio: AudioRules = field(default_factory=AudioRules)
     handing_on: TransferRules = field(default_factory=TransferRules)
     settings: Settings = field(default_factory=Settings)
+    ambience: Ambience | None = None
 
     def admission(self) -> Admission:
         """Make the door that these rules ask for."""

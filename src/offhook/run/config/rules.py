@@ -9,12 +9,13 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from offhook.call.ambience import BUILT_IN, Ambience, load
 from offhook.carriers.negotiation import AudioRules
 from offhook.carriers.trunks import Trunk, added_headers
 from offhook.core.errors import ConfigError
 from offhook.policy.routes import Route
 from offhook.policy.toll import Caps
-from offhook.run.config.tables import Config, Digest, Sip, Web
+from offhook.run.config.tables import Config, Digest, Sip, Under, Web
 from offhook.run.config.tables import Trunk as TrunkTable
 from offhook.run.config.tables import User as UserTable
 from offhook.run.config.words import (
@@ -97,7 +98,24 @@ def host_rules(config: Config, *, max_calls: int, dial_also: tuple[str, ...] = (
             session_expires_s=sip.session_expires_s,
             min_se_s=sip.min_se_s,
         ),
+        ambience=_ambience(config.ambience),
     )
+
+
+def _ambience(table: Under) -> Ambience | None:
+    """Give what sounds under calls. ConfigError where it can't: now, and not in a call."""
+    if table.sound is None:
+        return None
+    try:
+        load(str(table.sound))
+    except OSError as error:
+        raise ConfigError(
+            f"ambience.sound: {table.sound}: {error.strerror or error}: name a WAV file (16-bit mono PCM, 0.1 to "
+            f"120 s) or a built-in: {', '.join(BUILT_IN)}"
+        ) from None
+    except ConfigError as error:
+        raise ConfigError(f"ambience.sound: {error}") from None
+    return Ambience(table.sound, table.level_db, table.duck_db)
 
 
 def routes_of(config: Config) -> tuple[Route[str], ...]:

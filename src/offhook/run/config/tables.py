@@ -1,6 +1,7 @@
 """The tables of `offhook.toml` and their keys. docs/configuration.md says what each means, and a test holds it to that.
 
-sip · web · trunks.NAME · users.NAME · routes · dial · security · stir · models   and max_calls, drain_s, media_threads
+sip · web · trunks.NAME · users.NAME · routes · dial · security · stir · models · ambience; and max_calls, drain_s,
+media_threads
 """
 
 from __future__ import annotations
@@ -261,6 +262,14 @@ class Models(Table):
     voice: str | None = None
 
 
+class Under(Table):
+    """What sounds under calls whose agent says nothing of it: a WAV file, or the name of a built-in."""
+
+    sound: Path | None = None
+    level_db: float = Field(default=-12.0, ge=-60, le=0)
+    duck_db: float = Field(default=10.0, ge=0, le=60)
+
+
 class Config(BaseSettings):
     """The whole file. `max_calls` None: what the models were measured to carry, 1000 where none are local."""
 
@@ -275,6 +284,7 @@ class Config(BaseSettings):
     security: Security = Security()
     stir: Stir = Stir()
     models: Models = Models()
+    ambience: Under = Under()
     max_calls: int | None = Field(default=None, ge=1, le=20_000)
     drain_s: float = Field(default=600.0, ge=0, le=86_400)
     media_threads: int = Field(default=1, ge=1, le=64)
