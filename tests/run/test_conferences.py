@@ -37,6 +37,8 @@ class Ear:
 
     def __init__(self) -> None:
         self.pcm = b""
+        self.found: set[str] = set()
+        self.looked_at = 0
 
     def push(self, pcm: bytes) -> str:
         self.pcm += pcm
@@ -44,17 +46,16 @@ class Ear:
 
     def hears(self) -> set[str]:
         """Give whose pitch there was, at any time."""
-        samples = struct.unpack(f"<{len(self.pcm) // 2}h", self.pcm)
-        found: set[str] = set()
-        for at in range(0, len(samples) - WINDOW, WINDOW // 2):
-            piece = samples[at : at + WINDOW]
+        while self.looked_at + 2 * WINDOW <= len(self.pcm):
+            piece = struct.unpack_from(f"<{WINDOW}h", self.pcm, self.looked_at)
+            self.looked_at += WINDOW
             if max(piece) < 300:
                 continue
             for name, hz in PITCHES.items():
                 turn = sum(x * cmath.exp(-2j * math.pi * hz * n / 8000) for n, x in enumerate(piece))
                 if 2 * abs(turn) / WINDOW > 500:
-                    found.add(name)
-        return found
+                    self.found.add(name)
+        return self.found
 
 
 def tone(hz: int) -> bytes:
