@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from offhook import _native as native
 from offhook.testing.bench import echo
 from offhook.testing.bench.prompts import PACKAGE, SOUNDS
+from tests.native.conftest import MS
 
 CASES = 18
 
@@ -37,3 +43,23 @@ def test_without_an_echo_nothing_changes(peer_file: Callable[[str, str], Path]) 
     assert all(echo.yields(*one) and not one[1].echo for one in minding)
     later = [ours.ducked[0] - others.ducked[0] for (_, ours), (_, others) in zip(minding, not_minding, strict=True)]
     assert sorted(later)[CASES // 2] <= 20_000_000
+
+@pytest.mark.parametrize("others", [False, True])
+def test_it_is_known_for_ours_whether_others_hear_the_call_or_not(rig: Any, sounds: Any, others: bool) -> None:
+    _, voice = sounds
+    rig.port.relay(others)
+    rig.port.listen("speech")
+    rig.port.arm(12.0)
+    rig.run(200)
+    words = voice(6000)
+    left = rig.port.play(rig.now, 1, words[: 16 * 2000], 8000)
+    for _ in range(300):
+        rig.run(20)
+        if left < len(words):
+            left += rig.port.play(rig.now, 1, words[left : left + 16 * 200], 8000)
+        late = [packet for at, packet in rig.sent if at <= rig.now - 160 * MS]
+        back = native.decode("PCMU", late[-1].payload) if late else bytes(320)
+        samples = struct.unpack(f"<{len(back) // 2}h", back)
+        rig.give(rig.next(native.encode("PCMU", struct.pack(f"<{len(samples)}h", *(x // 5 for x in samples)))))
+    assert rig.events(native.Echo)[0].present
+    assert rig.events(native.Ducked) == []
