@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 from collections.abc import Callable
@@ -53,6 +54,19 @@ def peer_file() -> Callable[[str, str], Path]:
         return Path(path) if Path(path).exists() else absent(path, package)
 
     return find
+
+
+@pytest.fixture(scope="session")
+def peer_library() -> Callable[[str, str], ctypes.CDLL]:
+    """`peer_library("libopus.so.0", "libopus0")`: a library, and the package that has it."""
+
+    def load(name: str, package: str) -> ctypes.CDLL:
+        try:
+            return ctypes.CDLL(name)
+        except OSError:
+            absent(name, package)
+
+    return load
 
 
 @pytest.fixture(scope="session")

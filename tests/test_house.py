@@ -25,6 +25,11 @@ CATCHES = {
     "src/offhook/testing/world.py": "the same, for one world",
     "src/offhook/providers/local.py": "it ends the workers that it began, and raises again",
 }
+# The files with `unsafe`, and what each is for.
+UNSAFE = {
+    "native/src/sys.rs": "system calls that the standard library has no door for",
+    "native/src/codec/bcg729.rs": "the door to a library of the system's that is opened at run time",
+}
 # Tests that may pause: they wait for another process, with a deadline, or stop this one on purpose.
 PAUSES = ("tests/interop/kit.py", "tests/run/test_line.py")
 
@@ -70,6 +75,15 @@ def test_a_file_is_one_idea() -> None:
         if count > LONGEST:
             long.append(f"{name(path)}: {count} lines, {LONGEST} allowed")
     assert long == [], "split it by idea"
+
+
+def test_what_rust_does_not_check_is_in_the_files_that_are_for_it() -> None:
+    unsafe = {line.split(":")[0] for line in lines_with(r"\bunsafe\b|allow\(unsafe_code\)", files("native/src"))}
+    unsafe -= {"native/src/lib.rs"}  # it denies it
+    assert unsafe == set(UNSAFE), "native/src/lib.rs says no to it elsewhere"
+    for place in UNSAFE:
+        text = (ROOT / place).read_text(encoding="utf-8")
+        assert len(re.findall(r"\bunsafe (?:\{|impl)", text)) == text.count("// SAFETY:"), f"{place}: each says why"
 
 
 def test_nothing_is_left_for_later_and_nothing_sleeps() -> None:

@@ -1,5 +1,6 @@
 //! The system calls that the standard library has no door for: the clock, epoll, eventfd, sleeping to the
-//! microsecond, and the size of a socket's buffer. The only file with `unsafe`.
+//! microsecond, and the size of a socket's buffer. One of the two files with `unsafe`; the other
+//! is the door to a library (`codec/bcg729.rs`).
 #![allow(unsafe_code)]
 
 use std::io;

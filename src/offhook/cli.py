@@ -224,7 +224,12 @@ def sim(
 
 @app.command(epilog="Example: offhook bench media --calls 500 --json")
 def bench(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="media, memory, ear, signalling, setup, pacing or turn.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="media, memory, ear, jitter, plc, resample, echo, signalling, setup, pacing or turn."
+        ),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     calls: Annotated[Optional[int], typer.Option("--calls", metavar="N", min=1, help="How many calls.")] = None,  # noqa: UP045
     seed: Seed = 1,

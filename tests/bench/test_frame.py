@@ -7,7 +7,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from offhook.cli import app
 from offhook.testing.bench import NAMES, main
 from offhook.testing.bench.budgets import MUSTS, meets
 from offhook.testing.bench.result import NOT_RUN, Result, percentile
@@ -52,6 +54,11 @@ def test_a_percentile_is_one_of_the_values_and_covers_its_share(values: list[flo
     value = percentile(ordered, share)
     assert value in ordered
     assert sum(one <= value for one in ordered) >= share * len(ordered) - 1e-9
+
+
+def test_help_names_every_bench() -> None:
+    text = " ".join(CliRunner().invoke(app, ["bench", "--help"]).stdout.split())
+    assert f"NAME <str> {', '.join(NAMES[:-1])} or {NAMES[-1]}." in text
 
 
 def test_what_was_not_measured_is_not_met() -> None:

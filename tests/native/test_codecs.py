@@ -7,19 +7,18 @@ import math
 import random
 import struct
 from array import array
+from bisect import bisect_right
+from collections.abc import Callable
 
 import pytest
 
 from offhook import _native as native
 
 
-def spandsp() -> ctypes.CDLL:
-    """Load Debian's libspandsp2, or skip."""
-    try:
-        library = ctypes.CDLL("libspandsp.so.2")
-    except OSError:
-        pytest.skip("no spandsp: apt-get install libspandsp2")
-    for name in ("g722_encode_init", "g722_decode_init"):
+@pytest.fixture
+def spandsp(peer_library: Callable[[str, str], ctypes.CDLL]) -> ctypes.CDLL:
+    library = peer_library("libspandsp.so.2", "libspandsp2")
+    for name in ("g722_encode_init", "g722_decode_init", "g711_init"):
         getattr(library, name).restype = ctypes.c_void_p
     return library
 
@@ -42,10 +41,9 @@ def their_g722(library: ctypes.CDLL, pcm: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_g722_is_encoded_as_spandsp_does_it_bit_by_bit(seed):
-    library = spandsp()
+def test_g722_is_encoded_as_spandsp_does_it_bit_by_bit(spandsp, seed):
     for pcm in sounds(seed):
-        assert native.encode("G722", pcm.tobytes()) == their_g722(library, pcm.tobytes())
+        assert native.encode("G722", pcm.tobytes()) == their_g722(spandsp, pcm.tobytes())
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -59,12 +57,11 @@ def test_any_bytes_are_decoded_as_g722_as_ffmpeg_does_it_bit_by_bit(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_any_bytes_are_decoded_as_g722_as_spandsp_does_it_where_that_does_not_wrap(seed):
-    library = spandsp()
+def test_any_bytes_are_decoded_as_g722_as_spandsp_does_it_where_that_does_not_wrap(spandsp, seed):
     payload = random.Random(seed).randbytes(40_000)
-    state = ctypes.c_void_p(library.g722_decode_init(None, 64000, 0))
+    state = ctypes.c_void_p(spandsp.g722_decode_init(None, 64000, 0))
     out = ctypes.create_string_buffer(4 * len(payload))
-    assert library.g722_decode(state, out, payload, len(payload)) == 2 * len(payload)
+    assert spandsp.g722_decode(state, out, payload, len(payload)) == 2 * len(payload)
     ours = native.decode("G722", payload)
     both = zip(struct.iter_unpack("<h", ours), struct.iter_unpack("<h", out.raw), strict=True)
     apart = [one for (one,), (other,) in both if one != other]
@@ -90,12 +87,53 @@ def test_every_g711_code_and_sample_is_what_the_standard_says():
     assert list(array("h", native.decode("PCMA", codes))) == [a_law(code) for code in codes]
 
 
-def test_g711_encodes_all_samples_to_the_nearest_code():
+def decision_values(first: list[int], segments: int, width: int) -> list[int]:
+    """Count on from the first segment's decision values: in each segment 16 steps, twice as wide as the one before."""
+    values = list(first)
+    for segment in range(segments):
+        values += [values[-1] + step * (width << segment) for step in range(1, 17)]
+    return values
+
+
+MU_VALUES = decision_values([0, *range(1, 32, 2)], 7, 4)
+"""G.711 table 2a, column 4: 0, 1, 3 … 31, 35 … 95 … 4063 … 8159, of samples of 14 bits."""
+A_VALUES = decision_values(list(range(0, 65, 2)), 6, 4)
+"""G.711 table 1a, column 4: 0, 2, 4 … 64, 68 … 128 … 2048 … 4096, of samples of 13 bits."""
+
+
+def test_g711_encodes_all_65536_samples_as_the_decision_values_of_its_tables_say():
+    assert (len(MU_VALUES), MU_VALUES[16:18], MU_VALUES[-17], MU_VALUES[-1]) == (129, [31, 35], 4063, 8159)
+    assert (len(A_VALUES), A_VALUES[32:34], A_VALUES[-17], A_VALUES[-1]) == (129, [64, 68], 2048, 4096)
+
+    def mu(sample: int) -> int:
+        # The character signal of interval n, counted from zero, is all ones less n; the sign is its first bit.
+        size = abs(sample >> 2)
+        interval = min(bisect_right(MU_VALUES, size) - 1, 127)
+        return (0xFF if sample >= 0 else 0x7F) - interval
+
+    def a_law(sample: int) -> int:
+        # Here it is n, with every second bit inverted. A negative sample on a decision value is of the inner interval.
+        size = sample >> 3 if sample >= 0 else ~(sample >> 3)
+        interval = min(bisect_right(A_VALUES, size) - 1, 127)
+        return ((0x80 if sample >= 0 else 0) | interval) ^ 0x55
+
+    samples = range(-32768, 32768)
+    pcm = array("h", samples).tobytes()
+    assert native.encode("PCMU", pcm) == bytes(map(mu, samples))
+    assert native.encode("PCMA", pcm) == bytes(map(a_law, samples))
+
+
+def test_spandsp_encodes_g711_alike_where_the_standard_decides(spandsp):
     pcm = array("h", range(-32768, 32768))
-    for law in ("PCMU", "PCMA"):
-        values = sorted(array("h", native.decode(law, bytes(range(256)))))
-        heard = array("h", native.decode(law, native.encode(law, pcm.tobytes())))
-        # A step is at most 2048 wide in the loudest segment, so nothing stands further off than half of one.
-        for sample, value in zip(pcm, heard, strict=True):
-            step = max(16, 1 << max(0, (abs(value) + 132).bit_length() - 5))
-            assert abs(sample - value) <= step or abs(sample) >= values[-1]
+    apart: dict[str, list[int]] = {}
+    for law, mode in (("PCMA", 0), ("PCMU", 1)):
+        out = ctypes.create_string_buffer(len(pcm))
+        assert spandsp.g711_encode(ctypes.c_void_p(spandsp.g711_init(None, mode)), out, pcm.tobytes(), len(pcm))
+        codes = zip(pcm, native.encode(law, pcm.tobytes()), out.raw, strict=True)
+        apart[law] = [sample for sample, ours, theirs in codes if ours != theirs]
+    assert apart["PCMA"] == []
+    # µ-law has 14 bits. Of 16, we drop the last two first; spandsp turns negative samples round first: what is less
+    # than one of those 14 bits away from a decision value may lie on either side of it.
+    nearest = [min(abs(-sample / 4 - value) for value in MU_VALUES) for sample in apart["PCMU"]]
+    assert len(nearest) == 381 and max(nearest) < 1
+    assert all(sample < 0 and sample % 4 for sample in apart["PCMU"])

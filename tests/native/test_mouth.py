@@ -231,7 +231,7 @@ def test_a_plan_that_changes_keeps_the_stream(rig, sounds):
 
 def test_what_is_said_to_a_port_is_checked(rig):
     for wrong in (
-        {"send": (0, "G729")},
+        {"send": (0, "G723")},
         {"send": (200, "PCMU")},
         {"remote": ("far.example", 4000)},
         {"ptime_ms": 0},

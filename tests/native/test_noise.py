@@ -38,6 +38,19 @@ def test_what_is_left_out_is_heard_as_noise_at_its_level(rig, level):
     assert not rig.events(native.Stalled)
 
 
+def test_what_is_lost_behind_noise_is_heard_once_as_noise(rig):
+    for payload, number in ((native.encode("PCMU", bytes(320)), 0), (bytes([50]), 13)):
+        rig.run(20)
+        rig.give(rig.next(payload, number, step=160))
+    before = len(rig.heard())
+    rig.next(bytes(160))
+    rig.run(60)
+    rig.give(rig.next(native.encode("PCMU", bytes(320))))
+    rig.run(60)
+    assert rig.port.counters()["lost"] == 1
+    assert len(rig.heard()) - before == 2 * (160 + 160)
+
+
 def test_noise_with_a_spectrum_and_any_bytes_stays_in_bounds(rig):
     rng = random.Random(3)
     rig.give(rig.next(native.encode("PCMU", bytes(320))))

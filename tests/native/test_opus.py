@@ -6,6 +6,7 @@ import ctypes
 import math
 import random
 from array import array
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -20,11 +21,8 @@ FRAME = 320
 class Reference:
     """Debian's libopus0, at 16 kHz and with one channel."""
 
-    def __init__(self) -> None:
-        try:
-            self.library = ctypes.CDLL("libopus.so.0")
-        except OSError:
-            pytest.skip("no libopus: apt-get install libopus0")
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self.library = library
         self.library.opus_decoder_create.restype = ctypes.c_void_p
         self.library.opus_encoder_create.restype = ctypes.c_void_p
         wrong = ctypes.c_int()
@@ -41,6 +39,11 @@ class Reference:
         got = self.library.opus_decode(self.decoder, packet, len(packet or b""), out, samples, fec)
         assert got >= 0
         return bytes(out)[: 2 * got]
+
+
+@pytest.fixture
+def reference(peer_library: Callable[[str, str], ctypes.CDLL]) -> Reference:
+    return Reference(peer_library("libopus.so.0", "libopus0"))
 
 
 def off(ours: bytes, theirs: bytes) -> int:
@@ -60,8 +63,8 @@ def voice(seconds: float, seed: int = 0) -> list[bytes]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_the_reference_encodes_is_decoded_to_its_own_samples(seed):
-    reference, ours = Reference(), native.Decoder("opus")
+def test_what_the_reference_encodes_is_decoded_to_its_own_samples(reference, seed):
+    ours = native.Decoder("opus")
     for frame in voice(2, seed):
         packet = reference.encode(frame)
         assert off(ours.push(packet), reference.decode(packet)) <= 1
@@ -69,8 +72,8 @@ def test_what_the_reference_encodes_is_decoded_to_its_own_samples(seed):
 
 @pytest.mark.parametrize("label", ["opus", "opus;useinbandfec=1", "opus;cbr=1", "opus;maxplaybackrate=8000"])
 @pytest.mark.parametrize("ptime_ms", [10, 20, 40, 60])
-def test_what_we_encode_the_reference_decodes_to_the_same_samples(label, ptime_ms):
-    reference, encoder, ours = Reference(), native.Encoder(label), native.Decoder("opus")
+def test_what_we_encode_the_reference_decodes_to_the_same_samples(reference, label, ptime_ms):
+    encoder, ours = native.Encoder(label), native.Decoder("opus")
     whole = b"".join(voice(1.2))
     for at in range(0, len(whole), 32 * ptime_ms):
         packet = encoder.push(whole[at : at + 32 * ptime_ms])
@@ -79,8 +82,8 @@ def test_what_we_encode_the_reference_decodes_to_the_same_samples(label, ptime_m
         assert off(ours.push(packet), heard) <= 1
 
 
-def test_a_hole_is_filled_by_the_packet_behind_it_as_the_reference_does_it():
-    reference, encoder, ours = Reference(), native.Encoder("opus;useinbandfec=1"), native.Decoder("opus")
+def test_a_hole_is_filled_by_the_packet_behind_it_as_the_reference_does_it(reference):
+    encoder, ours = native.Encoder("opus;useinbandfec=1"), native.Decoder("opus")
     packets, rng = [encoder.push(frame) for frame in voice(3)], random.Random(4)
     lost, filled = False, 0
     for at, packet in enumerate(packets[:-1]):
@@ -139,8 +142,7 @@ def test_the_packet_behind_a_hole_of_a_call_fills_it(rig):
     assert [at for at, piece in enumerate(heard) if piece.concealed] == [5, 15, 25, 35, 45]
 
 
-def test_what_is_played_leaves_on_a_clock_of_48_khz_and_is_heard_by_the_reference(rig):
-    reference = Reference()
+def test_what_is_played_leaves_on_a_clock_of_48_khz_and_is_heard_by_the_reference(reference, rig):
     rig.configure(**AGREED)
     rig.run(100)
     rig.port.play(rig.now, 1, b"".join(voice(1)), 16000)

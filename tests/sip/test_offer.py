@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from offhook.core.codecs import G722, L16, OPUS, PCMA, PCMU
+from offhook.core.codecs import G722, G729, L16, OPUS, PCMA, PCMU
 from offhook.core.errors import ProtocolError
 from offhook.sip.offer import accept_answer, answer_offer, make_offer
 from offhook.sip.sdes import Keyring
@@ -96,6 +96,29 @@ def test_opus_says_what_it_takes_and_heeds_what_the_far_end_asks_for():
     assert b"a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1;stereo=0;" in bytes(ours)
     assert b"a=rtpmap:110 telephone-event/48000\r\na=fmtp:110 0-15\r\n" in bytes(ours)
     assert answer(browser, codecs=(PCMU,))[1].dtmf_send == 126
+
+
+G729_SAID = b"a=rtpmap:18 G729/8000\r\na=fmtp:18 annexb=no\r\n"
+
+
+@pytest.mark.parametrize("asked", ["annexb=no", "annexb=yes", "annexb=Yes;x", ""])
+def test_g729_is_without_annex_b_whatever_is_offered(asked):
+    # RFC 7261 section 3: who does not use it says so, to whom offers it as well as to whom says nothing of it.
+    offer = session("m=audio 4000 RTP/AVP 18 0 13", f"a=fmtp:18 {asked}", "a=ptime:30")
+    ours, plan = answer(offer, codecs=(PCMU, G729))
+    assert ours.media[0].formats == ("18", "13")
+    assert G729_SAID in bytes(ours)
+    assert (plan.send, plan.receive, plan.ptime_ms) == ((18, "G729"), ((18, "G729"),), 30)
+    assert answer(offer)[1].send == (0, "PCMU"), "it is taken where it was asked for"
+
+
+@pytest.mark.parametrize("said", ["annexb=no", "annexb=yes", ""])
+def test_g729_is_offered_without_annex_b_and_sent_so_whatever_is_answered(said):
+    offer = make_offer(address="192.0.2.1", port=10000, session_id=5, version=2, codecs=(G729, PCMU))
+    assert b"m=audio 10000 RTP/AVP 18 0 13 101\r\n" in bytes(offer)
+    assert G729_SAID in bytes(offer)
+    plan = accept_answer(offer, session("m=audio 4000 RTP/AVP 18", f"a=fmtp:18 {said}"))
+    assert plan.send == (18, "G729")
 
 
 def test_keys_run_on_the_clock_of_the_codec_that_an_answer_takes():

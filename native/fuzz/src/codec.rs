@@ -6,7 +6,9 @@ use _native::codec::{Codec, Decoder, Encoder};
 
 use crate::plant;
 
-const NAMES: [&str; 7] = ["PCMU", "PCMA", "G722", "L16/16000", "L16/48000", "opus;useinbandfec=1", "opus;usedtx=1"];
+/// G.729 is where the system has it.
+const NAMES: [&str; 8] =
+    ["PCMU", "PCMA", "G722", "L16/16000", "L16/48000", "opus;useinbandfec=1", "opus;usedtx=1", "G729"];
 const RATES: [u32; 2] = [8000, 16_000];
 /// What one packet holds at most, ms.
 const MOST_MS: u32 = 200;

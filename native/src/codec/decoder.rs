@@ -2,7 +2,7 @@
 //!
 //! It is one stream's: another stream, or another codec, begins anew.
 
-use super::{g722, l16, opus, Codec, Law};
+use super::{g722, g729, l16, opus, Codec, Law};
 use crate::resample::Resampler;
 use crate::timeline::scaled;
 
@@ -22,6 +22,7 @@ pub struct Decoder {
 enum Memory {
     Nothing,
     G722(Box<g722::Decoder>),
+    G729(g729::Decoder),
     Opus(Box<opus::Decoder>),
 }
 
@@ -30,6 +31,7 @@ impl Memory {
         match codec {
             Codec::G711(_) | Codec::L16(_) => Self::Nothing,
             Codec::G722 => Self::G722(Box::default()),
+            Codec::G729 => g729::Decoder::new().map_or(Self::Nothing, Self::G729),
             Codec::Opus(_) => opus::Decoder::new().map_or(Self::Nothing, |memory| Self::Opus(Box::new(memory))),
         }
     }
@@ -39,9 +41,19 @@ impl Memory {
             (Codec::G711(law), _) => law.decode_into(payload, pcm),
             (Codec::L16(_), _) => l16::decode_into(payload, pcm),
             (_, Self::G722(memory)) => memory.decode_into(payload, pcm),
+            (_, Self::G729(memory)) => memory.decode_into(payload, pcm),
             (_, Self::Opus(memory)) => memory.decode_into(payload, pcm),
             (_, Self::Nothing) => {}
         }
+    }
+
+    fn conceal_into(&mut self, samples: usize, next: Option<&[u8]>, pcm: &mut Vec<i16>) -> bool {
+        match self {
+            Self::Opus(memory) => memory.conceal_into(samples, next, pcm),
+            Self::G729(memory) => memory.conceal_into(samples, pcm),
+            Self::Nothing | Self::G722(_) => return false,
+        }
+        true
     }
 }
 
@@ -76,20 +88,16 @@ impl Decoder {
     /// Append `samples` of a hole in a stream of `codec` to `pcm`, by what the codec itself knows of it; `next` is the
     /// packet behind the hole, where this is the end of it. False, and nothing is appended: it knows nothing.
     pub fn conceal_into(&mut self, codec: Codec, samples: usize, next: Option<&[u8]>, pcm: &mut Vec<i16>) -> bool {
-        let Memory::Opus(memory) = &mut self.memory else {
-            return false;
-        };
         if self.codec != codec {
             return false;
         }
         let Some(edge) = &mut self.edge else {
-            memory.conceal_into(samples, next, pcm);
-            return true;
+            return self.memory.conceal_into(samples, next, pcm);
         };
         self.wire.clear();
-        memory.conceal_into(scaled(samples, self.rate_hz, codec.wire_hz()), next, &mut self.wire);
+        let knows = self.memory.conceal_into(scaled(samples, self.rate_hz, codec.wire_hz()), next, &mut self.wire);
         edge.push(&self.wire, pcm);
-        true
+        knows
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! It is one stream's: another codec begins anew.
 
-use super::{g722, l16, opus, Codec, Law};
+use super::{g722, g729, l16, opus, Codec, Law};
 use crate::resample::Resampler;
 
 /// The state of what we send.
@@ -24,6 +24,7 @@ pub struct Encoder {
 enum Memory {
     Nothing,
     G722(Box<g722::Encoder>),
+    G729(g729::Encoder),
     Opus(Box<opus::Encoder>),
 }
 
@@ -32,6 +33,7 @@ impl Memory {
         match codec {
             Codec::G711(_) | Codec::L16(_) => Self::Nothing,
             Codec::G722 => Self::G722(Box::default()),
+            Codec::G729 => g729::Encoder::new().map_or(Self::Nothing, Self::G729),
             Codec::Opus(terms) => {
                 opus::Encoder::new(terms).map_or(Self::Nothing, |memory| Self::Opus(Box::new(memory)))
             }
@@ -43,6 +45,7 @@ impl Memory {
             (Codec::G711(law), _) => law.encode_into(pcm, payload),
             (Codec::L16(_), _) => l16::encode_into(pcm, payload),
             (_, Self::G722(memory)) => memory.encode_into(pcm, payload),
+            (_, Self::G729(memory)) => memory.encode_into(pcm, payload),
             (_, Self::Opus(memory)) => memory.encode_into(pcm, payload),
             (_, Self::Nothing) => {}
         }

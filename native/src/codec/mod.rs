@@ -9,10 +9,12 @@
 //! old mistake, RFC 3551 section 4.5.2; Opus always 48000, RFC 7587 section 4.1), `rate_hz` is what a Port that
 //! speaks it runs at. A codec is one small file.
 
+mod bcg729;
 mod decoder;
 mod encoder;
 pub mod g711;
 mod g722;
+mod g729;
 mod l16;
 pub mod noise;
 pub mod opus;
@@ -27,6 +29,10 @@ pub const WIDE: u32 = 16_000;
 pub const LONGEST_MS: u32 = 200;
 /// Rates of L16 that we speak (RFC 3551 section 4.5.11 leaves the rate to the rtpmap).
 const L16_RATES: [u32; 4] = [8000, 16_000, 24_000, 48_000];
+
+/// The codec that not every system has, and what there is to say where it is missing.
+pub const G729: &str = "G729";
+pub const MISSING: &str = "G729 needs the library bcg729, which is not installed: apt-get install libbcg729-0";
 
 /// A G.711 law. The wire has one byte a sample at 8 kHz either way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +89,8 @@ pub enum Codec {
     G711(Law),
     /// 64 kbit/s, static payload 9, with a clock of 8000.
     G722,
+    /// 8 kbit/s, static payload 18; only where the system has it.
+    G729,
     /// 16-bit samples in network order, at this rate.
     L16(u32),
     /// Its clock is 48 kHz; we speak it at 16 kHz. How it is sent is what the far end asked for.
@@ -100,6 +108,9 @@ impl Codec {
         if name.eq_ignore_ascii_case("G722") {
             return Some(Self::G722);
         }
+        if name.eq_ignore_ascii_case(G729) {
+            return bcg729::is_there().then_some(Self::G729);
+        }
         let (plain, parameters) = name.split_once(';').unwrap_or((name, ""));
         if plain.eq_ignore_ascii_case("opus") {
             return Some(Self::Opus(opus::Terms::parse(parameters)));
@@ -113,7 +124,7 @@ impl Codec {
     #[must_use]
     pub const fn clock_hz(self) -> u32 {
         match self {
-            Self::G711(_) | Self::G722 => 8000,
+            Self::G711(_) | Self::G722 | Self::G729 => 8000,
             Self::L16(hz) => hz,
             Self::Opus(_) => 48_000,
         }
@@ -123,7 +134,7 @@ impl Codec {
     #[must_use]
     pub const fn wire_hz(self) -> u32 {
         match self {
-            Self::G711(_) => 8000,
+            Self::G711(_) | Self::G729 => 8000,
             Self::G722 | Self::Opus(_) => WIDE,
             Self::L16(hz) => hz,
         }
@@ -148,6 +159,7 @@ impl Codec {
             Self::L16(_) if bytes.is_multiple_of(2) => bytes / 2,
             Self::L16(_) => return None,
             Self::Opus(_) => return opus::ticks(payload),
+            Self::G729 => g729::ticks(payload)?,
         };
         (1..=self.clock_hz() / 1000 * LONGEST_MS).contains(&ticks).then_some(ticks)
     }
@@ -160,6 +172,7 @@ impl Codec {
             Self::G711(Law::A) => "PCMA",
             Self::L16(_) => "L16",
             Self::G722 => "G722",
+            Self::G729 => G729,
             Self::Opus(_) => "opus",
         }
     }
@@ -169,7 +182,7 @@ impl Codec {
     pub const fn law(self) -> Option<Law> {
         match self {
             Self::G711(law) => Some(law),
-            Self::G722 | Self::L16(_) | Self::Opus(_) => None,
+            Self::G722 | Self::G729 | Self::L16(_) | Self::Opus(_) => None,
         }
     }
 
@@ -178,6 +191,7 @@ impl Codec {
     pub const fn lasts(self, ptime_ms: u32) -> bool {
         match self {
             Self::Opus(_) => matches!(ptime_ms, 10 | 20 | 40 | 60),
+            Self::G729 => ptime_ms.is_multiple_of(10) && ptime_ms >= 10 && ptime_ms <= LONGEST_MS,
             Self::G711(_) | Self::G722 | Self::L16(_) => ptime_ms >= 10 && ptime_ms <= LONGEST_MS,
         }
     }
@@ -185,7 +199,11 @@ impl Codec {
     /// Whether a payload says that silence follows, for which nothing may come.
     #[must_use]
     pub const fn is_silence(self, payload: &[u8]) -> bool {
-        matches!(self, Self::Opus(_)) && opus::is_silence(payload)
+        match self {
+            Self::Opus(_) => opus::is_silence(payload),
+            Self::G729 => g729::is_silence(payload),
+            Self::G711(_) | Self::G722 | Self::L16(_) => false,
+        }
     }
 }
 

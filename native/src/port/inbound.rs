@@ -8,7 +8,7 @@
 use std::net::SocketAddr;
 
 use super::{tell, Port, Waiting};
-use crate::codec::noise::Noise;
+use crate::codec::noise::{self, Noise};
 use crate::codec::{Decoder, NARROW};
 use crate::counters::Count;
 use crate::dtmf::{self, Keys};
@@ -225,7 +225,12 @@ impl Port {
             relay.restart();
         }
         match content {
-            Content::Audio(law) => relay.hear(self.clock, packet.timestamp, law, packet.payload, packet.marker),
+            Content::Audio(codec) => {
+                relay.hear(self.clock, packet.timestamp, codec, packet.payload, packet.marker);
+                if codec.is_silence(packet.payload) {
+                    relay.hush(self.clock, packet.timestamp, &[]);
+                }
+            }
             Content::Key => relay.hush(self.clock, packet.timestamp, &[]),
             Content::Noise => relay.hush(self.clock, packet.timestamp, packet.payload),
         }
@@ -369,13 +374,14 @@ impl Port {
     }
 
     /// A packet in its order, before which so many are missing.
-    fn deliver(&mut self, missing: usize, timestamp: u32, content: Content, payload: &[u8], sink: &mut Sink) {
+    fn deliver(&mut self, mut missing: usize, timestamp: u32, content: Content, payload: &[u8], sink: &mut Sink) {
         if let (true, Some(expected)) = (self.noise.is_some(), self.expected) {
-            // What was left out in between.
+            // What was left out in between, or is lost of it.
             let most = FILL_MOST_MS * (self.codec.clock_hz() / 1000);
             let gap = u32::try_from(timestamp_ahead(timestamp, expected)).unwrap_or(0).min(most);
             self.hear_noise(expected, gap, sink);
             self.noise = None;
+            missing = 0;
         } else if missing > 0 && !matches!(content, Content::Audio(_)) {
             self.fill(missing, timestamp, &[], sink);
         }
@@ -391,10 +397,12 @@ impl Port {
                 self.conceal.hear(&mut pcm);
                 (self.frame, self.codec) = (codec.ticks(payload).unwrap_or(0), codec);
                 self.hear(timestamp, &pcm, false, sink);
-                self.scratch = pcm;
                 if codec.is_silence(payload) {
+                    // What follows it and does not come is noise as loud as this.
+                    self.noise = Noise::parse(&[noise::level(&pcm)], self.rate_hz);
                     self.listening.quiet(self.clock);
                 }
+                self.scratch = pcm;
                 (timestamp, self.frame)
             }
             Content::Noise => {

@@ -15,7 +15,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::bed::{Bed, Sound, LENGTHS_MS};
-use crate::codec::Codec;
+use crate::codec::{Codec, G729, MISSING};
 use crate::dtmf::code_of;
 use crate::listening::Mode;
 use crate::mix::{Route, LEVELS_DB, SOURCES_MOST};
@@ -71,7 +71,13 @@ fn payload_type(number: u8) -> PyResult<u8> {
 }
 
 fn codec(name: &str) -> PyResult<Codec> {
-    Codec::named(name).ok_or_else(|| wrong(format!("{name:?} is not a codec that we speak")))
+    Codec::named(name).ok_or_else(|| {
+        if name.eq_ignore_ascii_case(G729) {
+            wrong(MISSING)
+        } else {
+            wrong(format!("{name:?} is not a codec that we speak"))
+        }
+    })
 }
 
 fn coded((number, name): &Numbered) -> PyResult<(u8, Codec)> {

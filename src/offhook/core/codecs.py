@@ -54,6 +54,8 @@ def _is_small(text: str) -> bool:
 PCMU = Codec("PCMU", 8000, 8000, 0)
 PCMA = Codec("PCMA", 8000, 8000, 8)
 G722 = Codec("G722", 8000, 16000, 9)
+G729 = Codec("G729", 8000, 8000, 18, format="annexb=no")
+"""Only where the system has bcg729. Without annex B: what is said of silence beside it is comfort noise."""
 L16 = (
     Codec("L16", 8000, 8000, None),
     Codec("L16", 16000, 16000, None, (10, 20, 30, 40)),
@@ -78,5 +80,5 @@ KEYS = (Codec("telephone-event", 8000, 8000, None), Codec("telephone-event", 480
 AUDIO: tuple[Codec, ...] = (PCMU, PCMA)
 """The audio codecs that we offer where nothing else is said, in that order: what every telephone network takes."""
 
-SPOKEN: tuple[Codec, ...] = (OPUS, G722, PCMU, PCMA, *L16)
+SPOKEN: tuple[Codec, ...] = (OPUS, G722, PCMU, PCMA, G729, *L16)
 """All audio codecs that may be named in a configuration."""

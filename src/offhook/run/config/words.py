@@ -11,8 +11,9 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, SecretStr
 
+from offhook import _native as native
 from offhook.carriers.trunks import profiles
-from offhook.core.codecs import SPOKEN, Codec
+from offhook.core.codecs import G729, SPOKEN, Codec
 from offhook.core.errors import ConfigError, ProtocolError
 from offhook.core.media import Address
 from offhook.sip.grammar import is_token
@@ -94,6 +95,8 @@ def _codec(text: str) -> str:
     label = _LABELS.get(text.lower())
     if label is None:
         raise ValueError(f"{text!r} is none of {', '.join(CODECS)}")
+    if label == G729.label:
+        native.Decoder(label)  # it says what to install where that is missing
     return label
 
 
