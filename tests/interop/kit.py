@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import struct
 import sys
 import time
 import wave
@@ -96,14 +97,25 @@ class Search:
         return float(np.dot(a, b) / np.sqrt(np.dot(a, a) * np.dot(b, b)))
 
 
-def growing(path: Path) -> np.ndarray:
-    """Read a mono 8 kHz file that is still being written, whose header (none: `.raw`) counts nothing yet."""
-    data = path.read_bytes()[0 if path.suffix == ".raw" else 44 :] if path.exists() else b""
-    return np.frombuffer(data[: len(data) // 2 * 2], "<i2")
+def growing(path: Path, rate_hz: int = 8000) -> np.ndarray:
+    """Read a file that is still being written as mono at 8 kHz; `rate_hz` is for who (`.raw`) has not said it yet.
+
+    Of a higher rate every so many samples are left: what is said here has next to nothing above 4 kHz.
+    """
+    data = path.read_bytes() if path.exists() else b""
+    step = rate_hz // 8000
+    if path.suffix != ".raw":
+        channels, rate = struct.unpack_from("<HI", data, 22) if len(data) >= 44 else (0, 0)
+        data, step = data[44:], channels * rate // 8000 or step
+    return np.frombuffer(data[: len(data) // 2 * 2], "<i2")[::step]
 
 
-def through(heard: Callable[[], np.ndarray], said: Search, seconds: float = 1.5) -> Callable[[], bool]:
+def through(
+    heard: Callable[[], np.ndarray], said: Search, seconds: float = 1.5, alike: float = 0.9
+) -> Callable[[], bool]:
     """Say, whenever asked, whether some stretch of what is heard from now on is a stretch of what is said.
+
+    `alike` is how much it is to be that: what a codec leaves of a wave depends on the codec.
 
     A real phone's clock is late on a busy machine, and its jitter buffer then adds or drops a frame: what lies on both
     sides of that is no longer one stretch.
@@ -115,7 +127,7 @@ def through(heard: Callable[[], np.ndarray], said: Search, seconds: float = 1.5)
         now = heard()
         while looked + length <= len(now):
             piece = now[looked : looked + length]
-            if np.abs(piece).max() > 1000 and said.best(piece) > 0.9:
+            if np.abs(piece).max() > 1000 and said.best(piece) > alike:
                 return True
             looked += length // 3
         return False

@@ -68,6 +68,30 @@ class Office:
         return any(taken.match(one["text"]) for one in self.desk.told("sip", way="in"))
 
 
+def opened(
+    folder: Path,
+    made: Certificates,
+    *,
+    accounts: str = "",
+    codecs: tuple[str, ...] = ("PCMU", "PCMA"),
+    proxy: Kamailio | NetSip | None = None,
+) -> Office:
+    """Start a desk that speaks these codecs, with these accounts in its configuration."""
+    folder.mkdir(exist_ok=True)
+    port, rtp, said = kit.free_port(), kit.free_port(), kit.endless(99, folder / "desk.wav")
+    (folder / "desk.toml").write_text(
+        "[sip]\n"
+        f'listen = ["udp://127.0.0.1:{port}", "tcp://127.0.0.1:{port}", "tls://127.0.0.1:{port + 1}"]\n'
+        f"rtp_ports = [{rtp}, {rtp + 600}]\n"
+        f"codecs = {list(codecs)}\n"
+        f'tls = {{ certificate = "{made.certificate}", key = "{made.key}", ca = "{made.authority}" }}\n'
+        '[dial]\nallow = ["sip:*@127.*", "+1555"]\n'
+        '[routes]\n"*" = "interop.desk:talk"\n' + accounts
+    )
+    arguments = (folder / "desk.toml", folder / "desk.wav", folder)
+    return Office(Program("desk.py", *arguments, log=folder / "desk.log"), port, said, folder, made, proxy)
+
+
 @dataclass
 class Sitting:
     """Results by feature: None, or what went wrong."""

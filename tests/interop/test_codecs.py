@@ -1,4 +1,4 @@
-"""Phones with one codec or the other call the echo, over UDP and TCP, and hear themselves."""
+"""Phones with one codec or the other call: the echo, over UDP and TCP, and hear themselves; the desk, and both hear."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ import pytest
 from interop import certificates, kit
 from interop.peers import baresip
 from interop.peers.baresip import Baresip
+from interop.peers.linphone import Linphone
 from interop.peers.peer import Peer, Place, address
 from interop.peers.pjsua import Pjsua
+from interop.sitting import opened
 
 pytestmark = pytest.mark.interop
 
@@ -67,3 +69,44 @@ def test_one_codec_in_another_out(serve: Any, place: Place) -> None:
     # It sends what our answer names, and finds by itself that we send the other that it had offered.
     log = (phone.folder / "log").read_text(errors="replace")
     assert re.search(r"decoder changed payload 0 -> 8", log), log[-3000:]
+
+
+CODECS = {
+    "linphone-opus": ("opus", lambda place: Linphone(place, codec="opus/48000/2")),
+    "baresip-opus": ("opus", lambda place: Baresip(place, codecs=("opus/48000/2",))),
+    "pjsua2-g722": ("G722", lambda place: Pjsua(place, codecs=("G722",))),
+    "baresip-g722": ("G722", lambda place: Baresip(place, codecs=("G722/16000/1",))),
+    "baresip-l16": ("L16/16000", lambda place: Baresip(place, codecs=("L16/16000/1",))),
+    "linphone-g729": ("G729", lambda place: Linphone(place, codec="G729/8000/1")),
+}
+"""Who calls in which codec. Opus is libopus in both; pjsua2 and baresip have a G.722 each; G.729 is the same library
+here and there, and what is agreed and packed is under test."""
+
+ALIKE = {"opus": 0.7, "G729": 0.5}
+"""How much of a wave is left: what is coded by a model of speech is to sound alike, and this sound is noise."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(one, marks=PJSUA if "pjsua2" in one else ()) for one in CODECS])
+def test_both_hear_each_other_in_other_codecs(
+    name: str, tmp_path: Path, place: Place, peer: Callable[[str, str], str]
+) -> None:
+    peer("linphonec", "linphone-cli")
+    codec, make = CODECS[name]
+    office = opened(tmp_path / "office", place.certificates, codecs=(codec,))
+    phone = make(Place(place.folder, name, "udp", place.certificates))
+    desk, alike = office.desk, ALIKE.get(codec, 0.9)
+    try:
+        phone.dial(office.uri("desk", "udp"))
+        (answered,) = desk.wait("the call", lambda: desk.told("answered"))
+        raw = office.folder / f"{answered['call']}.raw"
+        there = kit.through(phone.heard, office.said, alike=alike)
+        here = kit.through(lambda: kit.growing(raw), phone.said, alike=alike)
+        kit.until("the desk to hear the phone", here, 15.0)
+        kit.until("the phone to hear the desk", there, 15.0)
+        phone.hangup()
+        desk.wait("the end", lambda: desk.told("ended"))
+    finally:
+        phone.stop()
+        desk.stop()
+    wire = "".join(one["text"] for one in desk.told("sip", way="out"))
+    assert re.search(rf"^a=rtpmap:\d+ {codec}\b", wire, re.MULTILINE), wire

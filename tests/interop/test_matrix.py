@@ -14,18 +14,17 @@ from typing import Any
 
 import pytest
 
-from interop import certificates, kit
+from interop import certificates
 from interop.matrix import PAGE, ROLES, Cell, cells, page, table
 from interop.peers import baresip, kamailio, netsip
 from interop.peers.baresip import Baresip
 from interop.peers.kamailio import Behind, Kamailio
 from interop.peers.linphone import Linphone
 from interop.peers.netsip import NetSip
-from interop.peers.peer import Certificates, Peer, Place
+from interop.peers.peer import Peer, Place
 from interop.peers.pjsua import Pjsua
 from interop.peers.sipp import Sipp
-from interop.program import Program
-from interop.sitting import Office, Sitting, password
+from interop.sitting import Office, Sitting, opened, password
 
 PEERS: dict[str, Callable[[Place], Peer]] = {
     "pjsua2": Pjsua,
@@ -75,22 +74,6 @@ AT_A_TIME = 3
 """Sittings at a time: a call costs little, what takes its time are the features that wait for sound."""
 
 GREEN = [cell for cell in cells() if not cell.reason]
-
-
-def opened(folder: Path, made: Certificates, *, accounts: str, proxy: Kamailio | NetSip | None = None) -> Office:
-    """Start a desk with these accounts in its configuration."""
-    folder.mkdir(exist_ok=True)
-    port, rtp, said = kit.free_port(), kit.free_port(), kit.endless(99, folder / "desk.wav")
-    (folder / "desk.toml").write_text(
-        "[sip]\n"
-        f'listen = ["udp://127.0.0.1:{port}", "tcp://127.0.0.1:{port}", "tls://127.0.0.1:{port + 1}"]\n'
-        f"rtp_ports = [{rtp}, {rtp + 600}]\n"
-        f'tls = {{ certificate = "{made.certificate}", key = "{made.key}", ca = "{made.authority}" }}\n'
-        '[dial]\nallow = ["sip:*@127.*", "+1555"]\n'
-        '[routes]\n"*" = "interop.desk:talk"\n' + accounts
-    )
-    arguments = (folder / "desk.toml", folder / "desk.wav", folder)
-    return Office(Program("desk.py", *arguments, log=folder / "desk.log"), port, said, folder, made, proxy)
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,8 @@ class Reference:
 
     def encode(self, pcm: bytes) -> bytes:
         out = ctypes.create_string_buffer(1500)
-        return out.raw[: self.library.opus_encode(self.encoder, pcm, len(pcm) // 2, out, 1500)]
+        length = self.library.opus_encode(self.encoder, pcm, len(pcm) // 2, out, 1500)
+        return out.raw[:length]
 
     def decode(self, packet: bytes | None, samples: int = 5760 // 3, fec: int = 0) -> bytes:
         out = (ctypes.c_int16 * samples)()

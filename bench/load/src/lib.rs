@@ -5,10 +5,12 @@
 //!   report ◄─ stream (gaps, grid, jitter) ◄─ echo ◄─ kernel time ◄── socket a call ◄──┘
 //! ```
 //!
-//! Instants are nanoseconds of `CLOCK_MONOTONIC`. `unsafe` lives in [`os`] alone.
+//! Instants are nanoseconds of `CLOCK_MONOTONIC`. `unsafe` lives in [`os`], and in
+//! the media plane's door to bcg729.
 #![deny(unsafe_code)]
 
 pub mod args;
+pub mod codec;
 pub mod echo;
 pub mod figures;
 pub mod g711;

@@ -34,10 +34,10 @@ pub fn parse(data: &[u8]) -> Option<Packet<'_>> {
     })
 }
 
-/// Write a plain µ-law header to the front of `out`.
-pub fn write_header(out: &mut [u8], marker: bool, sequence: u16, timestamp: u32, ssrc: u32) {
+/// Write a plain header of the payload type `number` to the front of `out`.
+pub fn write_header(out: &mut [u8], marker: bool, number: u8, sequence: u16, timestamp: u32, ssrc: u32) {
     out[0] = 0x80;
-    out[1] = u8::from(marker) << 7;
+    out[1] = u8::from(marker) << 7 | number;
     out[2..4].copy_from_slice(&sequence.to_be_bytes());
     out[4..8].copy_from_slice(&timestamp.to_be_bytes());
     out[8..12].copy_from_slice(&ssrc.to_be_bytes());
@@ -79,10 +79,10 @@ mod tests {
     #[test]
     fn a_header_comes_back() {
         let mut data = [7u8; HEADER + 3];
-        write_header(&mut data, true, 0xFFFE, 0x0102_0304, 0xA0B0_C0D0);
+        write_header(&mut data, true, 9, 0xFFFE, 0x0102_0304, 0xA0B0_C0D0);
         let ssrc = 0xA0B0_C0D0;
         let wanted =
-            Packet { marker: true, payload_type: 0, sequence: 0xFFFE, timestamp: 0x0102_0304, ssrc, payload: &[7; 3] };
+            Packet { marker: true, payload_type: 9, sequence: 0xFFFE, timestamp: 0x0102_0304, ssrc, payload: &[7; 3] };
         assert_eq!(parse(&data), Some(wanted));
         assert_eq!(parse(&data[..11]), None);
     }

@@ -84,7 +84,7 @@ mod tests {
             let keying = Keying::parse(&format!("{suite}:{}", "5a".repeat(bytes))).expect("a suite and a key");
             let (mut near, mut far) = (Secure::new(&keying), Secure::new(&keying));
             let mut packet = [0x2A; rtp::HEADER + 160];
-            rtp::write_header(&mut packet, false, 7, 160, 9);
+            rtp::write_header(&mut packet, false, 0, 7, 160, 9);
             let mut sealed = near.seal(&packet);
             assert_ne!(sealed[rtp::HEADER..packet.len()], packet[rtp::HEADER..]);
             assert_eq!(far.open(&sealed).as_deref(), Some(&packet[..]), "{suite}");

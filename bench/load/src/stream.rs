@@ -7,8 +7,8 @@
 //! no drift.
 
 use crate::rtp::{sequence_ahead, timestamp_ahead, Packet};
+use crate::PACKET;
 
-const SAMPLE: i64 = 125_000;
 /// So many identical codes of silence inside a packet are a hole in somebody's voice: 5 ms.
 const HOLE: usize = 40;
 /// The kernel's clock is compared with ours to this, ns: a packet may seem to have left so much too early.
@@ -44,10 +44,12 @@ impl Tally {
 }
 
 /// The state of one stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Stream {
     /// Departures are due at multiples of it, ns; 0 where nothing is known of them.
     step: i64,
+    /// Of the RTP clock, in a packet.
+    ticks: i64,
     tally: Tally,
     first: Option<i64>,
     segment: Option<Segment>,
@@ -85,10 +87,21 @@ pub enum Place {
 }
 
 impl Stream {
-    /// One whose departures are due at multiples of `step` ns on the clock; 0: that is not known.
+    /// One of packets of so many ticks, whose departures are due at multiples of `step` ns on the clock; 0: that is not
+    /// known.
     #[must_use]
-    pub fn on_grid(step: i64) -> Self {
-        Self { step, ..Self::default() }
+    pub fn new(step: i64, ticks: u32) -> Self {
+        Self {
+            step,
+            ticks: i64::from(ticks.max(1)),
+            tally: Tally::default(),
+            first: None,
+            segment: None,
+            late: Vec::new(),
+            jitter: 0.0,
+            jitter_sum: 0.0,
+            jitter_count: 0,
+        }
     }
 
     /// When the first packet came.
@@ -107,17 +120,17 @@ impl Stream {
         }
         self.tally.silent_frames += u64::from(has_hole(packet.payload));
         let place = match &mut self.segment {
-            Some(segment) if segment.ssrc == packet.ssrc => segment.place(packet, &mut self.tally),
+            Some(segment) if segment.ssrc == packet.ssrc => segment.place(packet, self.ticks, &mut self.tally),
             _ => None,
         };
         let Some(place) = place else {
             self.close();
             self.tally.restarts += u64::from(self.tally.received > 1);
-            self.segment = Some(Segment::new(at, packet));
+            self.segment = Some(Segment::new(at, packet, self.ticks));
             return Place::Apart;
         };
         if let Some(segment) = self.segment.as_mut().filter(|_| place != Place::Behind) {
-            let transit = at - segment.timestamp * SAMPLE;
+            let transit = at - segment.timestamp * PACKET / self.ticks;
             #[allow(clippy::cast_precision_loss)]
             let moved = (transit - segment.last_transit).abs() as f64;
             segment.last_transit = transit;
@@ -151,9 +164,9 @@ impl Stream {
 }
 
 impl Segment {
-    fn new(at: i64, packet: &Packet<'_>) -> Self {
+    fn new(at: i64, packet: &Packet<'_>, ticks: i64) -> Self {
         let sequence = i64::from(packet.sequence);
-        let transit = at - i64::from(packet.timestamp) * SAMPLE;
+        let transit = at - i64::from(packet.timestamp) * PACKET / ticks;
         Self {
             ssrc: packet.ssrc,
             base: sequence,
@@ -167,7 +180,7 @@ impl Segment {
     }
 
     /// Where a packet belongs; None where it can't belong to this stretch.
-    fn place(&mut self, packet: &Packet<'_>, tally: &mut Tally) -> Option<Place> {
+    fn place(&mut self, packet: &Packet<'_>, ticks: i64, tally: &mut Tally) -> Option<Place> {
         let sequence = self.highest + sequence_ahead(packet.sequence, self.highest);
         let index = usize::try_from(sequence - self.base).ok()?;
         if (sequence - self.highest).abs() > FURTHEST {
@@ -189,8 +202,7 @@ impl Segment {
         self.highest = sequence;
         let advanced = timestamp_ahead(packet.timestamp, self.timestamp);
         self.timestamp += advanced;
-        let length = i64::try_from(packet.payload.len()).unwrap_or(0);
-        tally.timestamp_jumps += u64::from(advanced != step * length);
+        tally.timestamp_jumps += u64::from(advanced != step * ticks);
         Some(if step == 1 { Place::Next } else { Place::Apart })
     }
 }
@@ -216,7 +228,7 @@ mod tests {
 
     #[test]
     fn lateness_is_the_distance_from_the_most_punctual_packet() {
-        let mut stream = Stream::default();
+        let mut stream = Stream::new(0, 160);
         for (n, late) in [3, 0, 7, 0, 1].into_iter().enumerate() {
             let n = u16::try_from(n).unwrap_or(0);
             let at = i64::from(n) * 20 * MS + late * MS;
@@ -230,20 +242,20 @@ mod tests {
 
     #[test]
     fn on_a_known_grid_even_the_most_punctual_packet_may_be_late() {
-        let mut stream = Stream::on_grid(2 * MS);
+        let mut stream = Stream::new(2 * MS, 160);
         for (n, late) in [3, 1, 7].into_iter().enumerate() {
             let n = u16::try_from(n).unwrap_or(0);
             stream.take((i64::from(n) * 200 + 40 + late) * MS / 10, &packet(n, u32::from(n).wrapping_mul(160)));
         }
         assert_eq!(stream.finish().2, [3, 1, 7].map(|tenths| tenths * MS / 10));
-        let mut stream = Stream::on_grid(2 * MS);
+        let mut stream = Stream::new(2 * MS, 160);
         stream.take(4 * MS - UNSURE, &packet(0, 0));
         assert_eq!(stream.finish().2, [-UNSURE], "the clocks differ, and nobody is two milliseconds late");
     }
 
     #[test]
     fn holes_repeats_and_jumps_are_told_apart() {
-        let mut stream = Stream::default();
+        let mut stream = Stream::new(0, 160);
         let places: Vec<Place> = [(10, 0), (11, 160), (14, 640), (12, 320), (14, 640), (15, 1600)]
             .into_iter()
             .map(|(sequence, timestamp)| stream.take(0, &packet(sequence, timestamp)))
@@ -255,7 +267,7 @@ mod tests {
 
     #[test]
     fn another_stream_has_a_grid_of_its_own() {
-        let mut stream = Stream::default();
+        let mut stream = Stream::new(0, 160);
         stream.take(0, &packet(1, 0));
         stream.take(5 * MS, &Packet { ssrc: 8, ..packet(500, 77) });
         stream.take(27 * MS, &Packet { ssrc: 8, ..packet(501, 237) });

@@ -17,6 +17,8 @@ from interop import kit
 from interop.peers.peer import Place
 
 MODULES = Path("/usr/lib/baresip/modules")
+WIDE = ("g722", "l16", "opus")
+"""Codecs that are modules of their own; they are named with rate and channels: "L16/16000/1"."""
 
 
 class Baresip:
@@ -33,6 +35,7 @@ class Baresip:
             f"sip_listen 127.0.0.1:{port}", "net_interface 127.0.0.1", f"rtp_ports {rtp}-{rtp + 100}",
             f"sip_certificate {place.certificates.both}", f"sip_cafile {place.certificates.authority}",
             f"module_path {MODULES}", "module g711.so", "module aufile.so", "module sndfile.so",
+            *[f"module {name}.so" for name in WIDE if any(name in codec.lower() for codec in codecs)],
             "module aubridge.so", *(["module srtp.so"] if encryption else []),
             "module_tmp account.so", "module_app menu.so", "module_app ctrl_tcp.so",
             f"ctrl_tcp_listen 127.0.0.1:{control}",

@@ -18,8 +18,8 @@ from interop.peers.peer import Place
 class Linphone:
     """One linphonec with one account; with `encryption` "srtp" it protects what it says, and takes nothing else."""
 
-    def __init__(self, place: Place, *, encryption: str = "none") -> None:
-        self.encryption = encryption
+    def __init__(self, place: Place, *, codec: str = "PCMU/8000/1", encryption: str = "none") -> None:
+        self.codec, self.encryption = codec, encryption
         self.said = place.said()
         self.folder = folder = place.folder
         self.place = place
@@ -55,6 +55,7 @@ class Linphone:
 
     def _settings(self, port: int) -> list[str]:
         transport, certificates = self.place.transport, self.place.certificates
+        name, rate, channels = self.codec.split("/")
         lines = [
             "[sip]", f"sip_port={port}", f"sip_tcp_port={port if transport == 'tcp' else 0}",
             f"sip_tls_port={port + 1 if transport == 'tls' else 0}",
@@ -72,7 +73,7 @@ class Linphone:
         lines += [
             "[rtp]", "bind_address=127.0.0.1", f"audio_rtp_port={kit.free_port()}", 
             "audio_adaptive_jitt_comp_enabled=0", "audio_jitt_comp=120",
-            "[audio_codec_0]", "mime=PCMU", "rate=8000", "enabled=1",
+            "[audio_codec_0]", f"mime={name}", f"rate={rate}", f"channels={channels}", "enabled=1",
         ]  # fmt: skip
         return lines
 
@@ -115,7 +116,7 @@ class Linphone:
         return bool(self._calls())
 
     def heard(self) -> np.ndarray:
-        return kit.growing(self.folder / "heard.wav")
+        return kit.growing(self.folder / "heard.wav", int(self.codec.split("/")[1]))
 
     def keys(self) -> str:
         return "".join(self.shown(r"Receiving tone (.) from"))

@@ -205,7 +205,7 @@ impl Call {
     fn speak(&mut self, codes: &[u8], packet: &mut [u8; rtp::HEADER + FRAME]) {
         const SILENCE: [i16; FRAME] = [0; FRAME];
         let frame = if self.held == 0 { &SILENCE } else { &self.frames[self.read] };
-        rtp::write_header(packet, false, self.sequence, self.timestamp, self.ssrc);
+        rtp::write_header(packet, false, 0, self.sequence, self.timestamp, self.ssrc);
         for (code, &sample) in packet[rtp::HEADER..].iter_mut().zip(frame) {
             *code = codes[g711::index(sample)];
         }

@@ -12,6 +12,7 @@ use std::os::fd::AsRawFd;
 use std::process::ExitCode;
 
 use offhook_load::args::{targets, Args};
+use offhook_load::codec::Codec;
 use offhook_load::echo::{tag, Finder, Found, TAG};
 use offhook_load::figures::{micro, milli, ns, over_calls, ready, spread, Json};
 use offhook_load::rtp::{self, HEADER};
@@ -23,7 +24,7 @@ use offhook_load::{os, sockets, FRAME, SECOND};
 
 const USAGE: &str = "usage: load --seconds S (--to A:P,… | --ports-file F) [--calls N] [--first-port P] [--wait]
             [--echo-check] [--rtcp] [--rate-ppm R] [--grid-us G] [--srtp SUITE:KEY]
-            [--seed N]
+            [--codec NAME] [--seed N]
        load sleeper --seconds S";
 /// Steps of a packet time; in each the same share of the calls sends.
 const SLOTS: usize = 40;
@@ -46,6 +47,7 @@ struct Plan {
     /// The multiples of the clock at which what comes should have left, ns.
     grid: i64,
     srtp: Option<Keying>,
+    codec: Codec,
     seed: u64,
 }
 
@@ -84,7 +86,8 @@ fn only_sleep(duration: i64) -> Json {
 }
 
 fn plan(typed: Vec<String>) -> Result<Plan, String> {
-    let options = ["calls", "seconds", "to", "ports-file", "first-port", "rate-ppm", "grid-us", "srtp", "seed"];
+    let options =
+        ["calls", "seconds", "to", "ports-file", "first-port", "rate-ppm", "grid-us", "srtp", "codec", "seed"];
     let args = Args::parse(typed, &options, &["wait", "echo-check", "rtcp"])?;
     let text = match (args.text("to"), args.text("ports-file")) {
         (Some(to), None) => to.to_owned(),
@@ -100,6 +103,10 @@ fn plan(typed: Vec<String>) -> Result<Plan, String> {
     if !(-1000.0..=1000.0).contains(&ppm) {
         return Err(format!("--rate-ppm {ppm}: -1000 to 1000"));
     }
+    let codec = args.text("codec").map_or(Ok(Codec::Pcmu), Codec::parse)?;
+    if codec != Codec::Pcmu && args.has("echo-check") {
+        return Err("--echo-check knows frames by their codes, which only PCMU brings back".to_owned());
+    }
     Ok(Plan {
         targets,
         duration: ns(args.seconds(calls)?),
@@ -111,6 +118,7 @@ fn plan(typed: Vec<String>) -> Result<Plan, String> {
         rtcp: args.has("rtcp"),
         grid: i64::from(args.value::<u32>("grid-us")?.unwrap_or(0)) * 1000,
         srtp: args.text("srtp").map(Keying::parse).transpose()?,
+        codec,
         seed: args.value("seed")?.unwrap_or(1),
     })
 }
@@ -192,7 +200,7 @@ impl<'a> Load<'a> {
             plan,
             calls,
             epoll,
-            voices: Voices::new(plan.seed),
+            voices: Voices::new(plan.seed, plan.codec),
             counts: Counts::default(),
             own_late: Vec::new(),
             round_trips: Vec::new(),
@@ -261,14 +269,18 @@ impl<'a> Load<'a> {
     }
 
     fn send(&mut self, number: usize, due: i64) {
-        let mut packet = [0; HEADER + FRAME];
         let call = &mut self.calls[number];
+        let codec = self.plan.codec;
+        let mut packet = vec![0; HEADER];
         if call.first_sent.is_none() {
             call.first_due = due;
         }
-        rtp::write_header(&mut packet, call.first_sent.is_none(), call.sequence, call.timestamp, call.ssrc);
-        call.script.next(&self.voices, &mut packet[HEADER..]);
-        packet[HEADER..HEADER + TAG].copy_from_slice(&tag(number, call.frames as usize));
+        let marker = call.first_sent.is_none();
+        rtp::write_header(&mut packet, marker, codec.number(), call.sequence, call.timestamp, call.ssrc);
+        packet.extend_from_slice(call.script.next(&self.voices));
+        if codec == Codec::Pcmu {
+            packet[HEADER..HEADER + TAG].copy_from_slice(&tag(number, call.frames as usize));
+        }
         let sealed = call.secure.as_mut().map(|secure| secure.seal(&packet));
         let now = os::now();
         match call.socket.send(sealed.as_deref().unwrap_or(&packet)) {
@@ -290,7 +302,7 @@ impl<'a> Load<'a> {
             call.next_report = now + REPORT;
         }
         call.sequence = call.sequence.wrapping_add(1);
-        call.timestamp = call.timestamp.wrapping_add(160);
+        call.timestamp = call.timestamp.wrapping_add(codec.ticks());
     }
 
     fn look(&mut self) {
@@ -314,8 +326,11 @@ impl<'a> Load<'a> {
                     Some(Some(plain)) => plain,
                     None => data,
                 };
-                let audio =
-                    |packet: &rtp::Packet<'_>| matches!(packet.payload_type, 0 | 8) && packet.payload.len() == FRAME;
+                let codec = self.plan.codec;
+                let audio = |packet: &rtp::Packet<'_>| match codec {
+                    Codec::Pcmu => matches!(packet.payload_type, 0 | 8) && packet.payload.len() == FRAME,
+                    _ => packet.payload_type == codec.number() && !packet.payload.is_empty(),
+                };
                 let Some(packet) = rtp::parse(data).filter(audio) else {
                     self.counts.other += 1;
                     continue;
@@ -438,7 +453,7 @@ impl Call {
             first_sent: None,
             frames: 0,
             next_report: 0,
-            stream: Stream::on_grid(plan.grid),
+            stream: Stream::new(plan.grid, plan.codec.ticks()),
             finder: Finder::default(),
             back: Vec::new(),
         }

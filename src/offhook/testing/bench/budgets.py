@@ -99,6 +99,8 @@ MUSTS: Mapping[str, Mapping[str, Must]] = {
         "frames_lost_500": _just(0, "frames"),
         "srtp_frames_lost": _just(0, "frames"),
         "srtp_gcm_frames_lost": _just(0, "frames"),
+        "g722_frames_lost": _just(0, "frames"),
+        "opus_frames_lost": _just(0, "frames"),
         "frames_lost_1000": _just(0, "frames"),
         "growth_100_to_1000": _most(1.10, "×"),
     },

@@ -28,6 +28,8 @@ from offhook.testing.bench.machine import tell
 
 NOBODY = 9
 """A port of this host that nobody has (discard): what is sent there is lost."""
+NUMBERS = {"PCMU": 0, "G722": 9, "G729": 18, "opus": 111}
+"""The payload number of each codec, here and in the load."""
 PIECE_MS = 200
 """A voice hands its speech on in pieces of about this length."""
 
@@ -49,8 +51,9 @@ def speech(rng: random.Random, seconds: int) -> bytes:
 class Plane:
     """The engine and what Python does with each call."""
 
-    def __init__(self, mode: str, threads: int, seed: int, srtp: str) -> None:
+    def __init__(self, mode: str, threads: int, seed: int, srtp: str, codec: str) -> None:
         self.mode = mode
+        self.codec = NUMBERS[codec.partition(";")[0]], codec
         suite, _, key = srtp.partition(":")
         self.protection = (suite, bytes.fromhex(key), bytes.fromhex(key)) if srtp else None
         self.engine = native.Engine(ip="127.0.0.1", first_port=10000, last_port=19999, threads=threads)
@@ -98,8 +101,8 @@ class Plane:
                 1,
                 remote=("127.0.0.1", remote),
                 remote_rtcp=("127.0.0.1", remote + 1),
-                send=(0, "PCMU"),
-                receive=((0, "PCMU"), (8, "PCMA")),
+                send=self.codec,
+                receive=(self.codec, (0, "PCMU"), (8, "PCMA")),
                 dtmf_send=101,
                 dtmf_receive=101,
                 protection=self.protection,
@@ -163,9 +166,9 @@ def obey(plane: Plane, order: dict[str, Any]) -> None:
             tell(counters=plane.engine.totals(), **did)
 
 
-async def serve(mode: str, threads: int, seed: int, srtp: str) -> None:
+async def serve(mode: str, threads: int, seed: int, srtp: str, codec: str) -> None:
     """Obey until stdin is closed."""
-    plane = Plane(mode, threads, seed, srtp)
+    plane = Plane(mode, threads, seed, srtp, codec)
     tell(ready=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
         obey(plane, json.loads(line))
@@ -178,5 +181,6 @@ if __name__ == "__main__":
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--srtp", default="", metavar="SUITE:KEY", help="one key both ways, in hexadecimal digits")
+    parser.add_argument("--codec", default="PCMU", metavar="NAME", help="as the media plane has it")
     given = parser.parse_args()
-    run_live(lambda: serve(given.mode, given.threads, given.seed, given.srtp))
+    run_live(lambda: serve(given.mode, given.threads, given.seed, given.srtp, given.codec))
