@@ -5,7 +5,8 @@
 The load sends 20 ms packets of speech to every call and checks that each frame comes back (of other codecs than µ-law,
 which bring other bytes back, that each was heard and that no packet is missing). The floor (one socket a
 call, receive and send, G.711 both ways, a 20 ms clock) takes the same load, in turn with us, three times each.
-What a call may have besides (`BESIDES`) is measured at the first size in the same rounds, and told as what it adds.
+What a call may have besides (`BESIDES`) is measured at the first size in the same rounds, and told as what it adds;
+another codec at `CODED` calls, beside as many of µ-law.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ GROWTH = (100, 1000)
 RELAYED = 200
 """Calls that rtpengine relays: as many legs as the middle of our sizes."""
 ROUNDS = 3
+CODED = 40
+"""Calls in each of the other codecs, and of plain ones to hold them against: one thread must bear them with ease."""
 SETTLE_S = 1.0
 """The first and the last second of a run are not measured: latches close, threads start."""
 
@@ -100,6 +103,28 @@ def floor_run(floor_program: str, load_program: str, calls: int, seconds: int, s
             return float(base.report(seconds + 60)["cpu_ms_per_call_second"])
 
 
+def extras(load_program: str, calls: int, seconds: int, seed: int) -> dict[str, Figure]:
+    """Give what all that a call may have besides adds to it, each beside as many plain calls in the same round."""
+    many: dict[str, int] = {}
+    for name, asked in BESIDES.items():
+        if is_there(asked):
+            many[name] = min(calls, CODED) if asked[0] == "--codec" else calls
+    plain: dict[int, list[Run]] = {size: [] for size in sorted(set(many.values()))}
+    besides: dict[str, list[Run]] = {name: [] for name in many}
+    for _ in range(ROUNDS):
+        for size, runs in plain.items():
+            runs.append(subject_run(load_program, size, seconds, seed))
+        for name, size in many.items():
+            besides[name].append(subject_run(load_program, size, seconds, seed, BESIDES[name]))
+    figures: dict[str, Figure] = {}
+    for name, runs in besides.items():
+        figures[f"{name}_extra_cms"] = median([one.cms for one in runs]) - median(
+            [one.cms for one in plain[many[name]]]
+        )
+        figures[f"{name}_frames_lost"] = sum(one.lost for one in runs)
+    return figures
+
+
 def growth(load_program: str, seconds: int, seed: int) -> tuple[dict[str, Figure], float]:
     """Give what a call costs among 100 and among 1000, in turn, and the median of the rounds' ratios."""
     rounds = [[subject_run(load_program, size, seconds, seed) for size in GROWTH] for _ in range(ROUNDS)]
@@ -123,20 +148,14 @@ def run(*, seed: int = 1, calls: int | None = None, seconds: float | None = None
     for size in sizes:
         base: list[float] = []
         ours: list[Run] = []
-        measured = [name for name, asked in BESIDES.items() if is_there(asked)] if size == sizes[0] else []
-        besides: dict[str, list[Run]] = {name: [] for name in measured}
         for _ in range(ROUNDS):
             base.append(floor_run(floor_program, load_program, size, length, seed))
             ours.append(subject_run(load_program, size, length, seed))
-            for name, runs in besides.items():
-                runs.append(subject_run(load_program, size, length, seed, BESIDES[name]))
-        plain = figures[f"cms_{size}"] = median([one.cms for one in ours])
+        figures[f"cms_{size}"] = median([one.cms for one in ours])
         figures[f"frames_lost_{size}"] = sum(one.lost for one in ours)
-        for name, runs in besides.items():
-            figures[f"{name}_extra_cms"] = median([one.cms for one in runs]) - plain
-            figures[f"{name}_frames_lost"] = sum(one.lost for one in runs)
         floors[f"cms_{size}"] = median(base)
         ratios[f"ratio_{size}"] = median([one.cms for one in ours]) / median(base)
+    figures |= extras(load_program, sizes[0], length, seed)
     peers: dict[str, Mapping[str, Figure] | str] = {"rtpengine": NOT_RUN, "pjsua2": NOT_RUN}
     if calls is None:
         grown, ratios["growth_100_to_1000"] = growth(load_program, length, seed)
