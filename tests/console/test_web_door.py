@@ -124,14 +124,14 @@ def world() -> World:
     return World("web door")
 
 
-def asked(world: World, *path: str, rules: dict[str, Any] | None = None, **asking: Any) -> Answer:
+def asked(world: World, method: str, path: str, **asking: Any) -> Answer:
     """Ask a fresh door one thing."""
     answers: list[Answer] = []
 
     async def story() -> None:
-        browser = Browser(world, **(rules or {}))
+        browser = Browser(world)
         async with browser.host:
-            answers.append(await browser.asks(*path, **asking))
+            answers.append(await browser.asks(method, path, **asking))
 
     play(story(), world)
     return answers[0]

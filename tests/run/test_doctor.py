@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from offhook import _native as native
+from offhook.call.quality import PLAIN
 from offhook.core.errors import ModelError
 from offhook.examples.echo import echo
 from offhook.providers import local
@@ -29,6 +30,7 @@ from offhook.run.transports.tls import TlsRules
 from offhook.sip.message import Request, Response, parse_message
 from offhook.testing.authorities import Authority
 from offhook.testing.fake_openai import FakeOpenAi
+from offhook.testing.peers import Peer
 
 
 def faults(findings: list[Finding]) -> list[Finding]:
@@ -210,6 +212,52 @@ def test_a_call_to_ourselves_shows_that_audio_goes_both_ways() -> None:
     finding = asyncio.run(story())
     assert finding.level == "good", finding
     assert "our tone came back" in finding.text
+
+
+async def picks_up_and_is_silent(peer: Peer) -> None:
+    """Take the call, name a port, and send nothing from it; let go when asked to."""
+    invite = await peer.asked("INVITE")
+    assert invite is not None
+    peer.reply(invite, 200, "OK", peer.sdp(), tag="silent")
+    goodbye = await peer.asked("BYE", within_s=30)
+    assert goodbye is not None
+    peer.reply(goodbye, 200, "OK", tag="silent")
+
+
+def test_a_call_from_which_nothing_comes_is_told_with_what_to_do(stage: Any) -> None:
+    found: list[Finding] = []
+
+    async def story() -> None:
+        peer = stage.peer()
+        async with stage.host(lambda call: call.hangup()) as host:
+            silence = asyncio.get_running_loop().create_task(picks_up_and_is_silent(peer))
+            found.append(await media.to(host, "sip:x@10.3.0.1"))
+            await silence
+            peer.close()
+            await stage.world.settle()
+
+    stage.play(story())
+    (finding,) = found
+    assert (finding.level, finding.subject) == ("fault", "test call")
+    assert "packets sent, 0 came, 0 lost" in finding.text
+    assert PLAIN["nothing_comes"] in finding.text
+    assert "our description names 10.1.0.1" in finding.fix
+    assert "sip.external_address" in finding.fix
+    assert "sip.rtp_ports" in finding.fix
+
+
+def test_a_call_that_is_heard_is_good(stage: Any) -> None:
+    found: list[Finding] = []
+
+    async def story() -> None:
+        async with stage.host(lambda call: call.hangup()) as host, stage.phone() as phone:
+            answering = asyncio.get_running_loop().create_task(phone.answers())
+            found.append(await media.to(host, "sip:caller@10.2.0.1"))
+            await (await answering).gone()
+            await stage.world.settle()
+
+    stage.play(story())
+    assert [one.level for one in found] == ["good"], found
 
 
 def test_silence_is_no_tone() -> None:
