@@ -182,7 +182,7 @@ class _Plot:
         rng, counts = self.world.rng("room"), self.facts.counts
         if rng.random() < ECHOING:
             room = Room.drawn(rng)
-            self.world.make_port[CALLER] = cast("Any", partial(Speakerphone, room, 2 * self.profile.latency_ms))
+            self.world.make_port[CALLER] = cast("Any", partial(Speakerphone, room, self.profile))
             counts["echoing"] += 1
             counts["echo_loss_db"] += round(room.loss_db)
             counts["echo_delay_ms"] += room.delay_ms

@@ -14,9 +14,12 @@ from typing import Any, Final
 
 from offhook import _native as native
 from offhook.core.instants import Instant
+from offhook.testing.network import Profile
 
 OWN_MS: Final = 60
-"""What the play-out buffer and the packets take besides the path and the room."""
+"""What the packets and the play-out buffer take of the delay on a steady path."""
+JITTERS: Final = 8
+"""So many times its mean jitter the buffer holds back as well, on a bad one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +36,14 @@ class Room:
 
 
 class Speakerphone:
-    """A Port that hears its far end again through a room. `path_ms`: what the network takes of the delay, both ways."""
+    """A Port that hears its far end again through a room. What path and buffer take of the delay, the room does not."""
 
-    def __init__(self, room: Room, path_ms: float, **arguments: Any) -> None:
+    def __init__(self, room: Room, path: Profile, **arguments: Any) -> None:
         self._port = native.Port(**arguments)
         self._port.relay(True)
         self._port.mix([(int(arguments["number"]), "far", -room.loss_db)])
-        self._under_way = bytes(16 * max(0, room.delay_ms - OWN_MS - round(path_ms)))
+        before_ms = OWN_MS + 2 * path.latency_ms + JITTERS * path.jitter_ms
+        self._under_way = bytes(16 * max(0, room.delay_ms - round(before_ms)))
 
     def __getattr__(self, name: str) -> Any:
         """Be a Port in all else."""
