@@ -77,7 +77,11 @@ impl Shield {
             self.before = None;
         }
         match (&mut self.before, opened) {
-            (Some((before, _)), Err(Refusal::Forged | Refusal::Unkeyed)) => open(before),
+            // Its place is looked at before its tag, so under another key it may seem to be anything, a replay too.
+            (Some((before, _)), Err(now)) => open(before).map_err(|then| match now {
+                Refusal::Forged | Refusal::Unkeyed => then,
+                Refusal::Replayed | Refusal::Malformed => now,
+            }),
             (_, opened) => opened,
         }
     }
