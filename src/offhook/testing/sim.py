@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TextIO
+from typing import Final, TextIO
 
 import structlog
 from rich.console import Console
@@ -32,6 +32,9 @@ from offhook.testing.simulation import Outcome, simulate
 
 SHOWN = 20
 """So many violations (and rows that no call has taken) are printed in full; of more only the number."""
+
+ITSELF_MOST: Final = 0.01
+"""Of the calls with an echo so many may have an agent that interrupts itself once, as of `offhook bench echo`."""
 
 
 @dataclass(slots=True)
@@ -66,6 +69,11 @@ class Summary:
     def digest(self) -> str:
         """The digest of all calls in their order."""
         return hashlib.blake2b(" ".join(self._digests).encode(), digest_size=16).hexdigest()
+
+    @property
+    def interrupts_itself(self) -> bool:
+        """Whether agents interrupt themselves by their echo in more than one call, and too often."""
+        return self.counts["itself"] > max(1, ITSELF_MOST * self.counts["echoing"])
 
     @property
     def rows_not_taken(self) -> list[str]:
@@ -106,7 +114,7 @@ def main(
             broken = f"[red]{len(summary.violations)} violations" if summary.violations else ""
             progress.update(task, completed=summary.calls, broken=broken)
     _print(summary, time.monotonic() - began, jobs, profile, console)
-    return 1 if summary.violations else 0
+    return 1 if summary.violations or summary.interrupts_itself else 0
 
 
 def _progress(out: Console) -> Progress:
@@ -132,7 +140,7 @@ def _print(summary: Summary, wall_s: float, jobs: int, profile: str | None, cons
         "a call": f"{summary.talk_s / calls:.1f} s of talk, {counts['turns'] / calls:.1f} turns, "
         f"{counts['cuts'] / calls:.2f} barge-ins, {counts['keys'] / calls:.2f} keys (mean)",
         "paths": drawn,
-        "echoes": _echoes(counts, summary.calls),
+        "echoes": _echoes(counts, summary.calls) + (": TOO OFTEN" if summary.interrupts_itself else ""),
         "faults": f"{counts['sent']} datagrams sent; " + ", ".join(f"{name} {counts[name]}" for name in faults),
         "rude peers": _named(counts, "rude: "),
         "ends": _named(counts, "ended: "),
@@ -162,9 +170,10 @@ def _echoes(counts: Counter[str], calls: int) -> str:
     many = counts["echoing"]
     if not many:
         return "no caller by a speakerphone"
+    loss_db, delay_ms = counts["echo_loss_db"] / many, counts["echo_delay_ms"] / many
     return (
         f"{many} of {_many(calls, 'caller')} ({many / calls:.0%}) by a speakerphone that returns the agent's voice, "
-        f"-{counts['echo_loss_db'] / many:.0f} dB, {counts['echo_delay_ms'] / many:.0f} ms later (mean)"
+        f"-{loss_db:.0f} dB, {delay_ms:.0f} ms later (mean); in {counts['itself']} of them it interrupted itself"
     )
 
 
