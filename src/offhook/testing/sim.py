@@ -72,8 +72,9 @@ class Summary:
 
     @property
     def interrupts_itself(self) -> bool:
-        """Whether agents interrupt themselves by their echo in more than one call, and too often."""
-        return self.counts["itself"] > max(1, ITSELF_MOST * self.counts["echoing"])
+        """Whether agents interrupt themselves by their echo more often than chance makes of what is allowed."""
+        allowed = ITSELF_MOST * self.counts["echoing"]
+        return self.counts["itself"] > allowed + 3 * allowed**0.5 + 1
 
     @property
     def rows_not_taken(self) -> list[str]:
