@@ -127,7 +127,7 @@ impl Mouth {
     pub fn run_at(&mut self, rate_hz: u32) {
         self.rate_hz = rate_hz;
         self.queue.run_at(rate_hz);
-        self.encoder = Encoder::new(rate_hz);
+        self.encoder.run_at(rate_hz);
         self.tone = None;
         if let Some(bed) = &mut self.bed {
             bed.run_at(rate_hz);

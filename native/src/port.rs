@@ -280,7 +280,7 @@ impl Port {
             return;
         }
         self.rate_hz = rate_hz;
-        self.decoder = Decoder::new(rate_hz);
+        self.decoder.run_at(rate_hz);
         self.noise = None;
         self.conceal = Conceal::new(rate_hz);
         self.listening.run_at(rate_hz);

@@ -1,7 +1,8 @@
 //! What a Port hears with: payloads in their order to PCM at the Port's rate.
 //!
-//! It is one stream's: another stream, or another codec, begins anew.
+//! It is one stream's: another stream begins anew. So does another codec, and joins what was heard without a step.
 
+use super::seam::Seam;
 use super::{g722, g729, l16, opus, Codec, Law};
 use crate::resample::Resampler;
 use crate::timeline::scaled;
@@ -15,6 +16,7 @@ pub struct Decoder {
     edge: Option<Resampler>,
     wire: Vec<i16>,
     memory: Memory,
+    seam: Seam,
 }
 
 /// What the codec itself remembers.
@@ -67,22 +69,43 @@ impl Decoder {
             edge: edge(super::NARROW, rate_hz),
             wire: Vec::new(),
             memory: Memory::Nothing,
+            seam: Seam::default(),
         }
+    }
+
+    /// The Port runs at another rate from here on. The stream goes on.
+    pub fn run_at(&mut self, rate_hz: u32) {
+        self.rate_hz = rate_hz;
+        self.edge = edge(self.codec.wire_hz(), rate_hz);
+        self.seam.turn();
     }
 
     /// Append a payload, decoded, to `pcm`.
     pub fn decode_into(&mut self, codec: Codec, payload: &[u8], pcm: &mut Vec<i16>) {
         if self.codec != codec {
+            let was_cold = self.begins_cold();
             self.codec = codec;
             self.memory = Memory::new(codec);
             self.edge = edge(codec.wire_hz(), self.rate_hz);
+            if was_cold || self.begins_cold() {
+                self.seam.turn(); // from law to law there is no seam
+            }
         }
-        let Some(edge) = &mut self.edge else {
-            return self.memory.decode_into(codec, payload, pcm);
-        };
-        self.wire.clear();
-        self.memory.decode_into(codec, payload, &mut self.wire);
-        edge.push(&self.wire, pcm);
+        let from = pcm.len();
+        if let Some(edge) = &mut self.edge {
+            self.wire.clear();
+            self.memory.decode_into(codec, payload, &mut self.wire);
+            edge.push(&self.wire, pcm);
+        } else {
+            self.memory.decode_into(codec, payload, pcm);
+        }
+        let cold = self.begins_cold();
+        self.seam.pass(&mut pcm[from..], self.rate_hz, cold);
+    }
+
+    /// Whether it gives silence first, and is behind from then on.
+    fn begins_cold(&self) -> bool {
+        self.edge.is_some() || !matches!(self.memory, Memory::Nothing)
     }
 
     /// Append `samples` of a hole in a stream of `codec` to `pcm`, by what the codec itself knows of it; `next` is the
@@ -91,12 +114,18 @@ impl Decoder {
         if self.codec != codec {
             return false;
         }
-        let Some(edge) = &mut self.edge else {
-            return self.memory.conceal_into(samples, next, pcm);
+        let from = pcm.len();
+        let knows = if let Some(edge) = &mut self.edge {
+            self.wire.clear();
+            let knows = self.memory.conceal_into(scaled(samples, self.rate_hz, codec.wire_hz()), next, &mut self.wire);
+            edge.push(&self.wire, pcm);
+            knows
+        } else {
+            self.memory.conceal_into(samples, next, pcm)
         };
-        self.wire.clear();
-        let knows = self.memory.conceal_into(scaled(samples, self.rate_hz, codec.wire_hz()), next, &mut self.wire);
-        edge.push(&self.wire, pcm);
+        if knows {
+            self.seam.pass(&mut pcm[from..], self.rate_hz, true);
+        }
         knows
     }
 }

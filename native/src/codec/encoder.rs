@@ -1,7 +1,8 @@
 //! What a Port speaks with: PCM at the Port's rate to payloads, a packet time at once.
 //!
-//! It is one stream's: another codec begins anew.
+//! It is one stream's: another codec begins anew, and joins what was said without a step.
 
+use super::seam::Seam;
 use super::{g722, g729, l16, opus, Codec, Law};
 use crate::resample::Resampler;
 
@@ -17,6 +18,7 @@ pub struct Encoder {
     memory: Memory,
     /// What the far end loses, percent.
     loss: u8,
+    seam: Seam,
 }
 
 /// What the codec itself remembers.
@@ -65,7 +67,15 @@ impl Encoder {
             wire,
             memory: Memory::Nothing,
             loss: 0,
+            seam: Seam::default(),
         }
+    }
+
+    /// The Port runs at another rate from here on.
+    pub fn run_at(&mut self, rate_hz: u32) {
+        self.rate_hz = rate_hz;
+        self.edge = edge(rate_hz, self.codec.wire_hz());
+        self.seam.turn();
     }
 
     /// The far end loses so many of our packets, percent.
@@ -83,10 +93,15 @@ impl Encoder {
             self.codec = codec;
             self.memory = Memory::new(codec);
             self.expect_loss(self.loss);
+            let before = self.edge.is_some();
             self.edge = edge(self.rate_hz, codec.wire_hz());
+            if before || self.edge.is_some() {
+                self.seam.turn();
+            }
         }
-        if let (Codec::G711(law), None) = (codec, &self.edge) {
+        if let (Codec::G711(law), None, false) = (codec, &self.edge, self.seam.is_due()) {
             // By far the most calls: no copy.
+            self.seam.remember(if pcm.len() < samples { &[0, 0] } else { pcm }, self.rate_hz);
             let end = payload.len() + samples;
             law.encode_into(pcm, payload);
             return payload.resize(end, law.silence());
@@ -94,12 +109,15 @@ impl Encoder {
         self.frame.clear();
         self.frame.extend_from_slice(pcm);
         self.frame.resize(samples, 0);
-        let Some(edge) = &mut self.edge else {
-            return self.memory.encode_into(codec, &self.frame, payload);
+        let frame = if let Some(edge) = &mut self.edge {
+            self.wire.clear();
+            edge.push(&self.frame, &mut self.wire);
+            &mut self.wire
+        } else {
+            &mut self.frame
         };
-        self.wire.clear();
-        edge.push(&self.frame, &mut self.wire);
-        self.memory.encode_into(codec, &self.wire, payload);
+        self.seam.pass(frame, codec.wire_hz(), self.edge.is_some());
+        self.memory.encode_into(codec, frame, payload);
     }
 }
 

@@ -18,6 +18,7 @@ mod g729;
 mod l16;
 pub mod noise;
 pub mod opus;
+mod seam;
 
 pub use decoder::Decoder;
 pub use encoder::Encoder;
