@@ -297,7 +297,7 @@ impl Driver {
             Command::Open(_) => None,
             Command::Configure(port, ..)
             | Command::Tunnel(port, _)
-            | Command::Listen(port, _)
+            | Command::Listen(port, ..)
             | Command::Tape(port, _)
             | Command::Play { port, .. }
             | Command::End { port, .. }
@@ -383,7 +383,7 @@ impl Seat {
                 // Its identity was tried when it was said.
                 port.tunnel(now, &terms, sink);
             }
-            Command::Listen(_, mode) => port.listen(mode),
+            Command::Listen(_, mode, gain_control) => port.listen(mode, gain_control),
             Command::Tape(_, on) => port.tape(on, sink),
             Command::Play { utterance, pcm, short, .. } => {
                 let samples = pcm.len();

@@ -38,7 +38,7 @@ pub enum Command {
     Open(Box<Opening>),
     Configure(u32, u64, Box<Plan>),
     Tunnel(u32, Box<Terms>),
-    Listen(u32, Mode),
+    Listen(u32, Mode, bool),
     Tape(u32, bool),
     Play { port: u32, utterance: u64, pcm: Vec<i16>, short: bool },
     End { port: u32, utterance: u64, tail: Vec<i16> },

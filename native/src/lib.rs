@@ -13,6 +13,7 @@ pub mod energy;
 pub mod engine;
 pub mod event;
 pub mod feed;
+pub mod gain;
 pub mod hearing;
 pub mod jitter;
 pub mod lane;

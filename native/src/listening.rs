@@ -5,12 +5,15 @@ use std::collections::VecDeque;
 use crate::codec::{Law, NARROW};
 use crate::echo::{Change, Echo};
 use crate::event::Kind;
+use crate::gain::{self, Gain};
 use crate::pipeline::Stage;
 use crate::timeline::{lasting, scaled};
 use crate::vad::{Edge, Gate, HANGOVER_MS, STEP};
 
 /// What is kept for the moment that the gate opens.
 const PRE_ROLL: i64 = 500_000_000;
+/// What lies between two syllables belongs to the level of speech, in samples of the gate's: 60 ms.
+const SYLLABLES: u32 = 480;
 /// A sample of the gate's, which are at 8 kHz whatever it hears, ns.
 const SAMPLE: i64 = 125_000;
 
@@ -84,6 +87,8 @@ pub struct Listening {
     quiet_since: Option<i64>,
     /// Somebody has spoken.
     spoken: bool,
+    /// For quiet callers, where that was asked for.
+    gain: Option<Gain>,
 }
 
 impl Default for Listening {
@@ -98,14 +103,17 @@ impl Default for Listening {
             past_lasts: 0,
             quiet_since: None,
             spoken: false,
+            gain: None,
         }
     }
 }
 
 impl Listening {
-    pub fn listen(&mut self, mode: Mode) {
+    /// Say which audio is told; `gain_control`: quiet callers are told louder than they are.
+    pub fn listen(&mut self, mode: Mode, gain_control: bool) {
         self.mode = mode;
         self.settled = true;
+        self.gain = gain_control.then(|| self.gain.unwrap_or_default());
         if mode != Mode::Speech {
             self.past = VecDeque::new();
             self.past_lasts = 0;
@@ -120,6 +128,12 @@ impl Listening {
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// Whether quiet callers are told louder.
+    #[must_use]
+    pub fn controls_gain(&self) -> bool {
+        self.gain.is_some()
     }
 
     /// Whether somebody is speaking.
@@ -153,7 +167,6 @@ impl Listening {
     pub fn hear(&mut self, at: i64, pcm: &[i16], law: Option<Law>, concealed: bool, tell: &mut impl FnMut(i64, Kind)) {
         self.quiet_since = None;
         let rate_hz = self.rate_hz;
-        let heard = || Kind::Heard { pcm: pcm.to_vec(), rate_hz, concealed };
         let mut told = false;
         let mut end = at;
         let wide = rate_hz > NARROW;
@@ -163,23 +176,30 @@ impl Listening {
             match self.step(began, step, wide, tell) {
                 Some(Edge::Opened { ago }) => {
                     self.spoken = true;
-                    tell(end - i64::from(ago) * SAMPLE, Kind::SpeechBegan);
-                    self.tell_past(tell);
+                    let began = end - i64::from(ago) * SAMPLE;
+                    tell(began, Kind::SpeechBegan);
+                    self.tell_past(began, tell);
                 }
                 Some(Edge::Closed { ago }) => {
                     if !told && self.mode == Mode::Speech {
                         told = true;
-                        tell(at, heard());
+                        self.tell_heard(at, pcm.to_vec(), concealed, true, tell);
                     }
                     tell(end - i64::from(ago) * SAMPLE, Kind::SpeechEnded { silence_ms: ago / 8 });
                 }
                 None => {}
             }
+            if let Some(gain) = self.gain.as_mut().filter(|_| !concealed && self.gate.is_open()) {
+                if self.gate.silence() <= SYLLABLES {
+                    gain.learn(step);
+                }
+            }
         }
+        let open = self.gate.is_open();
         match self.mode {
-            Mode::All => tell(at, heard()),
+            Mode::All => self.tell_heard(at, pcm.to_vec(), concealed, open, tell),
             Mode::Speech if told => {}
-            Mode::Speech if self.gate.is_open() => tell(at, heard()),
+            Mode::Speech if open => self.tell_heard(at, pcm.to_vec(), concealed, true, tell),
             Mode::Speech => self.keep(at, pcm, law, concealed),
             Mode::None => {}
         }
@@ -211,7 +231,7 @@ impl Listening {
         self.quiet_since = None;
         let open = self.gate.is_open();
         if samples > 0 && (self.mode == Mode::All || (self.mode == Mode::Speech && open)) {
-            tell(at, Kind::Heard { pcm: pcm.to_vec(), rate_hz: self.rate_hz, concealed: false });
+            self.tell_heard(at, pcm.to_vec(), false, false, tell);
         }
         let end = at + span(samples, self.rate_hz);
         self.count_silence(end, u32::try_from(scaled(samples, self.rate_hz, NARROW)).unwrap_or(0), tell);
@@ -299,9 +319,29 @@ impl Listening {
         self.past.push_back(piece);
     }
 
-    fn tell_past(&mut self, tell: &mut impl FnMut(i64, Kind)) {
+    /// Tell audio that begins at `at`; `speech`: somebody speaks in it.
+    fn tell_heard(
+        &mut self,
+        at: i64,
+        mut pcm: Vec<i16>,
+        concealed: bool,
+        speech: bool,
+        tell: &mut impl FnMut(i64, Kind),
+    ) {
+        if let Some(gain) = &mut self.gain {
+            gain.apply(&mut pcm, self.rate_hz, speech);
+        }
+        tell(at, Kind::Heard { pcm, rate_hz: self.rate_hz, concealed });
+    }
+
+    /// Tell what was kept, now that speech began in it or behind it.
+    fn tell_past(&mut self, began: i64, tell: &mut impl FnMut(i64, Kind)) {
+        if let Some(gain) = self.gain.as_mut().filter(|_| !self.past.is_empty()) {
+            gain.rest();
+        }
         for piece in self.past.drain(..) {
-            let pcm = match piece.kept {
+            let speech = piece.at + piece.lasting() > began;
+            let mut pcm = match piece.kept {
                 Kept::Codes(law, codes) => {
                     let mut pcm = Vec::with_capacity(codes.len());
                     law.decode_into(&codes, &mut pcm);
@@ -309,6 +349,9 @@ impl Listening {
                 }
                 Kept::Pcm(pcm) => pcm,
             };
+            if let Some(gain) = &mut self.gain {
+                gain.apply(&mut pcm, piece.rate_hz, speech);
+            }
             tell(piece.at, Kind::Heard { pcm, rate_hz: piece.rate_hz, concealed: piece.concealed });
         }
         self.past_lasts = 0;
@@ -317,13 +360,18 @@ impl Listening {
 
 /// The end of the way in: what Python hears, and at which rate.
 #[must_use]
-pub fn stage(mode: Mode, rate_hz: u32) -> Stage {
+pub fn stage(mode: Mode, rate_hz: u32, gain_control: bool) -> Stage {
     let heard = match mode {
         Mode::All => "all",
         Mode::Speech => "speech",
         Mode::None => "edges",
     };
-    Stage::last(format!("listening ({heard}, {} kHz)", rate_hz / 1000))
+    let says = format!("listening ({heard}, {} kHz)", rate_hz / 1000);
+    if gain_control {
+        gain::stage().after(says)
+    } else {
+        Stage::last(says)
+    }
 }
 
 #[cfg(test)]
@@ -334,9 +382,9 @@ mod tests {
     fn what_sounds_before_the_answer_may_come_back_after_it() {
         let mut listening = Listening::default();
         assert!(listening.minds_echo(false));
-        listening.listen(Mode::Speech);
+        listening.listen(Mode::Speech, false);
         assert!(listening.minds_echo(false));
-        listening.listen(Mode::None);
+        listening.listen(Mode::None, false);
         assert!(!listening.minds_echo(true));
     }
 }

@@ -54,6 +54,8 @@ pub struct Pipeline {
     pub ptime_ms: u32,
     pub suite: Option<Suite>,
     pub mode: Mode,
+    /// Quiet callers are told louder.
+    pub gain_control: bool,
     pub taped: bool,
 }
 
@@ -68,6 +70,7 @@ impl Pipeline {
             ptime_ms: plan.ptime_ms,
             suite: plan.protection.as_ref().map(|protection| protection.suite),
             mode: Mode::None,
+            gain_control: false,
             taped: false,
         }
     }
@@ -75,7 +78,7 @@ impl Pipeline {
     /// From the socket to what Python hears.
     #[must_use]
     pub fn inbound(&self) -> Stage {
-        let mut stage = listening::stage(self.mode, self.rate_hz);
+        let mut stage = listening::stage(self.mode, self.rate_hz, self.gain_control);
         if self.taped {
             stage = tape::stage(stage);
         }
@@ -125,6 +128,7 @@ mod tests {
             ptime_ms: 30,
             suite: None,
             mode: Mode::Speech,
+            gain_control: false,
             taped: false,
         };
         let (comes, leaves) = line.told();
@@ -138,5 +142,7 @@ mod tests {
         assert!(comes.starts_with("SRTP AES_CM_128_HMAC_SHA1_80 → ear ("));
         assert!(comes.ends_with("conceal → tape → listening (speech, 8 kHz)"), "{comes}");
         assert!(leaves.ends_with("PCMA/8000 → SRTP AES_CM_128_HMAC_SHA1_80"));
+        line.gain_control = true;
+        assert!(line.told().0.ends_with("→ listening (speech, 8 kHz) → gain (speech to -23 dBov, at most +20 dB)"));
     }
 }

@@ -303,9 +303,9 @@ impl Port {
         self.clock + (phase - self.clock).rem_euclid(plan.ptime())
     }
 
-    /// Say which audio becomes `Heard`.
-    pub fn listen(&mut self, mode: Mode) {
-        self.listening.listen(mode);
+    /// Say which audio becomes `Heard`, and whether quiet callers become louder there.
+    pub fn listen(&mut self, mode: Mode, gain_control: bool) {
+        self.listening.listen(mode, gain_control);
     }
 
     /// Begin or end the tape.

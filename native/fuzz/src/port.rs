@@ -264,7 +264,7 @@ impl World {
                 self.plan = Some(plan);
             }
             Step::Listen { mode } => {
-                self.port.listen([Mode::All, Mode::Speech, Mode::None][usize::from(mode % 3)]);
+                self.port.listen([Mode::All, Mode::Speech, Mode::None][usize::from(mode % 3)], mode & 64 > 0);
             }
             Step::Discover { server, answered } => self.discover(server, answered),
             Step::Tape { on } => self.port.tape(on, &mut self.sink),

@@ -150,7 +150,7 @@ pub fn check(life: Life) {
         newest: HashMap::new(),
     };
     world.configure();
-    world.port.listen(Mode::All);
+    world.port.listen(Mode::All, false);
     for step in life.steps.into_iter().take(STEPS_MOST) {
         world.step(step);
         world.look();

@@ -8,6 +8,11 @@ impl Port {
     #[must_use]
     pub fn pipeline(&self) -> Option<Pipeline> {
         let plan = self.plan.as_ref()?;
-        Some(Pipeline { mode: self.listening.mode(), taped: self.tape.is_some(), ..Pipeline::of(plan) })
+        Some(Pipeline {
+            mode: self.listening.mode(),
+            gain_control: self.listening.controls_gain(),
+            taped: self.tape.is_some(),
+            ..Pipeline::of(plan)
+        })
     }
 }

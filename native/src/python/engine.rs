@@ -44,6 +44,7 @@ struct Entry {
     /// What was ordered: the port itself is on its thread.
     agreed: Option<Pipeline>,
     mode: Mode,
+    gain_control: bool,
     taped: bool,
 }
 
@@ -125,7 +126,15 @@ impl PyEngine {
         })?;
         inside.ports.insert(
             number,
-            Entry { lane, shared, feed: Feed::default(), agreed: None, mode: Mode::None, taped: false },
+            Entry {
+                lane,
+                shared,
+                feed: Feed::default(),
+                agreed: None,
+                mode: Mode::None,
+                gain_control: false,
+                taped: false,
+            },
         );
         Ok((number, bound))
     }
@@ -202,12 +211,13 @@ impl PyEngine {
         self.send(port, Command::Tunnel(port, Box::new(terms)))
     }
 
-    fn listen(&self, port: u32, mode: &str) -> PyResult<()> {
+    #[pyo3(signature = (port, mode, gain_control = false))]
+    fn listen(&self, port: u32, mode: &str, gain_control: bool) -> PyResult<()> {
         let (mode, mut inside) = (self::mode(mode)?, self.inside());
         if let Some(entry) = inside.ports.get_mut(&port) {
-            entry.mode = mode;
+            (entry.mode, entry.gain_control) = (mode, gain_control);
         }
-        inside.send(port, Command::Listen(port, mode))
+        inside.send(port, Command::Listen(port, mode, gain_control))
     }
 
     fn tape(&self, port: u32, on: bool) -> PyResult<()> {
@@ -308,7 +318,12 @@ impl PyEngine {
     fn describe(&self, port: u32) -> (String, String) {
         let inside = self.inside();
         let Some(entry) = inside.ports.get(&port) else { return Default::default() };
-        let pipeline = entry.agreed.map(|agreed| Pipeline { mode: entry.mode, taped: entry.taped, ..agreed });
+        let pipeline = entry.agreed.map(|agreed| Pipeline {
+            mode: entry.mode,
+            gain_control: entry.gain_control,
+            taped: entry.taped,
+            ..agreed
+        });
         pipeline.map(|pipeline| pipeline.told()).unwrap_or_default()
     }
 

@@ -104,8 +104,9 @@ impl PyPort {
         }
     }
 
-    fn listen(&mut self, mode: &str) -> PyResult<()> {
-        self.port.listen(self::mode(mode)?);
+    #[pyo3(signature = (mode, gain_control = false))]
+    fn listen(&mut self, mode: &str, gain_control: bool) -> PyResult<()> {
+        self.port.listen(self::mode(mode)?, gain_control);
         Ok(())
     }
 

@@ -42,6 +42,7 @@ class Agent:
     `voice` is a name that the voice knows, `language` a BCP 47 tag, `manners` are its waiting times and stock phrases.
     An inbound call rings for `ring_s` seconds before it is taken. A fax machine is hung up on, or handed to the number
     or address in `fax` ("": it is talked to). `ambience` goes round under the call.
+    With `gain_control` the models hear a quiet caller louder, by 20 dB at most; the recording has them as they were.
     `brain` is a Pydantic AI agent with `deps_type=offhook.Call`, or a model name as in Pydantic AI; without, the
     configured model thinks.
     """
@@ -59,6 +60,7 @@ class Agent:
         ring_s: float = 0.0,
         fax: str = "hangup",
         ambience: Ambience | None = None,
+        gain_control: bool = False,
     ) -> None:
         self.instructions = instructions
         self.greeting = greeting
@@ -70,6 +72,7 @@ class Agent:
         self.ring_s = ring_s
         self.fax = fax
         self.ambience = ambience
+        self.gain_control = gain_control
         self.tools: dict[str, AgentTool] = {}
 
     @overload

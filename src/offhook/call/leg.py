@@ -174,8 +174,8 @@ class AudioLeg(Protocol):
         """
         ...
 
-    def listen(self, mode: Literal["all", "speech", "none"]) -> None:
-        """Say which audio comes as `Heard`."""
+    def listen(self, mode: Literal["all", "speech", "none"], gain_control: bool = False) -> None:
+        """Say which audio comes as `Heard`; with `gain_control` a quiet far end comes louder than it is."""
         ...
 
     def play(self, utterance: int, pcm: bytes, rate_hz: int) -> int:

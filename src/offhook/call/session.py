@@ -78,9 +78,8 @@ class Session:
         self.digits = ""
         self.texts: deque[str] = deque(maxlen=TEXTS)
         self.ended: events.Ended | None = None
-        self.over = asyncio.Event()
-        self.up = asyncio.Event()
-        """Set once the call was answered, or is over."""
+        self.over, self.up = asyncio.Event(), asyncio.Event()
+        """`up` is set once the call was answered, or is over."""
         self.room = Room(leg)
         self.conference = Conference(self)
         self.before = BeforeAnswer(self)
@@ -235,7 +234,7 @@ class Session:
         self.before.answered = True
         self.machines.answered()
         if self.models.stt is not None:
-            self.leg.listen("speech")
+            self.listen()
         if self._tape is not None:
             self.leg.tape(True)
         self.reports.tell(events.Answered(self.time, self.leg.info.id, str(self.pipeline())))
@@ -437,7 +436,7 @@ class Session:
         if self.ended is not None:
             self._readers.close(feed)
         else:
-            self.leg.listen("all")
+            self.listen()
         return feed
 
     def no_audio(self, feed: Feed[native.Heard]) -> None:
@@ -448,7 +447,8 @@ class Session:
 
     def listen(self) -> None:
         """Hear the caller as far as somebody listens."""
-        self.leg.listen("all" if self._readers else "speech" if self.models.stt is not None else "none")
+        mode = "all" if self._readers else "speech" if self.models.stt is not None else "none"
+        self.leg.listen(mode, isinstance(self.agent, Agent) and self.agent.gain_control)
 
     async def committed(self) -> None:
         """Wait until the turn that this task answers is committed."""

@@ -34,6 +34,7 @@ class PortVerbs:
         self._threshold = Threshold()
         self._keys = Keys()
         self._mode: Literal["all", "speech", "none"] = "all"
+        self._gain_control = False
         self._inbox = Inbox()
         self._oneway = OneWay(self._one_way)
         self._final_counters: Mapping[str, int] = {}
@@ -73,7 +74,7 @@ class PortVerbs:
         """
         for event in self._threshold.open(now):
             self._inbox.put(event)
-        self._engine.listen(self._number, self._mode)
+        self._engine.listen(self._number, self._mode, self._gain_control)
 
     def _watch_ways(self, plan: MediaPlan | None, up: bool) -> None:
         """Watch both directions while both are owed."""
@@ -123,11 +124,11 @@ class PortVerbs:
         if self._threshold.opened and self._keys.tells(now, key, Source.INFO, duration_ms):
             self._inbox.put(native.Digit(self._number, 0, now, key, duration_ms))
 
-    def listen(self, mode: Literal["all", "speech", "none"]) -> None:
+    def listen(self, mode: Literal["all", "speech", "none"], gain_control: bool = False) -> None:
         """Say which audio comes as `Heard`, from the answer on."""
-        self._mode = mode
+        self._mode, self._gain_control = mode, gain_control
         if self._threshold.opened:
-            self._engine.listen(self._number, mode)
+            self._engine.listen(self._number, mode, gain_control)
 
     def play(self, utterance: int, pcm: bytes, rate_hz: int) -> int:
         """Queue 16-bit mono PCM; give how many bytes were taken. After the end all is taken and nothing sounds."""

@@ -186,12 +186,12 @@ class VirtualEngine:
             line.machine.tunnel(self._loop.now, **terms)
             self._after(line, "tunnel", (terms,))
 
-    def listen(self, port: int, mode: str) -> None:
-        """Say which audio becomes `Heard`."""
+    def listen(self, port: int, mode: str, gain_control: bool = False) -> None:
+        """Say which audio becomes `Heard`, and whether quiet callers become louder there."""
         line = self._lines.get(port)
         if line is not None:
-            line.machine.listen(mode)
-            self._after(line, "listen", (mode,))
+            line.machine.listen(mode, gain_control)
+            self._after(line, "listen", (mode, gain_control))
 
     def tape(self, port: int, on: bool) -> None:
         """Begin or end `Taped` events."""

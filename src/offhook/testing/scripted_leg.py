@@ -232,9 +232,9 @@ class ScriptedLeg:
         """Take note of what sounds under the call."""
         self.beds.append((sound, level_db, duck_db))
 
-    def listen(self, mode: Literal["all", "speech", "none"]) -> None:
+    def listen(self, mode: Literal["all", "speech", "none"], gain_control: bool = False) -> None:
         """Say which audio is wanted."""
-        self.mode = mode
+        self.mode, self.gain_control = mode, gain_control
 
     def play(self, utterance: int, pcm: bytes, rate_hz: int) -> int:
         """Queue audio, at most 2 s."""

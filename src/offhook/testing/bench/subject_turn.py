@@ -129,7 +129,7 @@ class StraightLeg:
     def bed(self, sound: native.Sound | None, level_db: float, duck_db: float) -> None:
         """Nothing sounds under it."""
 
-    def listen(self, mode: Literal["all", "speech", "none"]) -> None:
+    def listen(self, mode: Literal["all", "speech", "none"], gain_control: bool = False) -> None:
         """All is heard."""
 
     def play(self, utterance: int, pcm: bytes, rate_hz: int) -> int:
