@@ -98,9 +98,9 @@ mod tests {
     #[test]
     fn what_the_filter_held_is_of_its_utterance_alone() {
         let mut feed = switched(16_000);
-        assert_eq!(feed.finish(6), []);
-        assert_ne!(feed.finish(7), []);
-        assert_eq!(feed.finish(7), []);
+        assert!(feed.finish(6).is_empty());
+        assert!(!feed.finish(7).is_empty());
+        assert!(feed.finish(7).is_empty());
     }
 
     #[test]

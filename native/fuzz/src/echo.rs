@@ -43,7 +43,7 @@ pub fn check(data: &[u8]) {
         echoing: false,
         random: 1,
     };
-    world.listening.listen(Mode::Speech);
+    world.listening.listen(Mode::Speech, false);
     for step in data.chunks_exact(4).take(STEPS_MOST) {
         let &[what, one, two, many] = step else { continue };
         match what % 4 {
