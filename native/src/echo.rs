@@ -224,6 +224,10 @@ impl Echo {
     /// This left at `at`, at 8 kHz; nothing where it was silence.
     pub fn left(&mut self, at: i64, pcm: &[i16]) {
         for (step, piece) in (at.div_euclid(STEP_NS)..).zip(pcm.chunks_exact(STEP)) {
+            if step > self.newest.saturating_add(2) {
+                // More lies between than a clock's unrest: what still rings in the filters rang out in it.
+                self.bands = Bands::default();
+            }
             self.advance(step - 1);
             let levels = self.bands.of(piece);
             self.put(step, &levels);

@@ -106,3 +106,13 @@ fn explains_nothing_that_comes_long_after_we_spoke() {
     });
     assert_eq!(explained.count(), 0);
 }
+
+#[test]
+fn a_voice_that_broke_off_does_not_sound_again_when_silence_leaves_later() {
+    let mut echo = Echo::default();
+    let loud: Vec<i16> = (0..STEP).map(|n| if n % 2 == 0 { 30_000 } else { -20_000 }).collect();
+    echo.left(0, &loud);
+    assert_eq!(echo.sounded, Some(0));
+    echo.left(50 * STEP_NS, &[0; STEP]);
+    assert_eq!(echo.sounded, Some(0));
+}
