@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from offhook import _native as native
+from offhook.core.carriage import RTP, Carriage
 from offhook.core.ids import CallId
 from offhook.core.signals import Connected, Held, HungUp, Identified, OneWay, Redirected, Ringing, Texted
 from offhook.core.verdict import UNSIGNED, Verdict
@@ -55,15 +56,15 @@ class Capabilities:
     """What this leg can do.
 
     `transfer`: its carrier hands the far end on when we ask. `bridge`: we may call someone ourselves, and let people
-    hear each other. `exact_play_out`: the far side tells what it played, so nothing is estimated.
+    hear each other. `carriage`: how it takes our audio.
     """
 
     press: bool = True
     transfer: bool = True
     hold: bool = True
     bridge: bool = True
-    exact_play_out: bool = False
     tape: bool = True
+    carriage: Carriage = RTP
 
 
 @dataclass(frozen=True, slots=True)
