@@ -50,7 +50,8 @@ const RTCP_TOKEN: u64 = 1 << 32;
 /// A port on its thread.
 struct Seat {
     port: Port,
-    pair: Pair,
+    /// None where a carrier brings the far end.
+    pair: Option<Pair>,
     shared: Arc<Shared>,
     /// The earliest entry for it in the heap.
     scheduled: i64,
@@ -227,7 +228,8 @@ impl Driver {
         let rtcp = token & RTCP_TOKEN != 0;
         let Ok(index) = usize::try_from(token & (RTCP_TOKEN - 1)) else { return false };
         let Some(seat) = self.seats.get_mut(index).and_then(Option::as_mut) else { return false };
-        let socket = if rtcp { &seat.pair.rtcp } else { &seat.pair.rtp };
+        let Some(pair) = &seat.pair else { return false };
+        let socket = if rtcp { &pair.rtcp } else { &pair.rtp };
         // An error is an ICMP answer to what we sent, or nothing to read: neither is a datagram.
         let Ok((length, from)) = socket.recv_from(&mut self.buffer[..]) else { return false };
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
@@ -241,7 +243,8 @@ impl Driver {
     fn flush(&mut self, index: usize) {
         let Some(seat) = &mut self.seats[index] else { return };
         for (bytes, departure) in self.sink.packets() {
-            let socket = if departure.rtcp { &seat.pair.rtcp } else { &seat.pair.rtp };
+            let Some(pair) = &seat.pair else { break };
+            let socket = if departure.rtcp { &pair.rtcp } else { &pair.rtp };
             // A full buffer or an unreachable peer loses this packet as the network would.
             drop(socket.send_to(bytes, departure.destination));
         }
@@ -311,6 +314,8 @@ impl Driver {
             | Command::Part(port)
             | Command::Bed(port, _)
             | Command::Discover { port, .. }
+            | Command::Bring { port, .. }
+            | Command::Passed { port, .. }
             | Command::Close(port) => Some(*port),
         };
         match (command, number) {
@@ -347,8 +352,10 @@ impl Driver {
         });
         let token = index as u64;
         // Only the kernel's limit of watches can refuse; such a port is deaf, and the call says `Stalled` at once.
-        drop(self.poll.add(pair.rtp.as_raw_fd(), token));
-        drop(self.poll.add(pair.rtcp.as_raw_fd(), token | RTCP_TOKEN));
+        if let Some(pair) = &pair {
+            drop(self.poll.add(pair.rtp.as_raw_fd(), token));
+            drop(self.poll.add(pair.rtcp.as_raw_fd(), token | RTCP_TOKEN));
+        }
         let number = port.number();
         self.seats[index] = Some(Seat { port, pair, shared, scheduled: i64::MAX });
         self.numbers.push((number, index));
@@ -362,12 +369,12 @@ impl Driver {
             seat.port.close(now(), &mut self.sink);
         }
         self.flush(index);
-        if let Some(mut seat) = self.seats[index].take() {
-            seat.pair.before = seat.port.heard_from();
-            self.poll.remove(seat.pair.rtp.as_raw_fd());
-            self.poll.remove(seat.pair.rtcp.as_raw_fd());
-            seat.shared.counters.add_many(Count::Overflowed, seat.pair.overflowed());
-            self.lingering.push_back((now() + LINGER, seat.pair));
+        if let Some(Seat { port, pair: Some(mut pair), shared, .. }) = self.seats[index].take() {
+            pair.before = port.heard_from();
+            self.poll.remove(pair.rtp.as_raw_fd());
+            self.poll.remove(pair.rtcp.as_raw_fd());
+            shared.counters.add_many(Count::Overflowed, pair.overflowed());
+            self.lingering.push_back((now() + LINGER, pair));
         }
         self.free.push(index);
     }
@@ -406,6 +413,8 @@ impl Seat {
             Command::Watch(_, wanted) => port.watch(&wanted),
             Command::Press { keys, duration_ms, gap_ms, .. } => port.press(now, &keys, duration_ms, gap_ms),
             Command::Discover { server, id, .. } => port.discover(now, server, id, sink),
+            Command::Bring { sequence, timestamp, payload, .. } => port.bring(now, sequence, timestamp, &payload, sink),
+            Command::Passed { fence, .. } => port.passed(now, fence, sink),
             Command::Open(_) | Command::Close(_) | Command::Mix(..) | Command::Part(_) => {}
         }
     }

@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use crate::carried::Terms;
 use crate::driver::{Driver, SLOT, SLOTS};
 use crate::event::Event;
 use crate::lane::{Bell, Command, Lane, Opening, Shared};
@@ -76,21 +77,43 @@ impl Engine {
         cname: &str,
         lane: Option<usize>,
     ) -> io::Result<(u32, u16, usize, Arc<Shared>)> {
-        let emptiest = || (0..self.lanes.len()).min_by_key(|&lane| self.lanes[lane].ports.load(Ordering::Relaxed));
-        let lane = lane.filter(|&lane| lane < self.lanes.len()).or_else(emptiest);
-        let lane = lane.ok_or_else(|| io::Error::other("the engine was shut down"))?;
+        let lane = self.lane(lane)?;
         let pair = self.pair(lane)?;
         let bound = pair.port;
-        let number = self.next_number;
-        let mut port = Port::new(number, ssrc, sequence, timestamp, cname);
-        // Neighbours in number depart a slot apart, so that no slot fills before the others.
+        let mut port = Port::new(self.next_number, ssrc, sequence, timestamp, cname);
         port.shun(pair.before);
+        let (number, shared) = self.seat(lane, port, Some(pair))?;
+        Ok((number, bound, lane, shared))
+    }
+
+    /// Open a port without sockets, whose far end is brought by a carrier: its number, its lane, and what is shared.
+    ///
+    /// # Errors
+    /// Where the thread is so far behind that its commands do not fit.
+    pub fn carry(&mut self, terms: Terms, lane: Option<usize>) -> io::Result<(u32, usize, Arc<Shared>)> {
+        let lane = self.lane(lane)?;
+        let mut port = Port::new(self.next_number, 0, 0, 0, "");
+        port.carry(terms);
+        let (number, shared) = self.seat(lane, port, None)?;
+        Ok((number, lane, shared))
+    }
+
+    /// The lane that was asked for, else the one with the fewest ports.
+    fn lane(&self, lane: Option<usize>) -> io::Result<usize> {
+        let emptiest = || (0..self.lanes.len()).min_by_key(|&lane| self.lanes[lane].ports.load(Ordering::Relaxed));
+        let lane = lane.filter(|&lane| lane < self.lanes.len()).or_else(emptiest);
+        lane.ok_or_else(|| io::Error::other("the engine was shut down"))
+    }
+
+    fn seat(&mut self, lane: usize, mut port: Port, pair: Option<Pair>) -> io::Result<(u32, Arc<Shared>)> {
+        let number = self.next_number;
+        // Neighbours in number depart a slot apart, so that no slot fills before the others.
         port.set_phase(i64::from(number) * 7 % SLOTS * SLOT);
         let shared = Arc::new(Shared::new(port.counters().clone()));
         self.send(lane, Command::Open(Box::new(Opening { port, pair, shared: shared.clone() })))?;
         self.lanes[lane].ports.fetch_add(1, Ordering::Relaxed);
         self.next_number += 1;
-        Ok((number, bound, lane, shared))
+        Ok((number, shared))
     }
 
     /// A pair that has lingered, else the next one that is free.

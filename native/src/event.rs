@@ -35,6 +35,9 @@ pub enum Kind {
     Echo { present: bool, delay_ms: u32, loss_db: u32 },
     Secured { profile: &'static str },
     Severed { reason: &'static str },
+    Leaving { codes: Vec<u8> },
+    Fence { number: u64 },
+    Emptied,
 }
 
 /// One interval between reports: what we received, and what the far end told of us.
@@ -122,6 +125,14 @@ impl Sink {
         self.bytes.extend_from_slice(instead.as_ref());
         last.to = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
         true
+    }
+
+    /// Take the last datagram out, from its byte `from` on.
+    pub fn take_last(&mut self, from: usize, take: impl FnOnce(&[u8])) {
+        let Some(last) = self.departures.pop() else { return };
+        let (begin, end) = (last.from as usize, last.to as usize);
+        take(self.bytes.get(begin + from..end).unwrap_or_default());
+        self.bytes.truncate(begin);
     }
 
     /// The datagrams, in order.

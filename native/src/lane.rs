@@ -52,6 +52,8 @@ pub enum Command {
     Part(u32),
     Bed(u32, Option<Box<Bed>>),
     Discover { port: u32, server: SocketAddr, id: Id },
+    Bring { port: u32, sequence: u16, timestamp: u32, payload: Box<[u8]> },
+    Passed { port: u32, fence: u64 },
     Close(u32),
 }
 
@@ -80,7 +82,8 @@ pub enum Rest {
 /// A port on its way to its thread.
 pub struct Opening {
     pub port: Port,
-    pub pair: Pair,
+    /// None for a port whose far end is brought by a carrier.
+    pub pair: Option<Pair>,
     pub shared: Arc<Shared>,
 }
 

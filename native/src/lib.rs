@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 pub mod bed;
+pub mod carried;
 pub mod codec;
 pub mod conceal;
 pub mod counters;

@@ -72,7 +72,8 @@ pub struct Mouth {
     marker: bool,
 }
 
-/// A place on the grid: when it is taken and was due, how much later the far end hears it, and where it goes.
+/// A place on the grid: when it is taken and was due, or will be where the far end buffers it; how much later the far
+/// end hears it, and where it goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot {
     pub now: i64,
@@ -109,6 +110,18 @@ impl Mouth {
     #[must_use]
     pub fn timestamp(&self) -> u32 {
         self.timestamp
+    }
+
+    /// Whether something sounds that no far end's buffer is to be ahead of: others, or what lies under it all.
+    #[must_use]
+    pub fn is_laid(&self) -> bool {
+        self.bed.is_some()
+    }
+
+    /// Whether a packet that is not due yet can be filled.
+    #[must_use]
+    pub fn is_ready(&self, plan: &Plan) -> bool {
+        self.tone.is_some() || self.queue.is_ready(plan.samples())
     }
 
     /// Whether our voice is on the wire.
@@ -178,7 +191,7 @@ impl Mouth {
         let frame = plan.samples();
         let mut sounding = false;
         if self.pressing.is_none() && self.tone.is_none() {
-            let pulled = self.queue.pull(slot.now, slot.lag, frame, pcm);
+            let pulled = self.queue.pull(slot.now, slot.due.max(slot.now), slot.lag, frame, pcm);
             if pulled.underrun {
                 counters.add(Count::Underruns);
             }

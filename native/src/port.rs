@@ -12,6 +12,7 @@
 //! It holds no clock, socket, thread or randomness. `now` comes in as monotonic ns and never goes back; what it makes
 //! goes into a [`Sink`]; [`Port::deadline`] says when to `tick` next. The same inputs make the same bytes and events.
 
+mod carried;
 mod guard;
 mod inbound;
 mod mixing;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use guard::Guard;
 
+use crate::carried::Carried;
 use crate::codec::noise::Noise;
 use crate::codec::{Codec, Decoder, Law, NARROW};
 use crate::conceal::Conceal;
@@ -122,6 +124,10 @@ pub struct Port {
     mix: Option<Box<Mix>>,
     reports: Reports,
     counters: Arc<Counters>,
+    /// A carrier brings the far end: there are no sockets.
+    carried: Option<Box<Carried>>,
+    /// What it brought last, as a packet.
+    brought: Vec<u8>,
     scratch: Vec<i16>,
     /// What is made up for a hole.
     made: Vec<i16>,
@@ -174,6 +180,8 @@ impl Port {
             mix: None,
             reports: Reports::new(ssrc, cname),
             counters: Arc::default(),
+            carried: None,
+            brought: Vec::new(),
             scratch: Vec::new(),
             made: Vec::new(),
         }
@@ -358,11 +366,14 @@ impl Port {
     pub fn hush(&mut self, now: i64, sink: &mut Sink) {
         self.see(now);
         self.tell_heard(sink);
-        let (lag, generation) = (self.lag(), self.generation);
+        // What is dropped at a carrier is dropped as much later as it sounds later there.
+        let lag = if self.carried.is_some() { 0 } else { self.lag() };
+        let generation = self.generation;
         let (number, seq) = (self.number, &mut self.seq);
         self.mouth.queue.hush(self.clock, lag, generation, &mut |at, kind| tell(number, seq, at, kind, sink));
         self.ducked = false;
         self.mouth.duck(1.0);
+        self.empty(sink);
         self.tell_room(sink);
     }
 

@@ -6,6 +6,7 @@
 //!
 //! Times are in ns, audio in samples at the Port's rate. Each utterance ends in exactly one `Played` or `Cut`.
 
+mod carried;
 mod rate;
 
 use std::collections::VecDeque;
@@ -56,6 +57,19 @@ struct Utterance {
     heard: u64,
     /// When its end will have been heard.
     due: Option<i64>,
+    /// Its end was told by [`Queue::take_posts`].
+    posted: bool,
+}
+
+/// A mark that all before has left.
+#[derive(Debug)]
+struct Passing {
+    /// When that will have been heard.
+    due: i64,
+    utterance: u64,
+    mark: u64,
+    /// It was told by [`Queue::take_posts`].
+    posted: bool,
 }
 
 /// What a pull gave.
@@ -77,7 +91,7 @@ pub struct Queue {
     utterances: VecDeque<Utterance>,
     queued: usize,
     highest: Option<u64>,
-    marks: VecDeque<(i64, u64, u64)>,
+    marks: VecDeque<Passing>,
     fade: Vec<i16>,
     /// A piece shorter than a packet was kept back for one packet time, for its company to come.
     held: bool,
@@ -172,8 +186,9 @@ impl Queue {
         self.items.push_back(Item::Key(key));
     }
 
-    /// Fill `frame` up to `want` samples for a packet that departs at `now`. What is missing is for the caller to pad.
-    pub fn pull(&mut self, now: i64, lag: i64, want: usize, frame: &mut Vec<i16>) -> Pulled {
+    /// Fill `frame` up to `want` samples for a packet that departs at `at`, `now` or later. What is missing is for the
+    /// caller to pad.
+    pub fn pull(&mut self, now: i64, at: i64, lag: i64, want: usize, frame: &mut Vec<i16>) -> Pulled {
         let mut pulled = Pulled::default();
         if !self.fade.is_empty() {
             frame.append(&mut self.fade);
@@ -181,7 +196,7 @@ impl Queue {
             pulled.sounding = true;
             return pulled;
         }
-        self.pass_marks(now, lag);
+        self.pass_marks(at, lag);
         if let Some(Item::Key(key)) = self.items.front() {
             pulled.key = Some(*key);
             self.items.pop_front();
@@ -192,7 +207,7 @@ impl Queue {
             self.held = self.queued > 0;
         } else {
             self.held = false;
-            pulled.sounding = self.pull_audio(now, lag, want, frame);
+            pulled.sounding = self.pull_audio(now, at, lag, want, frame);
         }
         if frame.len() < want {
             for utterance in &mut self.utterances {
@@ -206,7 +221,7 @@ impl Queue {
         pulled
     }
 
-    fn pull_audio(&mut self, now: i64, lag: i64, want: usize, frame: &mut Vec<i16>) -> bool {
+    fn pull_audio(&mut self, now: i64, at: i64, lag: i64, want: usize, frame: &mut Vec<i16>) -> bool {
         let mut sounding = false;
         while frame.len() < want {
             let Some(Item::Audio { utterance, pcm, sent }) = self.items.front_mut() else {
@@ -219,11 +234,11 @@ impl Queue {
             self.queued -= count;
             sounding = true;
             if let Some(utterance) = self.utterances.iter_mut().find(|one| one.number == number) {
-                utterance.depart(now, lag, count);
+                utterance.depart(now, at, lag, count);
             }
             if over {
                 self.items.pop_front();
-                self.pass_marks(now, lag);
+                self.pass_marks(at, lag);
             }
         }
         sounding
@@ -231,7 +246,8 @@ impl Queue {
 
     fn pass_marks(&mut self, now: i64, lag: i64) {
         while let Some(Item::Mark { utterance, mark }) = self.items.front() {
-            self.marks.push_back((now + lag, *utterance, *mark));
+            let (utterance, mark) = (*utterance, *mark);
+            self.marks.push_back(Passing { due: now + lag, utterance, mark, posted: false });
             self.items.pop_front();
         }
     }
@@ -250,7 +266,7 @@ impl Queue {
     #[must_use]
     pub fn due(&self) -> Option<i64> {
         let played = self.utterances.iter().filter_map(|one| one.due).min();
-        let marked = self.marks.front().map(|mark| mark.0);
+        let marked = self.marks.front().map(|mark| mark.due);
         match (played, marked) {
             (Some(played), Some(marked)) => Some(played.min(marked)),
             (played, marked) => played.or(marked),
@@ -260,9 +276,9 @@ impl Queue {
     /// Tell what was heard by `now`, with its time, oldest first.
     pub fn heard(&mut self, now: i64, tell: &mut impl FnMut(i64, Kind)) {
         while let Some(due) = self.due().filter(|&due| due <= now) {
-            if let Some(&(at, utterance, mark)) = self.marks.front().filter(|mark| mark.0 == due) {
+            if let Some(&Passing { utterance, mark, .. }) = self.marks.front().filter(|mark| mark.due == due) {
                 self.marks.pop_front();
-                tell(at, Kind::Marked { utterance, mark });
+                tell(due, Kind::Marked { utterance, mark });
                 continue;
             }
             let Some(index) = self.utterances.iter().position(|one| one.due == Some(due)) else {
@@ -326,15 +342,16 @@ impl Utterance {
             departures: VecDeque::new(),
             heard: 0,
             due: None,
+            posted: false,
         }
     }
 
-    fn depart(&mut self, now: i64, lag: i64, count: usize) {
+    fn depart(&mut self, now: i64, at: i64, lag: i64, count: usize) {
         self.queued -= count;
         self.sent += count as u64;
-        self.last_departure = now;
+        self.last_departure = at;
         self.listen(now - lag);
-        self.departures.push_back((now, self.sent));
+        self.departures.push_back((at, self.sent));
     }
 
     /// What left by `until` was heard.
@@ -371,7 +388,7 @@ mod tests {
             let now = from + n * 20 * MS;
             queue.heard(now, &mut |at, kind| told.push((at, kind)));
             let mut frame = Vec::new();
-            queue.pull(now, LAG, 160, &mut frame);
+            queue.pull(now, now, LAG, 160, &mut frame);
             audio.extend(frame);
         }
         (audio, told)
@@ -432,7 +449,7 @@ mod tests {
     fn running_dry_is_counted_once_and_only_before_the_end() {
         let mut queue = Queue::default();
         queue.play(1, vec![1; 160]);
-        let dry = |queue: &mut Queue| queue.pull(0, LAG, 160, &mut Vec::new()).underrun;
+        let dry = |queue: &mut Queue| queue.pull(0, 0, LAG, 160, &mut Vec::new()).underrun;
         assert!(!dry(&mut queue));
         assert!(dry(&mut queue));
         assert!(!dry(&mut queue));
@@ -463,7 +480,7 @@ mod tests {
         queue.play(1, vec![1; 160]);
         queue.end(0, LAG, 1);
         queue.press(key);
-        assert_eq!(queue.pull(0, LAG, 160, &mut Vec::new()).key, None);
-        assert_eq!(queue.pull(0, LAG, 160, &mut Vec::new()).key, Some(key));
+        assert_eq!(queue.pull(0, 0, LAG, 160, &mut Vec::new()).key, None);
+        assert_eq!(queue.pull(0, 0, LAG, 160, &mut Vec::new()).key, Some(key));
     }
 }

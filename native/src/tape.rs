@@ -129,6 +129,12 @@ impl Tape {
         lay(&mut self.ours, within(at - self.begun + half, self.rate_hz), pcm, span);
     }
 
+    /// From `at` on ours was not heard.
+    pub fn break_off(&mut self, at: i64) {
+        let from = usize::try_from(within(at - self.begun, self.rate_hz)).unwrap_or(0).min(self.ours.len());
+        self.ours[from..].fill(0);
+    }
+
     /// Silence the last samples of the far end's: they were no speech.
     pub fn blank_far(&mut self, samples: usize) {
         let end = self.far_ends.and_then(|end| usize::try_from(end).ok()).unwrap_or(0).min(self.far.len());

@@ -290,6 +290,38 @@ class Severed:
     at: Final[int]
     reason: Final[str]
 
+@final
+class Leaving:
+    """Audio for the carrier that brings the far end: whole packets' payloads of the codec that we send, in order.
+
+    It sounds at `at`, by the estimate of what the carrier has buffered.
+    """
+
+    def __init__(self, port: int, seq: int, at: int, codes: bytes) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+    codes: Final[bytes]
+
+@final
+class Fence:
+    """The carrier is to say when all that left before this was played; `passed` takes its word."""
+
+    def __init__(self, port: int, seq: int, at: int, number: int) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+    number: Final[int]
+
+@final
+class Emptied:
+    """`hush` took effect: what left before may go to the carrier no more, and what is there is to be dropped."""
+
+    def __init__(self, port: int, seq: int, at: int) -> None: ...
+    port: Final[int]
+    seq: Final[int]
+    at: Final[int]
+
 Event = (
     Heard
     | SpeechBegan
@@ -310,6 +342,9 @@ Event = (
     | Echo
     | Secured
     | Severed
+    | Leaving
+    | Fence
+    | Emptied
 )
 
 @final
@@ -473,6 +508,22 @@ class Port:
     def feed(self, now: int, port: int, pcm: bytes, rate_hz: int = 8000, side: str = "far") -> None:
         """Take what `pull` of another port gave: it is mixed into the packets that leave with the next tick."""
 
+    def carry(self, *, lead_ms: int, least_ms: int, most_ms: int, fences: bool, clears: bool) -> None:
+        """Have a carrier bring the far end: no packet comes or leaves. Before the first `configure`, with any `remote`.
+
+        What is played leaves as `Leaving`, in messages of `least_ms` to `most_ms`, at most `lead_ms` (0 to 450) before
+        it sounds by the estimate; silence does not leave. `fences`: the carrier tells what it has played, as `Fence`
+        asks; then `Played` and `Marked` wait for that, half a second at most. `clears`: what it buffers can be dropped;
+        then `hush` tells `Emptied`, behind the `Cut`s, which count what had begun to sound as heard. While others are
+        mixed in nothing is ahead of the clock.
+        """
+
+    def bring(self, now: int, sequence: int, timestamp: int, payload: bytes) -> None:
+        """Take audio of the far end in the codec that is received, 60 ms at most; numbers as RTP's."""
+
+    def passed(self, now: int, fence: int) -> None:
+        """The carrier says that it has played all before a fence. One that is not out, or was dropped, is ignored."""
+
     def discover(self, now: int, server: tuple[str, int], id: bytes) -> None:
         """Ask a STUN server what the RTP socket looks like from there, three times 100 ms apart (RFC 8489).
 
@@ -581,6 +632,20 @@ class Engine:
 
     def bed(self, port: int, sound: Sound | None, level_db: float = 0.0, duck_db: float = 0.0) -> None: ...
     def discover(self, port: int, server: tuple[str, int], id: bytes) -> None: ...
+    def carry(
+        self,
+        *,
+        lead_ms: int,
+        least_ms: int,
+        most_ms: int,
+        fences: bool,
+        clears: bool,
+        beside: int | None = None,
+    ) -> int:
+        """Start a Port without sockets, whose far end a carrier brings (`Port.carry`); give its number."""
+
+    def bring(self, port: int, sequence: int, timestamp: int, payload: bytes) -> None: ...
+    def passed(self, port: int, fence: int) -> None: ...
     def rate_hz(self, port: int) -> int:
         """The rate of the audio of a port: 8000 or 16000, by what it was last configured for."""
 

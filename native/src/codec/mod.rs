@@ -197,6 +197,17 @@ impl Codec {
         }
     }
 
+    /// So many ms of digital silence; nothing where a codec has no such thing.
+    #[must_use]
+    pub fn silence(self, ms: u32) -> Vec<u8> {
+        let samples = (ms * (self.wire_hz() / 1000)) as usize;
+        match self {
+            Self::G711(law) => vec![law.silence(); samples],
+            Self::L16(_) => vec![0; 2 * samples],
+            Self::G722 | Self::G729 | Self::Opus(_) => Vec::new(),
+        }
+    }
+
     /// Whether a payload says that silence follows, for which nothing may come.
     #[must_use]
     pub const fn is_silence(self, payload: &[u8]) -> bool {

@@ -479,7 +479,9 @@ impl Port {
 
     /// The reflex: somebody began to speak over our voice.
     fn duck(&mut self, sink: &mut Sink) {
-        let Some(depth) = self.duck_depth.filter(|_| self.mouth.is_sounding() && !self.ducked) else {
+        // What a carrier buffers can't be lowered any more.
+        let ours = self.mouth.is_sounding() && self.carried.as_ref().is_none_or(|carried| carried.terms.lead_ms == 0);
+        let Some(depth) = self.duck_depth.filter(|_| ours && !self.ducked) else {
             return;
         };
         self.ducked = true;

@@ -24,10 +24,16 @@ const CATCH_UP: i64 = 500 * MS;
 impl Port {
     /// Half the round trip, and what the far end holds back.
     pub(super) fn lag(&self) -> i64 {
+        if let Some(carried) = &self.carried {
+            return carried.lag();
+        }
         self.reports.round_trip().unwrap_or(0) / 2 + FAR_BUFFER
     }
 
     pub(super) fn depart(&mut self, sink: &mut Sink) {
+        if self.carried.is_some() {
+            return self.depart_carried(sink);
+        }
         let (Some(plan), Some(to)) = (self.plan.as_ref(), self.latch.destination()) else {
             return;
         };

@@ -11,8 +11,8 @@ use pyo3::types::{PyDict, PyList, PyString};
 
 use super::tunnels::{self, Named};
 use super::{
-    address, bed, depth, even, events, keys, mode, plan, rate, routes, samples, transaction, wanted, wrong, Address,
-    Heard, Keyed, Numbered, PySound, Tone,
+    address, bed, carriage, depth, even, events, keys, mode, plan, rate, routes, samples, transaction, wanted, wrong,
+    Address, Heard, Keyed, Numbered, PySound, Tone,
 };
 use crate::codec::NARROW;
 use crate::counters::Counters;
@@ -46,6 +46,13 @@ struct Entry {
     mode: Mode,
     gain_control: bool,
     taped: bool,
+}
+
+impl Entry {
+    fn new(lane: usize, shared: Arc<Shared>) -> Self {
+        let (agreed, mode) = (None, Mode::None);
+        Self { lane, shared, feed: Feed::default(), agreed, mode, gain_control: false, taped: false }
+    }
 }
 
 impl Inside {
@@ -124,19 +131,34 @@ impl PyEngine {
             Some(_) => PyErr::from(error),
             None => PyOSError::new_err((libc::EADDRINUSE, error.to_string())),
         })?;
-        inside.ports.insert(
-            number,
-            Entry {
-                lane,
-                shared,
-                feed: Feed::default(),
-                agreed: None,
-                mode: Mode::None,
-                gain_control: false,
-                taped: false,
-            },
-        );
+        inside.ports.insert(number, Entry::new(lane, shared));
         Ok((number, bound))
+    }
+
+    #[pyo3(signature = (*, lead_ms, least_ms, most_ms, fences, clears, beside = None))]
+    fn carry(
+        &self,
+        lead_ms: u32,
+        least_ms: u32,
+        most_ms: u32,
+        fences: bool,
+        clears: bool,
+        beside: Option<u32>,
+    ) -> PyResult<u32> {
+        let terms = carriage(lead_ms, least_ms, most_ms, fences, clears)?;
+        let mut inside = self.inside();
+        let lane = beside.and_then(|port| inside.ports.get(&port)).map(|entry| entry.lane);
+        let (number, lane, shared) = inside.engine()?.carry(terms, lane)?;
+        inside.ports.insert(number, Entry::new(lane, shared));
+        Ok(number)
+    }
+
+    fn bring(&self, port: u32, sequence: u16, timestamp: u32, payload: &[u8]) -> PyResult<()> {
+        self.send(port, Command::Bring { port, sequence, timestamp, payload: payload.into() })
+    }
+
+    fn passed(&self, port: u32, fence: u64) -> PyResult<()> {
+        self.send(port, Command::Passed { port, fence })
     }
 
     #[pyo3(signature = (

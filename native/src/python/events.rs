@@ -142,6 +142,18 @@ event!(
     /// The way to a browser is over.
     Severed(reason) { reason: String }
 );
+event!(
+    /// Audio is to go to the carrier that brings the far end.
+    Leaving(codes) { codes: Py<PyBytes> }
+);
+event!(
+    /// The carrier is to tell when all before this was played.
+    Fence(number) { number: u64 }
+);
+event!(
+    /// What the carrier buffers is dropped.
+    Emptied() {}
+);
 
 /// Add the classes to the module, and their union as `Event`.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -166,6 +178,9 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
         py.get_type::<Echo>(),
         py.get_type::<Secured>(),
         py.get_type::<Severed>(),
+        py.get_type::<Leaving>(),
+        py.get_type::<Fence>(),
+        py.get_type::<Emptied>(),
     ];
     let mut union = classes[0].clone().into_any();
     for class in &classes {
@@ -220,6 +235,12 @@ pub fn append(list: &Bound<'_, PyList>, event: &Event) -> PyResult<()> {
             list.append(Bound::new(py, Secured { port, seq, at, profile: profile.to_owned() })?)
         }
         &Kind::Severed { reason } => list.append(Bound::new(py, Severed { port, seq, at, reason: reason.to_owned() })?),
+        Kind::Leaving { codes } => {
+            let codes = PyBytes::new(py, codes).unbind();
+            list.append(Bound::new(py, Leaving { port, seq, at, codes })?)
+        }
+        &Kind::Fence { number } => list.append(Bound::new(py, Fence { port, seq, at, number })?),
+        Kind::Emptied => list.append(Bound::new(py, Emptied { port, seq, at })?),
         Kind::Quality(quality) => list.append(Bound::new(
             py,
             Quality {

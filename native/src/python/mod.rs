@@ -15,6 +15,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::bed::{Bed, Sound, LENGTHS_MS};
+use crate::carried::{Terms as Carriage, LEAD_MOST_MS};
 use crate::codec::{Codec, G729, MISSING};
 use crate::dtmf::code_of;
 use crate::listening::Mode;
@@ -234,6 +235,16 @@ fn bed(sound: Option<&PySound>, level_db: f32, duck_db: f32) -> PyResult<Option<
     }
     let factor = |db: f32| 10f32.powf(db / 20.0);
     Ok(sound.map(|sound| Box::new(Bed::new(sound.0.clone(), factor(level_db), factor(level_db - duck_db)))))
+}
+
+/// How a carrier takes audio, ms.
+fn carriage(lead_ms: u32, least_ms: u32, most_ms: u32, fences: bool, clears: bool) -> PyResult<Carriage> {
+    if lead_ms > LEAD_MOST_MS || !(10..=1000).contains(&most_ms) || least_ms > most_ms {
+        return Err(wrong(format!(
+            "a lead is up to {LEAD_MOST_MS} ms, a message up to 1000 and no shorter than its least"
+        )));
+    }
+    Ok(Carriage { lead_ms, least_ms, most_ms, fences, clears })
 }
 
 fn transaction(id: &[u8]) -> PyResult<Id> {

@@ -7,8 +7,8 @@ use pyo3::types::{PyBytes, PyList};
 
 use super::tunnels::{self, Named};
 use super::{
-    address, bed, depth, events, keys, mode, plan, rate, routes, samples, side, side_name, transaction, wanted,
-    Address, Heard, Keyed, Numbered, PySound, Tone,
+    address, bed, carriage, depth, events, keys, mode, plan, rate, routes, samples, side, side_name, transaction,
+    wanted, Address, Heard, Keyed, Numbered, PySound, Tone,
 };
 use crate::event::Sink;
 use crate::feed::Feed;
@@ -102,6 +102,20 @@ impl PyPort {
         } else {
             Err(tunnels::unusable())
         }
+    }
+
+    #[pyo3(signature = (*, lead_ms, least_ms, most_ms, fences, clears))]
+    fn carry(&mut self, lead_ms: u32, least_ms: u32, most_ms: u32, fences: bool, clears: bool) -> PyResult<()> {
+        self.port.carry(carriage(lead_ms, least_ms, most_ms, fences, clears)?);
+        Ok(())
+    }
+
+    fn bring(&mut self, now: i64, sequence: u16, timestamp: u32, payload: &[u8]) {
+        self.port.bring(now, sequence, timestamp, payload, &mut self.sink);
+    }
+
+    fn passed(&mut self, now: i64, fence: u64) {
+        self.port.passed(now, fence, &mut self.sink);
     }
 
     #[pyo3(signature = (mode, gain_control = false))]

@@ -81,11 +81,11 @@ mod tests {
             queue.play(1, (0..160).map(|n| tone(8000, piece * 160 + n)).collect());
         }
         queue.end(0, 0, 1);
-        queue.pull(0, 0, 100, &mut Vec::new());
+        queue.pull(0, 0, 0, 100, &mut Vec::new());
         queue.run_at(16_000);
         assert_eq!(queue.queued(), 3000);
         let mut pcm = Vec::new();
-        queue.pull(0, 0, 3000, &mut pcm);
+        queue.pull(0, 0, 0, 3000, &mut pcm);
         let off = (40..2960).map(|n| (i32::from(pcm[n]) - i32::from(tone(16_000, 200 + n))).abs()).max();
         assert!(off < Some(100), "{off:?}");
         let mut told = Vec::new();

@@ -108,7 +108,7 @@ class Door:
             if self._known is not None and not self._known.is_set():
                 self.address = event.address
                 self._known.set()
-        else:
+        elif not isinstance(event, native.Leaving | native.Fence | native.Emptied):  # a port with sockets tells none
             self.take(event)
 
 

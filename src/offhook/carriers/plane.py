@@ -10,6 +10,7 @@ from typing import Protocol
 
 from offhook import _native as native
 from offhook.carriers.identity import Identity
+from offhook.core.carriage import Carriage
 from offhook.core.media import MediaPlan
 
 
@@ -71,6 +72,18 @@ class Engine(Protocol):
     def part(self, port: int) -> None: ...
     def bed(self, port: int, sound: native.Sound | None, level_db: float = 0.0, duck_db: float = 0.0) -> None: ...
     def discover(self, port: int, server: tuple[str, int], id: bytes) -> None: ...
+    def carry(
+        self,
+        *,
+        lead_ms: int,
+        least_ms: int,
+        most_ms: int,
+        fences: bool,
+        clears: bool,
+        beside: int | None = None,
+    ) -> int: ...
+    def bring(self, port: int, sequence: int, timestamp: int, payload: bytes) -> None: ...
+    def passed(self, port: int, fence: int) -> None: ...
     def rate_hz(self, port: int) -> int: ...
     def close(self, port: int) -> dict[str, int]: ...
     def describe(self, port: int) -> tuple[str, str]: ...
@@ -95,6 +108,10 @@ class MediaPlane(Protocol):
 
         `beside`: a port that may be heard by it, or hear it.
         """
+        ...
+
+    def carry(self, take: Callable[[native.Event], None], carriage: Carriage, beside: int | None = None) -> int:
+        """Open a port without sockets, whose far end a carrier brings; give its number."""
         ...
 
     def close(self, number: int) -> dict[str, int]:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from offhook import _native as native
 from offhook.carriers.identity import Identity, make_identity
 from offhook.carriers.plane import Engine
+from offhook.core.carriage import Carriage
 
 
 class EngineMedia:
@@ -52,6 +53,19 @@ class EngineMedia:
         )
         self._takers[number] = take
         return number, rtp_port
+
+    def carry(self, take: Callable[[native.Event], None], carriage: Carriage, beside: int | None = None) -> int:
+        """Open a port without sockets, whose far end a carrier brings; give its number."""
+        number = self.engine.carry(
+            lead_ms=carriage.lead_ms,
+            least_ms=carriage.least_ms,
+            most_ms=carriage.most_ms,
+            fences=carriage.marks != "none",
+            clears=carriage.clear != "none",
+            beside=beside,
+        )
+        self._takers[number] = take
+        return number
 
     def close(self, number: int) -> dict[str, int]:
         """Close a port; none of its events is dealt out any more."""

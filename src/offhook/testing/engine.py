@@ -105,6 +105,39 @@ class VirtualEngine:
         self._told(number, "open", ())
         return number, rtp
 
+    def carry(
+        self,
+        *,
+        lead_ms: int,
+        least_ms: int,
+        most_ms: int,
+        fences: bool,
+        clears: bool,
+        beside: int | None = None,
+    ) -> int:
+        """Start a Port without sockets, whose far end a carrier brings."""
+        self._numbers += 1
+        number = self._numbers
+        machine = self._make(ssrc=0, sequence=0, timestamp=0, number=number)
+        machine.carry(lead_ms=lead_ms, least_ms=least_ms, most_ms=most_ms, fences=fences, clears=clears)
+        self._lines[number] = _Line(number, machine, (self.ip, 0))
+        self._told(number, "carry", (lead_ms, least_ms, most_ms, fences, clears))
+        return number
+
+    def bring(self, port: int, sequence: int, timestamp: int, payload: bytes) -> None:
+        """Take audio of a far end that a carrier brings."""
+        line = self._lines.get(port)
+        if line is not None:
+            line.machine.bring(self._loop.now, sequence, timestamp, payload)
+            self._flush(line)
+
+    def passed(self, port: int, fence: int) -> None:
+        """Hear from a carrier that a fence was passed."""
+        line = self._lines.get(port)
+        if line is not None:
+            line.machine.passed(self._loop.now, fence)
+            self._after(line, "passed", (fence,))
+
     def close(self, port: int) -> dict[str, int]:
         """Stop a Port; its counters. The sockets swallow what comes for 2 s more."""
         self._part(port)
@@ -114,11 +147,12 @@ class VirtualEngine:
         counters = line.machine.counters()
         _add(self._totals, counters)
         ip, rtp = line.local
-        for address in ((ip, rtp), (ip, rtp + 1)):
+        for address in ((ip, rtp), (ip, rtp + 1)) if rtp else ():
             self._network.unbind(address)
             self._network.forget_nat(address)
             self._network.bind(address, _swallow)
-        self._loop.at(self._loop.now + LINGER, self._free, rtp)
+        if rtp:
+            self._loop.at(self._loop.now + LINGER, self._free, rtp)
         self._told(port, "close", ())
         return counters
 
@@ -331,8 +365,8 @@ class VirtualEngine:
         """Send what the machine wants sent, pass its events on, and promise it the tick that it asks for."""
         machine = line.machine
         packets = machine.packets()
-        if packets:
-            ip, rtp = line.local
+        ip, rtp = line.local
+        if packets and rtp:
             for data, destination, rtcp in packets:
                 self._network.send((ip, rtp + 1) if rtcp else line.local, destination, data)
         events = machine.events()

@@ -9,6 +9,7 @@ is `Odd`, and is counted.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -21,10 +22,15 @@ Frame = str | bytes
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How audio is coded. L16 is in the byte order of its service, which the dialect turns into little-endian."""
+    """How audio is coded. L16 is in network order here, as in RTP; a dialect turns its service's round."""
 
     codec: Literal["PCMU", "PCMA", "L16"] = "PCMU"
     rate_hz: int = 8000
+
+    @property
+    def label(self) -> str:
+        """The name by which the media plane knows it (`core.codecs`)."""
+        return f"L16/{self.rate_hz}" if self.codec == "L16" else self.codec
 
     @property
     def bytes_per_ms(self) -> int:
@@ -104,6 +110,13 @@ class Odd:
     """A message that makes no sense, or that we do not know: `why` is a word to count it by."""
 
     why: str
+
+
+def turned(payload: bytes) -> bytes:
+    """Give L16 in the other byte order. A last odd byte is dropped."""
+    samples = array("H", payload[: len(payload) & ~1])
+    samples.byteswap()
+    return samples.tobytes()
 
 
 Told = Started | Sound | Pressed | Passed | Cleared | Flow | Reply | Stopped | Odd

@@ -1,0 +1,192 @@
+"""A managed service as the host sees it: what its webhooks say, what it is answered, what its API is asked.
+
+    webhook ─► verify ─► hook ─► Offered, Progressed, Detected, Handed, Left, Recorded …
+    Offered ─► connect(media URL) or refuse(code) ─► Answer: a control document, or 200 and requests to the API
+    hang_up, transfer, dial ─► ApiCall
+
+All of it is pure: the host keeps the clock, the sockets, the tokens and what is going on. A service is made of its
+account; it keeps nothing between two calls of its methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response
+from offhook.carriers.services.stream import Dialect
+from offhook.core.carriage import Carriage
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A call has come, or one that we placed was answered. `call` is the service's name for it, unique there.
+
+    `caller` and `called` are numbers in E.164 with their plus where they are numbers, else as the service gives them.
+    `headers` are SIP headers and parameters that came with the call, by their names. `verstat` is what the service says
+    of the caller's signature ("" where it says nothing), `machine` what answered ("" where nobody has looked).
+    """
+
+    call: str
+    caller: str = ""
+    called: str = ""
+    direction: Literal["inbound", "outbound"] = "inbound"
+    caller_name: str = ""
+    diverted_from: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    verstat: str = ""
+    machine: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """A call goes on: `state` is `ringing` or `answered`. `order` sorts what comes out of order, where there is one."""
+
+    call: str
+    state: Literal["ringing", "answered"]
+    order: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A call is over. `code` is the SIP status that means the same: 200, 486 (busy), 480, 404, 603."""
+
+    call: str
+    code: int = 200
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """What answered a call of ours; `machine_beep`: it may be spoken to now."""
+
+    call: str
+    what: Literal["human", "machine", "machine_beep", "fax", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """What became of a transfer: `code` 200 where the target has answered, else why it has not."""
+
+    call: str
+    code: int
+    over: bool = False
+    """Whether the call has ended with it: the target, or the caller, has hung up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The service has recorded a call. `url` is only told on: nothing that a webhook names is fetched by itself."""
+
+    call: str
+    url: str
+    seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The far end has spoken or pressed keys, where the service hears for us and calls back for each turn.
+
+    Both empty: it was silent.
+    """
+
+    call: str
+    text: str = ""
+    keys: str = ""
+
+
+News = Offered | Progressed | Left | Detected | Handed | Recorded | Said
+"""What a webhook says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a webhook is answered, and what the API is asked then, in this order."""
+
+    response: Response
+    calls: Sequence[ApiCall] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Our own URLs of one call, made of the public address that is configured; each has its token in the path.
+
+    `media` is where the audio is brought (wss), `hook` where the service tells how the call goes on: behind it comes
+    `/` and the kind of news (`status`, `machine`, `transfer`, `recording`, `after`).
+    """
+
+    media: str
+    hook: str
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A call that the service is to place. `detect`: say what has answered, before (`sync`) or while it goes on."""
+
+    to: str
+    caller: str
+    ring_s: int = 60
+    detect: Literal["", "sync", "async"] = ""
+
+
+class Service(Protocol):
+    """One account at a managed service whose calls come by webhook and whose audio comes by a media socket."""
+
+    @property
+    def name(self) -> str:
+        """The word for it in paths and configuration: `twilio`."""
+        ...
+
+    @property
+    def carriage(self) -> Carriage:
+        """How its media sockets take audio."""
+        ...
+
+    @property
+    def api(self) -> str:
+        """The base URL of its API, as configured: the only host that is ever asked anything."""
+        ...
+
+    def verify(self, request: Request, base: str, now_s: float) -> None:
+        """Check that a webhook or a socket's handshake is the service's; `base` is our public address (https://…).
+
+        Unsigned where it is not. Nothing of the request is read before.
+        """
+        ...
+
+    def hook(self, kind: str, request: Request) -> Sequence[News]:
+        """Read a verified webhook; `kind` is the last part of its path. ProtocolError where it makes no sense."""
+        ...
+
+    def connect(self, offered: Offered, links: Links) -> Answer:
+        """Take a call: have its audio brought to `links.media`."""
+        ...
+
+    def refuse(self, offered: Offered, code: int) -> Answer:
+        """Refuse a call with what comes next to a SIP status."""
+        ...
+
+    def heed(self, news: News | None) -> Response:
+        """Answer a webhook that asks for nothing: the call goes on as it does, or ends where nothing is left of it."""
+        ...
+
+    def dialect(self) -> Dialect:
+        """Give what one media socket speaks."""
+        ...
+
+    def hang_up(self, call: str) -> Sequence[ApiCall]:
+        """End a call."""
+        ...
+
+    def transfer(self, call: str, target: str, caller: str, links: Links) -> Sequence[ApiCall]:
+        """Hand a call's far end to `target`; news comes to the hook `transfer`. Empty where the service can't."""
+        ...
+
+    def dial(self, placement: Placement, links: Links) -> ApiCall:
+        """Place a call: its `Offered` (outbound) comes to the hook `voice` once it is answered."""
+        ...
+
+    def placed(self, reply: ApiReply) -> str:
+        """Read how a call that was placed is called. DialFailed with the code where it was refused."""
+        ...
