@@ -46,6 +46,16 @@ HttpDoor = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--http", metavar="HOST:PORT", help="Where a page with a call button is (default: none is served)."),
 ]
+PublicUrl = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--public", metavar="URL", help="Where services find us from outside, as in https://agent.example."),
+]
+Carriers = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--carrier", metavar="NAME", help="Take the calls of this service alone (default: of all in the file)."
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="The same seed gives the same run.")]
 
 
@@ -73,7 +83,9 @@ def done(work: Callable[[], _T]) -> _T:
         raise typer.Exit(130) from None
 
 
-def settings(config: Path | None, sip: str | None, http: str | None = None, **flags: Any) -> Any:
+def settings(
+    config: Path | None, sip: str | None, http: str | None = None, public: str | None = None, **flags: Any
+) -> Any:
     """Read the configuration under the flags of a command line."""
     from offhook.core.errors import ConfigError
     from offhook.run.config import load, parse_address
@@ -92,6 +104,8 @@ def settings(config: Path | None, sip: str | None, http: str | None = None, **fl
         except ValueError as error:
             raise ConfigError(f"--http: {error}") from None
         flags["web"] = {"listen": http}
+    if public is not None:
+        flags["web"] = {**flags.get("web", {}), "public_url": public}
     return load(config, flags)
 
 
@@ -104,6 +118,8 @@ def serve(
     config: ConfigFile = None,
     sip: SipAddress = None,
     http: HttpDoor = None,
+    carrier: Carriers = None,
+    public: PublicUrl = None,
     events: EventsFile = None,
     max_calls: Annotated[
         Optional[int],  # noqa: UP045
@@ -118,16 +134,18 @@ def serve(
 
     def work() -> None:
         flags = {} if max_calls is None else {"max_calls": max_calls}
-        loaded = settings(config, sip, http, **flags)
+        loaded = settings(config, sip, http, public, **flags)
+        from offhook.run.config import services_of
         from offhook.run.logs import log_to_stderr
         from offhook.run.serve import run_live, serve
 
         log_to_stderr()
         doors = []
-        if loaded.web.listen is not None:
+        services = services_of(loaded, carrier)
+        if services or loaded.web.listen is not None:
             from offhook.console.door import web_door
 
-            doors = [web_door(loaded.web)]
+            doors = [web_door(loaded.web, services, say)]
         run_live(lambda: serve(loaded, agent, events=events, say=say, doors=doors))
 
     done(work)

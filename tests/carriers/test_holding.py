@@ -320,13 +320,15 @@ def test_audio_is_there_again_within_200_ms(holder: str) -> None:
 
     async def script(caller: Caller, callee: Caller) -> None:
         one, other = (caller, callee) if holder == "caller" else (callee, caller)
-        world = one.phone.world
+        assert isinstance(one.phone, CallerPhone)
+        assert isinstance(other.phone, CallerPhone)
+        world, away = one.phone.world, other.phone.ip
 
         def mangle(now: int, source: Any, destination: Any, data: bytes) -> bytes:
             message = None if is_rtp(data) else read_sip(data)
             if message is not None and message.method == "INVITE" and message.code == 0:
                 resumed.append(world.seconds)
-            if is_rtp(data) and source[0] == other.phone.ip and resumed:
+            if is_rtp(data) and source[0] == away and resumed:
                 flowing.append(world.seconds)
             return data
 

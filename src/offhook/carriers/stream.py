@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final, Literal, Protocol, cast
+from typing import Final, Protocol, cast
 from weakref import proxy
 
 from offhook import _native as native
@@ -111,7 +111,7 @@ class StreamLeg(PortVerbs):
         self._full = False
         self._waiting: list[Frame] = []
         self._away = False
-        self._decision: asyncio.Future[Literal["answer"]] = asyncio.get_running_loop().create_future()
+        self._decision: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._arrived = asyncio.Event()
         self._over = False
         self.answered = False
@@ -151,7 +151,7 @@ class StreamLeg(PortVerbs):
     async def answer(self) -> None:
         """Take the call; returns when its audio is there. CallEnded if it never comes."""
         if not self._over and not self._decision.done():
-            self._decision.set_result("answer")
+            self._decision.set_result(None)
         try:
             async with asyncio.timeout(ARRIVE_S):
                 await self._arrived.wait()
@@ -248,7 +248,7 @@ class StreamLeg(PortVerbs):
             self._let_in(self._line.now())
             self._inbox.put(Connected(self._line.now()))
         if not self._decision.done():
-            self._decision.set_result("answer")
+            self._decision.set_result(None)
         self._expect(True)
         self._arrived.set()
 
@@ -279,6 +279,11 @@ class StreamLeg(PortVerbs):
                 self.odd[told.why] = self.odd.get(told.why, 0) + 1
             case Started():
                 self.odd["started_again"] = self.odd.get("started_again", 0) + 1
+
+    def lost_wire(self, wire: Wire) -> None:
+        """Hear that a socket is gone; one that another has taken the place of does not matter."""
+        if wire is self._wire:
+            self.lost()
 
     def lost(self, why: str = "") -> None:
         """Hear that the socket is gone, or says that there is no more audio."""

@@ -15,17 +15,25 @@ import asyncio
 import secrets
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from functools import partial
 from importlib.resources import files
 from ipaddress import ip_address, ip_network
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 
+from offhook.carriers.services.service import Service
 from offhook.console.pages import Page, Pages, Tokens
+from offhook.console.services import Opened
 from offhook.core.errors import ConfigError, DialFailed, ProtocolError
 from offhook.run.config import Web, is_loopback, parse_address
 from offhook.run.host import Host
@@ -35,6 +43,9 @@ from offhook.sip.sdp import parse_sdp
 OFFER_LIMIT: Final = 64 * 1024
 """Bytes of an offer: browsers send some 4 KiB for audio."""
 
+LISTEN: Final = "127.0.0.1:8080"
+"""Where services come in where nothing is said: behind a proxy or a tunnel that speaks TLS."""
+
 ANSWER_S: Final = 60.0
 """How long a page waits for an agent that answers when it likes; then it is refused."""
 
@@ -42,21 +53,33 @@ STATUS: Final = {400: 400, 403: 403, 404: 404, 413: 413, 488: 422, 603: 403}
 """What a SIP code is in HTTP; whatever else there is says that another moment may be better (503)."""
 
 
-def web_door(rules: Web) -> Callable[[Host], AbstractAsyncContextManager[str]]:
-    """Give what opens the door to a host."""
-    return partial(_open, rules)
+def web_door(
+    rules: Web, services: Sequence[Service] = (), say: Callable[[str], None] = lambda line: None
+) -> Callable[[Host], AbstractAsyncContextManager[str]]:
+    """Give what opens the door to a host: for pages, and for `services`, whose calls come by the same listener."""
+    return partial(_open, rules, services, say)
 
 
 @asynccontextmanager
-async def _open(rules: Web, host: Host) -> AsyncGenerator[str]:
-    assert rules.listen is not None
-    address = parse_address(rules.listen)
+async def _open(rules: Web, services: Sequence[Service], say: Callable[[str], None], host: Host) -> AsyncGenerator[str]:
+    async with AsyncExitStack() as stack:
+        app: Any = make_app(WebDoor(rules, host))
+        sockets: Any = "none"
+        if services:
+            opened = await stack.enter_async_context(Opened(rules, services, say, host))
+            app, sockets = opened.hooks(app), opened.socket
+        yield await stack.enter_async_context(_serve(rules, app, sockets))
+
+
+@asynccontextmanager
+async def _serve(rules: Web, app: Any, sockets: Any) -> AsyncGenerator[str]:
+    listen = rules.listen or LISTEN
+    address = parse_address(listen)
     try:
         bound = socket.create_server(address, family=socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
     except OSError as error:
-        raise ConfigError(f"can't listen on http {rules.listen}: {error.strerror or error}") from None
+        raise ConfigError(f"can't listen on http {listen}: {error.strerror or error}") from None
     ip, port = bound.getsockname()[:2]
-    app = make_app(WebDoor(rules, host))
     server = _Server(
         uvicorn.Config(
             app,
@@ -65,7 +88,7 @@ async def _open(rules: Web, host: Host) -> AsyncGenerator[str]:
             server_header=False,
             proxy_headers=False,
             lifespan="off",
-            ws="none",
+            ws=sockets,
             timeout_graceful_shutdown=1,
             ssl_certfile=rules.certificate,
             ssl_keyfile=rules.key,

@@ -27,6 +27,7 @@ from offhook.call.leg import AudioLeg, CallInfo
 from offhook.carriers.plane import Engine
 from offhook.carriers.port import PortVerbs
 from offhook.carriers.sip import SipLeg
+from offhook.carriers.stream import StreamLeg
 from offhook.carriers.trunks import added_headers
 from offhook.carriers.web import WebLeg
 from offhook.core.errors import ConfigError, DialFailed, NotAllowed, ProtocolError, Unreachable
@@ -115,7 +116,7 @@ class Host:
         self._line: SipLine | None = None
         self._accounts: Accounts | None = None
         self._users: Users | None = None
-        self._legs: dict[CallId, SipLeg | WebLeg] = {}
+        self._legs: dict[CallId, SipLeg | WebLeg | StreamLeg] = {}
         self.taps: dict[CallId, Callable[[CallEvent], None]] = {}  # who hears, besides, what happens in one call
         self._draining = False
         self._refusing = False
@@ -145,7 +146,7 @@ class Host:
             origins=rules.origins,
             resolver=self._resolver,
         )
-        line.on_ended = self._ended
+        line.on_ended = self.ended
         self._tolls.attach(line)
         hosts = [*[ip for _, (ip, _) in rules.listen], rules.external or "", rules.settings.realm]
         self._users = Users(line, self.security, [user.name for user in rules.users], hosts)
@@ -264,20 +265,37 @@ class Host:
         ProtocolError with the code where it is refused, OSError where no port is free.
         """
         line = self.line
-        if self._refusing or self.admission.admits(line.now(), remote_ip, call=True) != "take":
+        if self.admission.admits(line.now(), remote_ip, call=True) != "take":
             raise ProtocolError("no more calls are taken now", 503)
-        if (route := self._found(Wanted((called,), caller=remote_ip))) is None:
-            raise ProtocolError(f"nobody answers {called}", 404)
-        if not self._places.free(route, remote_ip):
-            raise ProtocolError("all lines are busy", 486)
+        route = self._vacant(Wanted((called,), caller=remote_ip))
         info = CallInfo(CallId(self._name()), "inbound", "web", called, language=route.language)
         own = line.reach.address(remote_ip) or local_ip
-        leg = WebLeg(line, info, offer, ip=own, remote_ip=remote_ip, gone=self._ended)
+        leg = WebLeg(line, info, offer, ip=own, remote_ip=remote_ip, gone=self.ended)
         self.admission.began(line.now(), remote_ip)
         self._places.take(info.id, route, remote_ip)
         self._take(leg)
         self._start(leg, route.agent)
         return leg
+
+    def bring(self, make: Callable[[CallInfo], StreamLeg], info: CallInfo, agent: AgentLike | None) -> StreamLeg:
+        """Take a call that a service brings, or places for our `agent`. ProtocolError where it is refused."""
+        wanted = Wanted((info.called,), info.trunk, info.caller)
+        route = self._vacant(wanted) if agent is None else Route(agent)
+        leg = make(replace(info, id=CallId(self._name()), language=route.language))
+        self._places.take(leg.info.id, route, info.caller)
+        self._take(leg)
+        self._start(leg, route.agent)
+        return leg
+
+    def _vacant(self, wanted: Wanted) -> Route[AgentLike]:
+        """Give the route of a call that comes by no trunk of SIP. ProtocolError where it is refused."""
+        if self._refusing:
+            raise ProtocolError("no more calls are taken now", 503)
+        if (route := self._found(wanted)) is None:
+            raise ProtocolError(f"nobody answers {wanted.called}", 404)
+        if not self._places.free(route, wanted.caller):
+            raise ProtocolError("all lines are busy", 486)
+        return route
 
     def _found(self, wanted: Wanted) -> Route[AgentLike] | None:
         taken = self._route(wanted)
@@ -385,14 +403,14 @@ class Host:
 
     # A call's life
 
-    def _take(self, leg: SipLeg | WebLeg) -> None:
+    def _take(self, leg: SipLeg | WebLeg | StreamLeg) -> None:
         self._strangers.begin(lambda: self.live)
         if isinstance(leg, SipLeg):
             self.line.add(leg)
         self._legs[leg.info.id] = leg
         self._admit()
 
-    def _start(self, leg: SipLeg | WebLeg, agent: AgentLike) -> Call:
+    def _start(self, leg: SipLeg | WebLeg | StreamLeg, agent: AgentLike) -> Call:
         allow = (*self.rules.dial, *(self._users.targets if self._users is not None else ()))
         calls = self.conversations.calls
         under = self.rules.ambience
@@ -403,20 +421,21 @@ class Host:
     def _heard(self, event: CallEvent) -> None:
         """Pass on what happens in a call."""
         leg = self._legs.get(event.call) if isinstance(event, Answered) else None
-        if leg is not None and leg.info.direction == "inbound":
+        if leg is not None and leg.info.direction == "inbound" and not isinstance(leg, StreamLeg):
             self.admission.answered(leg.remote_ip if isinstance(leg, WebLeg) else leg.first[1][0].remote[0])
         if (tap := self.taps.get(event.call)) is not None:
             tap(event)
         if self._events is not None:
             self._events(event)
 
-    def _ended(self, leg: SipLeg | WebLeg) -> None:
+    def ended(self, leg: SipLeg | WebLeg | StreamLeg) -> None:
         """Take note that a leg is over; its conversation may still be finishing."""
         info = leg.info
         self._legs.pop(info.id, None)
-        if isinstance(leg, WebLeg):
+        if not isinstance(leg, SipLeg):
             self._places.leave(info.id)
-            self.admission.ended(leg.remote_ip, answered=leg.answered)
+            if isinstance(leg, WebLeg):
+                self.admission.ended(leg.remote_ip, answered=leg.answered)
             self._admit()
             return self._vigil.look()
         call, flows = leg.first

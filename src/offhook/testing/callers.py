@@ -10,8 +10,9 @@ and only that.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from offhook import _native as native
 from offhook.call.leg import CallInfo
@@ -35,6 +36,60 @@ QUIET_S: Final = 0.6
 
 class NotHeard(AssertionError):
     """What the caller waited for was not said in time; the text tells what was heard instead."""
+
+
+class Home(Protocol):
+    """Where a caller is at home."""
+
+    @property
+    def hearing(self) -> Literal["all", "speech"]:
+        """What reaches the caller's ears."""
+        ...
+
+    def told(self, call: CallId, event: str, data: Mapping[str, object]) -> None:
+        """Hear what happens to a call."""
+        ...
+
+
+class Handset(Protocol):
+    """What a caller speaks into and hears by: the verbs of a leg that a person needs."""
+
+    @property
+    def info(self) -> CallInfo:
+        """Who calls whom."""
+        ...
+
+    def events(self) -> AsyncIterator[object]:
+        """Give what is heard, and what happens."""
+        ...
+
+    def listen(self, mode: Literal["all", "speech"]) -> None:
+        """Say what is to be heard."""
+        ...
+
+    def play(self, utterance: int, pcm: bytes, rate_hz: int) -> int:
+        """Queue words; give how many bytes were taken."""
+        ...
+
+    def end(self, utterance: int) -> None:
+        """Say that the words are complete."""
+        ...
+
+    def press(self, keys: str) -> None:
+        """Press keys."""
+        ...
+
+    async def connected(self) -> None:
+        """Wait for the answer."""
+        ...
+
+    async def hold(self, on: bool) -> bool:
+        """Hold the far end, or take it back; give whether it went along."""
+        ...
+
+    async def hangup(self) -> None:
+        """Hang up."""
+        ...
 
 
 class CallerPhone:
@@ -87,6 +142,10 @@ class CallerPhone:
         await self.line.close()
         self._media.stop()
 
+    def told(self, call: CallId, event: str, data: Mapping[str, object]) -> None:
+        """Tell the world what happens to a call."""
+        self.world.told(self.ip, call, event, data)
+
     async def calls(self, target: str) -> Caller:
         """Call an address and wait for the answer. DialFailed if there is none."""
         caller = await self.rings(target)
@@ -98,6 +157,18 @@ class CallerPhone:
 
         TimeoutError if nobody calls, CallEnded if the other side gave up.
         """
+        leg = await self.rung(within_s=within_s)
+        caller = Caller(self, leg)
+        try:
+            await caller.waits(rings_s)
+            await leg.answer()
+        except asyncio.CancelledError:
+            await leg.hangup(486)
+            raise
+        return caller
+
+    async def rung(self, *, within_s: float = 30.0) -> SipLeg:
+        """Wait to be called; the leg rings. TimeoutError if nobody calls, CallEnded if it can't be taken."""
         async with asyncio.timeout(within_s):
             outcome = await self._rung.get()
         self._calls += 1
@@ -111,15 +182,8 @@ class CallerPhone:
             self.line.settle()
             raise CallEnded("what they offer can't be taken") from error
         self.line.add(leg)
-        self.world.told(self.ip, name, "rung", {})
-        caller = Caller(self, leg)
-        try:
-            await caller.waits(rings_s)
-            await leg.answer()
-        except asyncio.CancelledError:
-            await leg.hangup(486)
-            raise
-        return caller
+        self.told(name, "rung", {})
+        return leg
 
     def declines(self) -> None:
         """Answer nobody any more: refuse who still rings unheard, and whoever calls from now on."""
@@ -136,6 +200,13 @@ class CallerPhone:
 
     async def rings(self, target: str) -> Caller:
         """Call an address and don't wait."""
+        leg = await self.dials(target)
+        caller = Caller(self, leg)
+        self.line.settle()
+        return caller
+
+    async def dials(self, target: str) -> SipLeg:
+        """Call an address; give the leg. What it is to send leaves when the line settles next."""
         self._calls += 1
         name = CallId(f"{self.ip}-{self._calls}")
         uri = self.line.parse_target(target)
@@ -144,16 +215,14 @@ class CallerPhone:
         info = CallInfo(name, "outbound", f"sip:{self.name}@{self.ip}", target)
         leg = SipLeg.outgoing(self.line, info, ways, uri)
         self.line.add(leg)
-        self.world.told(self.ip, name, "dialling", {"to": target})
-        caller = Caller(self, leg)
-        self.line.settle()
-        return caller
+        self.told(name, "dialling", {"to": target})
+        return leg
 
 
 class Caller:
     """One call of a simulated caller. Every wait is bounded by virtual seconds."""
 
-    def __init__(self, phone: CallerPhone, leg: SipLeg) -> None:
+    def __init__(self, phone: Home, leg: Handset) -> None:
         self.phone = phone
         self.leg = leg
         self.ended: HungUp | None = None
@@ -297,7 +366,7 @@ class Caller:
                 case _:
                     pass
         assert self.ended is not None
-        self.phone.world.told(self.phone.ip, self.leg.info.id, "ended", {"reason": self.ended.reason})
+        self.phone.told(self.leg.info.id, "ended", {"reason": self.ended.reason})
         self._room.set()
         self._stir()
 

@@ -74,6 +74,7 @@ class VirtualEngine:
         self.observer = observer
         self._pairs = list(range(first_port + first_port % 2, last_port, 2))
         self._lines: dict[int, _Line] = {}
+        self._carried: set[int] = set()  # no packet of theirs is on a wire that an observer could see
         self._numbers = 0
         self._waiting: list[native.Event] = []
         self._woken = False
@@ -121,7 +122,7 @@ class VirtualEngine:
         machine = self._make(ssrc=0, sequence=0, timestamp=0, number=number)
         machine.carry(lead_ms=lead_ms, least_ms=least_ms, most_ms=most_ms, fences=fences, clears=clears)
         self._lines[number] = _Line(number, machine, (self.ip, 0))
-        self._told(number, "carry", (lead_ms, least_ms, most_ms, fences, clears))
+        self._carried.add(number)
         return number
 
     def bring(self, port: int, sequence: int, timestamp: int, payload: bytes) -> None:
@@ -358,7 +359,7 @@ class VirtualEngine:
         self._flush(line)
 
     def _told(self, port: int, verb: str, arguments: tuple[Any, ...]) -> None:
-        if self.observer is not None:
+        if self.observer is not None and port not in self._carried:
             self.observer.verb(self._loop.now, self, port, verb, arguments)
 
     def _flush(self, line: _Line) -> None:
@@ -387,7 +388,7 @@ class VirtualEngine:
                 self._journal.event(now, text)
             else:
                 self._journal.event(now, f"{self.ip} {fingerprint(event)}")
-            if self.observer is not None:
+            if self.observer is not None and event.port not in self._carried:
                 self.observer.event(now, self, event)
             if len(self._waiting) >= RING:
                 self._lost += 1
@@ -445,6 +446,9 @@ _FIELDS: Final[dict[type[Any], tuple[str, ...]]] = {
     native.Echo: (*_STAMPED, "present", "delay_ms", "loss_db"),
     native.Secured: (*_STAMPED, "profile"),
     native.Severed: (*_STAMPED, "reason"),
+    native.Leaving: (*_STAMPED, "codes"),
+    native.Fence: (*_STAMPED, "number"),
+    native.Emptied: _STAMPED,
     native.Quality: (
         *_STAMPED, "lost", "expected", "jitter_ms", "round_trip_ms", "far_lost_fraction", "far_jitter_ms",
         "late", "concealed_ms", "burst_ratio", "mos", "far_mos",

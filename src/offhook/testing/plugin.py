@@ -67,7 +67,7 @@ class SimulatedPhone:
         self._agents += 1
         self._callers += 1
         ip = f"10.1.0.{self._agents}"
-        given = models if models is not None else await _models(agent, brain)
+        given = models if models is not None else await models_for(agent, brain)
         host = await self._stack.enter_async_context(
             Host(
                 engine=self.world.engine(ip),
@@ -95,7 +95,8 @@ class SimulatedPhone:
         await self._stack.aclose()
 
 
-async def _models(agent: AgentLike, brain: Brain | Model | str | None) -> Models:
+async def models_for(agent: AgentLike, brain: Brain | Model | str | None) -> Models:
+    """Give an ear and a voice that spell, and a mind: the agent's own or `brain`."""
     from offhook.call import Agent, Models
     from offhook.testing.scripted import ScriptedStt, ScriptedTts
 

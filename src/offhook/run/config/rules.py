@@ -11,6 +11,8 @@ from pydantic import SecretStr
 
 from offhook.call.ambience import BUILT_IN, Ambience, load
 from offhook.carriers.negotiation import AudioRules
+from offhook.carriers.services.service import Service
+from offhook.carriers.services.table import SERVICES, make
 from offhook.carriers.trunks import Trunk, added_headers
 from offhook.core.errors import ConfigError
 from offhook.policy.routes import Route
@@ -132,6 +134,14 @@ def routes_of(config: Config) -> tuple[Route[str], ...]:
             number = key if star else canonical(key, country or "")
             found.append(Route(route.agent, number, route.trunk, route.language, route.calls, route.calls_a_caller))
     return tuple(found)
+
+
+def services_of(config: Config, only: Sequence[str] | None = None) -> tuple[Service, ...]:
+    """Make the services of the file, or those that are named. ConfigError where one can't work, or is not there."""
+    for name in only or ():
+        if name not in SERVICES:
+            raise ConfigError(f"--carrier {name}: there is no such service; there are: {', '.join(sorted(SERVICES))}")
+    return tuple([make(name, config.services.get(name, {})) for name in only or config.services])
 
 
 def _only_country(config: Config) -> str | None:

@@ -1,7 +1,7 @@
 """The tables of `offhook.toml` and their keys. docs/configuration.md says what each means, and a test holds it to that.
 
-sip · web · trunks.NAME · users.NAME · routes · dial · security · stir · models · ambience; and max_calls, drain_s,
-media_threads
+sip · web · trunks.NAME · services.NAME · users.NAME · routes · dial · security · stir · models · ambience; and
+max_calls, drain_s, media_threads
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from offhook.run.config.words import (
     Network,
     PortRange,
     ProfileName,
+    PublicUrl,
     Rule,
     WebOrigin,
 )
@@ -115,6 +116,7 @@ class Web(Table):
     certificate: Path | None = None
     key: Path | None = None
     ice: Literal["lite", "full"] = "lite"
+    public_url: PublicUrl | None = None
     called: str = Field(default="web", pattern=r"^[A-Za-z0-9+_.-]{1,64}$")
     calls: Cap = 20
 
@@ -280,6 +282,7 @@ class Config(BaseSettings):
     web: Web = Web()
     dial: Dial = Dial()
     trunks: dict[str, Trunk] = {}
+    services: dict[str, dict[str, Any]] = {}
     users: dict[str, Annotated[User, BeforeValidator(_user)]] = {}
     security: Security = Security()
     stir: Stir = Stir()

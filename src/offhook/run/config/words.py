@@ -152,6 +152,13 @@ def _origin(text: str) -> str:
     return text.lower()
 
 
+def _public(text: str) -> str:
+    found = re.fullmatch(r"(https?://[^/\s?#@]+)((?:/[A-Za-z0-9._~-]+)*)/?", text)
+    if found is None:
+        raise ValueError(f"{text!r} is not an address that services could call, as in https://agent.example")
+    return found[1].lower() + found[2]
+
+
 def _http(text: str) -> str:
     parse_address(text)
     return text
@@ -160,6 +167,7 @@ def _http(text: str) -> str:
 HttpAddress = Annotated[str, AfterValidator(_http)]
 Nameserver = Annotated[str, AfterValidator(_nameserver)]
 Listen = Annotated[str, AfterValidator(_listens)]
+PublicUrl = Annotated[str, AfterValidator(_public)]
 WebOrigin = Annotated[str, AfterValidator(_origin)]
 CodecName = Annotated[str, AfterValidator(_codec)]
 PortRange = Annotated[tuple[int, int], AfterValidator(_port_range)]

@@ -1,0 +1,107 @@
+"""The door for managed services: webhooks and media sockets on the listener of the pages, and what is said of them.
+
+Opened ─► HttpApi, Switchboard ─► hooks (ASGI) and sockets for uvicorn
+└► the URLs to paste ─► said; asked for from outside ─► "they can be reached", or why not
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Final
+
+import httpx2
+
+from offhook.carriers.services.http import Response
+from offhook.carriers.services.service import Service
+from offhook.carriers.services.table import SERVICES
+from offhook.console.hooks import Hooks
+from offhook.console.sockets import MediaSocket
+from offhook.core.errors import ConfigError
+from offhook.run.config import Web
+from offhook.run.host import Host
+from offhook.run.services import Switchboard
+from offhook.run.services.api import HttpApi
+
+HERE: Final = "/services/here"
+"""What is asked for from outside, to see whether it is us who answer."""
+
+LOOK_S: Final = 8.0
+
+SPARE: Final = 50
+"""Media sockets beside those of the calls that may be up: strangers, and services between two of theirs."""
+
+
+class Opened:
+    """The services of one host, open."""
+
+    def __init__(self, rules: Web, services: Sequence[Service], say: Callable[[str], None], host: Host) -> None:
+        if rules.public_url is None:
+            raise ConfigError(
+                "services need to know where they find us: set web.public_url (or --public) to the address that leads "
+                "to this machine from outside, as in https://agent.example"
+            )
+        self._public = rules.public_url
+        self._services = services
+        self._say = say
+        self._host = host
+        self._stack = AsyncExitStack()
+        self._open: list[MediaSocket] = []
+        self._nonce = secrets.token_urlsafe(16)
+        self._board: Switchboard
+        self._looking: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Opened:
+        """Open the client of the APIs, and say what is to be pasted where."""
+        api = await self._stack.enter_async_context(HttpApi(self._services))
+        self._board = Switchboard(self._host, self._services, self._public, api, say=self._say)
+        for service in self._services:
+            for where, kind in SERVICES[service.name].paste:
+                self._say(f"{service.name}: {where}: {self._public}/services/{service.name}/{kind}")
+        self._looking = asyncio.create_task(self._look(), name="looking at ourselves from outside")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close all that is open."""
+        if self._looking is not None:
+            self._looking.cancel()
+        for socket in list(self._open):
+            socket.close()
+        await self._board.close()
+        await self._stack.aclose()
+
+    def hooks(self, pages: Any) -> Hooks:
+        """Give the application, behind which the pages are."""
+        return Hooks(self._board, pages, {HERE: Response(200, self._nonce.encode(), "text/plain")})
+
+    def socket(self, **given: Any) -> MediaSocket:
+        """Make the protocol of a connection that asks for a websocket; uvicorn gives it what it needs not."""
+        return MediaSocket(self._board, self._open, self._host.rules.max_calls + SPARE)
+
+    async def _look(self) -> None:
+        self._say(await reached(self._public, self._nonce))
+
+
+async def reached(public: str, nonce: str) -> str:
+    """Say whether our public address leads here, and what to do where it does not."""
+    url = f"{public}{HERE}"
+    await asyncio.sleep(0)  # the listener is bound, and begins to answer now
+    try:
+        async with httpx2.AsyncClient(timeout=LOOK_S, follow_redirects=False) as client:
+            found = await client.get(url)
+    except httpx2.HTTPError as error:
+        return (
+            f"{public} does not answer from here ({error or type(error).__name__}): services can't reach it either, "
+            "unless they come another way; is the proxy or tunnel up, and does its name lead to it?"
+        )
+    if found.status_code == 200 and found.text == nonce:
+        return f"{public} leads here: services can call"
+    return (
+        f"{public} is answered by something else ({found.status_code} for {HERE}): have the proxy pass /services/ on "
+        "to web.listen, with paths as they are"
+    )

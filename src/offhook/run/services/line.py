@@ -1,0 +1,94 @@
+"""One call at a managed service: what a leg can have done with it there, and which paths are its own.
+
+leg ─► hang_up, transfer ─► the service's API          links ─► what the service is told to come back to
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from offhook.carriers.services.service import Answer, Links, Offered, Service
+from offhook.carriers.stream import StreamLeg
+from offhook.core.errors import NotAllowed, TransferFailed, Unreachable
+from offhook.policy.screening import allows
+
+if TYPE_CHECKING:
+    from offhook.run.services.board import Switchboard
+
+log: Final = structlog.get_logger("offhook.services")
+
+TRANSFER_S: Final = 90.0
+"""How long a transfer may ring at its target."""
+
+
+class Line:
+    """One call at a service: what the leg can have done with it there (`carriers.stream.Controls`)."""
+
+    def __init__(self, board: Switchboard, service: Service, call: str, offered: Offered) -> None:
+        self.service = service
+        self.call = call
+        self.offered = offered
+        self.key = board.token()
+        """What its hooks have in their path."""
+        self.media = board.token()
+        """What its next media socket has in its path; "" once it was used."""
+        self.leg: StreamLeg | None = None
+        self.answer: asyncio.Task[Answer] | None = None
+        self.handing: asyncio.Future[int] | None = None
+        self.over = False
+        self._board = board
+
+    @property
+    def links(self) -> Links:
+        """Our URLs of this call, with a new token for its media where the last one was used."""
+        board = self._board
+        if not self.media:
+            self.media = board.token()
+        board.expect(self)
+        path = f"/services/{self.service.name}"
+        return Links(f"{board.sockets}{path}/media/{self.media}", f"{board.public}{path}/{self.key}")
+
+    @property
+    def transfers(self) -> bool:
+        """Whether the service hands calls on."""
+        return bool(self.service.transfer(self.call or "-", "+10000000000", "", Links("", "")))
+
+    async def hang_up(self) -> None:
+        """End the call at the service."""
+        if self.over or not self.call:
+            return
+        self.over = True
+        for order in self.service.hang_up(self.call):
+            try:
+                reply = await self._board.ask(order)
+            except Unreachable as error:
+                log.warning("a call may go on at its service", service=self.service.name, error=str(error))
+                return
+            if not reply.ok and reply.status not in order.gone:
+                log.warning("a call was not ended", service=self.service.name, status=reply.status)
+
+    async def transfer(self, target: str) -> None:
+        """Hand the far end to `target`. NotAllowed outside `dial.allow`, TransferFailed if it is not taken."""
+        if not allows(self._board.host.rules.dial, target):
+            raise NotAllowed(f"{target} is not among what dial.allow lists")
+        handing = self.handing = asyncio.get_running_loop().create_future()
+        try:
+            for order in self.service.transfer(self.call, target, self.offered.called, self.links):
+                try:
+                    reply = await self._board.ask(order)
+                except Unreachable as error:
+                    raise TransferFailed(503, str(error)) from None
+                if not reply.ok:
+                    raise TransferFailed(481 if reply.status in order.gone else 500, f"the service said {reply.status}")
+            try:
+                async with asyncio.timeout(TRANSFER_S):
+                    code = await handing
+            except TimeoutError:
+                raise TransferFailed(408, "nothing was heard of the transfer") from None
+            if code != 200:
+                raise TransferFailed(code)
+        finally:
+            self.handing = None

@@ -1,0 +1,277 @@
+"""A fake Twilio: signed webhooks, TwiML carried out verb by verb, Media Streams, and the calls of its API.
+
+    call ─► POST /services/twilio/voice ─► <Connect><Stream> ─► connected, start, media … ─► stop
+    POST …/Calls/{sid}.json ─► Status=completed, or another document      POST …/Calls.json ─► a call of ours
+
+`lines` says what happens to who dials a number: `answers`, or a `DialCallStatus` (`busy`, `no-answer`, `failed`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
+from xml.etree import ElementTree as ET
+
+from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response
+from offhook.carriers.services.service import Service
+from offhook.carriers.services.stream import Encoding, Frame
+from offhook.carriers.services.twilio import TwilioAccount, twilio
+from offhook.carriers.services.twilio.signature import HEADER, signature
+from offhook.core.errors import DialFailed
+from offhook.testing.callers import Caller
+from offhook.testing.carriers.farend import FarEnd, Order
+from offhook.testing.carriers.service import PUBLIC, FakeService
+
+ACCOUNT: Final = "AC" + "0" * 32
+TOKEN: Final = "a-fake-auth-token"  # noqa: S105 - of a fake
+FORM: Final = {"content-type": "application/x-www-form-urlencoded; charset=UTF-8"}
+_REFUSED: Final = {"busy": 486, "rejected": 603}
+
+
+class TwilioTongue:
+    """Twilio's side of one Media Stream."""
+
+    heard = Encoding()
+    ours = Encoding()
+
+    def __init__(self, call: str, stream: str, parameters: Mapping[str, str]) -> None:
+        self._call = call
+        self.stream = stream
+        self._parameters = dict(parameters)
+        self._sequence = 0
+        self._chunk = 0
+
+    def _message(self, event: str, **rest: Any) -> str:
+        self._sequence += 1
+        return json.dumps({"event": event, "sequenceNumber": str(self._sequence), "streamSid": self.stream, **rest})
+
+    def begins(self) -> Sequence[Frame]:
+        """Give `connected` and `start`."""
+        start = {
+            "accountSid": ACCOUNT,
+            "streamSid": self.stream,
+            "callSid": self._call,
+            "tracks": ["inbound"],
+            "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+            "customParameters": self._parameters,
+        }
+        connected = json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"})
+        return (connected, self._message("start", start=start))
+
+    def sound(self, payload: bytes) -> Sequence[Frame]:
+        """Give a frame of media."""
+        self._chunk += 1
+        media = {
+            "track": "inbound",
+            "chunk": str(self._chunk),
+            "timestamp": str(20 * self._chunk),
+            "payload": b64encode(payload).decode(),
+        }
+        return (self._message("media", media=media),)
+
+    def key(self, key: str) -> Sequence[Frame]:
+        """Tell of a key."""
+        return (self._message("dtmf", dtmf={"track": "inbound_track", "digit": key}),)
+
+    def passed(self, mark: str, cleared: bool) -> Sequence[Frame]:
+        """Give a mark back, played or not."""
+        return (self._message("mark", mark={"name": mark}),)
+
+    def cleared(self) -> Sequence[Frame]:
+        """Say nothing."""
+        return ()
+
+    def ends(self) -> Sequence[Frame]:
+        """Give `stop`."""
+        return (self._message("stop", stop={"accountSid": ACCOUNT, "callSid": self._call}),)
+
+    def read(self, frame: Frame) -> Sequence[Order]:
+        """Read what Twilio takes. AssertionError for anything else."""
+        assert isinstance(frame, str), "binary for text"
+        said = json.loads(frame)
+        assert said["streamSid"] == self.stream, "another stream"
+        match said["event"]:
+            case "media":
+                return (Order("sound", b64decode(said["media"]["payload"], validate=True)),)
+            case "mark":
+                return (Order("mark", text=str(said["mark"]["name"])),)
+            case "clear":
+                return (Order("clear"),)
+            case other:
+                raise AssertionError(f"Twilio knows no {other}")
+
+
+class FakeTwilio(FakeService):
+    """An account at a fake Twilio."""
+
+    def __init__(self, app: Any, **options: Any) -> None:
+        super().__init__(app, **options)
+        self.lines: dict[str, str] = {}
+        self._calls = 0
+        self._streams = 0
+        self._numbers: dict[str, tuple[str, str, str]] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._resume: dict[str, str] = {}
+
+    def service(self) -> Service:
+        """Give our account at it."""
+        return twilio(TwilioAccount(ACCOUNT, TOKEN))
+
+    # Requests to us
+
+    def form(self, path: str, fields: Mapping[str, str]) -> Request:
+        """Make a signed webhook."""
+        body = urlencode(fields).encode()
+        signed = signature(TOKEN, PUBLIC + path, list(fields.items()))
+        return Request("POST", path, {**FORM, HEADER: signed}, body, "203.0.113.7")
+
+    def handshake(self, url: str) -> Request:
+        """Make the signed handshake of a media socket."""
+        signed = signature(TOKEN, url)
+        headers = {HEADER: signed, "upgrade": "websocket"}
+        return Request("GET", urlsplit(url).path, headers, peer="203.0.113.7")
+
+    def fields(self, call: str, status: str, **more: str) -> dict[str, str]:
+        """Give what every webhook of a call says."""
+        caller, called, direction = self._numbers[call]
+        said = {"CallSid": call, "AccountSid": ACCOUNT, "From": caller, "To": called, "Caller": caller}
+        return {**said, "CallStatus": status, "Direction": direction, "ApiVersion": "2010-04-01", **more}
+
+    # What happens
+
+    async def call(self, *, caller: str = "+15550001111", called: str = "+15552223333") -> Caller:
+        """Call the agent; give the caller once it has answered. DialFailed with the code where it is refused."""
+        call = self._name(caller, called, "inbound")
+        reply = await self.hook(self.form("/services/twilio/voice", self.fields(call, "ringing")))
+        await self._carry_out(call, reply)
+        end = self.ends.get(call)
+        if end is None:
+            raise DialFailed(_REFUSED.get(self._why(reply), 480), "the call was refused")
+        return self.caller(end)
+
+    async def api(self, order: ApiCall) -> ApiReply:
+        """Do what the API is asked."""
+        assert order.headers["authorization"].startswith("Basic "), "no account"
+        asked = dict(parse_qsl(order.body.decode(), keep_blank_values=True))
+        path = urlsplit(order.url).path
+        if path.endswith("/Calls.json"):
+            return self._places(asked)
+        call = path.rpartition("/")[2].removesuffix(".json")
+        end = self.ends.get(call)
+        if end is None or end.over:
+            return ApiReply(404, json.dumps({"code": 20404, "status": 404}).encode())
+        if asked.get("Status") == "completed":
+            self._over(end)
+        elif "Twiml" in asked:
+            self.close_socket(end)
+            self._spawn(call, self._carry_out(call, Response(200, asked["Twiml"].encode(), "text/xml")))
+        return ApiReply(200, json.dumps({"sid": call}).encode())
+
+    def _places(self, asked: Mapping[str, str]) -> ApiReply:
+        line = self.lines.get(asked["To"], "answers")
+        if line == "invalid":
+            return ApiReply(400, json.dumps({"code": 21211, "status": 400, "message": "Invalid 'To'"}).encode())
+        call = self._name(asked["From"], asked["To"], "outbound-api")
+        self._spawn(call, self._rings(call, line, asked["Url"], asked["StatusCallback"]))
+        return ApiReply(201, json.dumps({"sid": call, "status": "queued"}).encode())
+
+    async def _rings(self, call: str, line: str, url: str, status: str) -> None:
+        await self.hook(self.form(urlsplit(status).path, self.fields(call, "ringing", SequenceNumber="1")))
+        await asyncio.sleep(2.0)
+        if line != "answers":
+            await self.hook(self.form(urlsplit(status).path, self.fields(call, line, SequenceNumber="2")))
+            return
+        reply = await self.hook(self.form(urlsplit(url).path, self.fields(call, "in-progress")))
+        await self._carry_out(call, reply)
+
+    async def hung_up(self, end: FarEnd) -> None:
+        """Tell our side that the caller has hung up."""
+        end.ends()
+        visit = self.visits.pop(str(end.info.id), None)
+        await asyncio.sleep(self.rtt_s / 2 + 0.001)
+        if visit is not None:
+            visit.closed()
+
+    async def left_alone(self, end: FarEnd) -> None:
+        """Go on behind <Connect>: ask its `action` what next."""
+        call = str(end.info.id)
+        action = self._resume.get(call, "")
+        if action and not end.over:
+            reply = await self.hook(self.form(urlsplit(action).path, self.fields(call, "in-progress")))
+            await self._carry_out(call, reply)
+        elif not end.over:
+            self._over(end)
+
+    # TwiML
+
+    async def _carry_out(self, call: str, reply: Response) -> None:
+        assert reply.status == 200, f"the webhook was answered {reply.status}"
+        document = ET.fromstring(reply.body)  # noqa: S314 - our own side wrote it
+        assert document.tag == "Response", "no TwiML"
+        for verb in document:
+            match verb.tag:
+                case "Connect":
+                    self._connect(call, verb)
+                    return
+                case "Dial":
+                    await self._dials(call, verb)
+                    return
+                case "Reject" | "Hangup":
+                    break
+                case "Start" | "Pause" | "Say" | "Play":
+                    pass
+                case other:
+                    raise AssertionError(f"the fake carries out no {other}")
+        if (end := self.ends.get(call)) is not None:
+            self._over(end)
+
+    def _connect(self, call: str, verb: ET.Element) -> None:
+        stream = verb.find("Stream")
+        assert stream is not None, "a <Connect> to nothing"
+        url = stream.attrib["url"]
+        assert url.startswith("wss://"), "Twilio opens wss alone"
+        assert "?" not in url, "Twilio drops a query"
+        self._resume[call] = verb.attrib.get("action", "")
+        parameters = {one.attrib["name"]: one.attrib["value"] for one in stream.findall("Parameter")}
+        self._streams += 1
+        tongue = TwilioTongue(call, f"MZ{self._streams:032x}", parameters)
+        self.dial_socket(call, tongue, self.handshake(url))
+
+    async def _dials(self, call: str, verb: ET.Element) -> None:
+        target = next(iter(verb))
+        outcome = self.lines.get((target.text or "").strip(), "answers")
+        await asyncio.sleep(1.0)
+        if outcome == "answers":
+            news = target.attrib.get("statusCallback", "")
+            if news:
+                leg = {**self.fields(call, "in-progress"), "ParentCallSid": call, "CallSid": f"CA{'f' * 32}"}
+                await self.hook(self.form(urlsplit(news).path, leg))
+            await asyncio.sleep(5.0)
+            outcome = "completed"
+        action = verb.attrib["action"]
+        said = self.fields(call, "in-progress", DialCallStatus=outcome)
+        await self._carry_out(call, await self.hook(self.form(urlsplit(action).path, said)))
+
+    # The rest
+
+    def _name(self, caller: str, called: str, direction: str) -> str:
+        self._calls += 1
+        call = f"CA{self._calls:032x}"
+        self._numbers[call] = (caller, called, direction)
+        return call
+
+    @staticmethod
+    def _why(reply: Response) -> str:
+        verb = next(iter(ET.fromstring(reply.body)), None)  # noqa: S314 - our own side wrote it
+        return verb.attrib.get("reason", "") if verb is not None else ""
+
+    def _over(self, end: FarEnd) -> None:
+        self.close_socket(end)
+        end.finish()
+
+    def _spawn(self, call: str, work: Any) -> None:
+        self._running[call] = asyncio.get_running_loop().create_task(work, name=f"twilio {call}")
