@@ -6,7 +6,7 @@ PIP     := $(BIN)/uv pip install --python $(BIN)/python --require-hashes --only-
 NATIVE  := $(shell find native -name target -prune -o -name fuzz -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
 SEED    ?= 1
 CALLS   ?= 1000
-BENCHES ?= media memory ear jitter plc resample echo signalling setup pacing turn
+BENCHES ?= media memory ear jitter plc resample echo signalling setup pacing carriers turn
 ARGS    ?=
 export FUZZ_SECONDS ?= 60
 

@@ -130,6 +130,10 @@ MUSTS: Mapping[str, Mapping[str, Must]] = {
         "few_blocked_underruns": _just(0, "frames"),
         "churn_underruns": _just(0, "frames"),
     },
+    "carriers": {
+        "cms_200": _most(2.5, "cms", 2.0),
+        "clear_p99_ms": _most(5.0, "ms"),
+    },
     "turn": {
         "p50_ms": _most(0.15, "ms"),
         "p99_ms": _most(3.0, "ms"),
@@ -149,6 +153,7 @@ NAMES: tuple[str, ...] = (
     "signalling",
     "setup",
     "pacing",
+    "carriers",
     "turn",
 )
 """What `offhook bench` runs."""

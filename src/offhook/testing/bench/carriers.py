@@ -1,0 +1,72 @@
+"""`carriers`: what a call over a service's media socket costs, and how soon a hush is on the wire.
+
+200 Twilio streams (JSON, base64, µ-law), speech both ways all the time, through signed webhooks and real sockets. The
+load is on the other core. `clear_p99_ms` is from the decision to the arrival of `clear` at the other process.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from offhook.testing.bench.machine import Subject, cores, median, wait
+from offhook.testing.bench.result import NOT_RUN, Result, percentile
+
+CALLS = 200
+ROUNDS = 3
+CLEARS = 300
+
+
+def run(*, seed: int = 1, calls: int | None = None, seconds: float | None = None) -> Result:
+    """Run the bench; `calls` replaces the 200, `seconds` (8) is the length of each round."""
+    count, length = calls or CALLS, seconds or 8.0
+    ours, theirs = cores()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    costs: list[float] = []
+    shares: list[float] = []
+    late_ms = 0.0
+    with (
+        Subject.module("subject_streams", str(port), core=ours) as subject,
+        Subject.module("load_streams", str(port), str(seed), core=theirs) as load,
+    ):
+        subject.report(30)
+        load.report(30)
+        load.ask(60, open=count)
+        load.ask(30, run=2.0)  # buffers fill up, threads start
+        for _ in range(ROUNDS):
+            before = subject.cpu_ms()
+            told = load.ask(length + 30, run=length)
+            costs.append((subject.cpu_ms() - before) / (count * length))
+            shares.append(min(told["got_ms"]) / told["sent_ms"])
+            late_ms = max(late_ms, told["late_ms"])
+        load.order(run=CLEARS * 0.02 + 2)
+        wait(0.5)
+        decided = subject.ask(CLEARS * 0.02 + 30, clears=CLEARS, every_ms=20)
+        told = load.report(CLEARS * 0.02 + 30)
+    waits = _waits(decided["decided"], told["clears"])
+    return Result(
+        bench="carriers",
+        figures={
+            "cms_200" if count == CALLS else f"cms_{count}": median(costs),
+            "clear_p50_ms": percentile(waits, 0.5),
+            "clear_p99_ms": percentile(waits, 0.99),
+            "clears": len(waits),
+            "least_share_of_speech": min(shares),
+            "live": decided["live"],
+            "load_late_ms": late_ms,
+        },
+        peers={"pipecat": NOT_RUN},
+        seed=seed,
+        shape={"calls": count, "seconds": length, "rounds": ROUNDS, "service": "twilio", "codec": "PCMU"},
+    )
+
+
+def _waits(decided: list[float], clears: list[list[float]]) -> list[float]:
+    """Give how long each clear took, sorted, ms: the streams were hushed one after the other."""
+    came = {number: list(times) for number, times in enumerate(clears)}
+    waits: list[float] = []
+    for number, at in enumerate(decided):
+        times = came[number % len(clears)]
+        if times:
+            waits.append((times.pop(0) - at) * 1000)
+    return sorted(waits)

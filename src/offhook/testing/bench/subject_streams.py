@@ -1,0 +1,81 @@
+"""The process under test of `carriers`: a host behind the door for services, whose agent speaks without a pause.
+
+It is what `offhook serve --carrier twilio` has: uvicorn, signed webhooks, media sockets, a leg and a call each, ports
+whose gates listen. Speech goes out all the time and comes in all the time.
+
+orders    {"clears": N, "every_ms": 20} → hushes so many calls one after the other, and says when each was decided
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+import time
+from contextlib import AsyncExitStack
+
+from offhook import _native as native
+from offhook.call import Call
+from offhook.carriers.services.http import ApiCall, ApiReply
+from offhook.carriers.services.table import make
+from offhook.console.door import web_door
+from offhook.policy.routes import Route, Routes
+from offhook.run.config import Web
+from offhook.run.host import Host, HostRules
+from offhook.run.memory import settle_memory
+from offhook.run.serve import run_live
+from offhook.testing.bench.machine import tell
+from offhook.testing.bench.subject_media import speech
+from offhook.testing.carriers.twilio import ACCOUNT, TOKEN
+
+CLIP = speech(random.Random(1), 8)
+
+
+async def talks(call: Call) -> None:
+    """Speak until the caller hangs up."""
+    while True:
+        await call.play(CLIP, rate_hz=8000)
+
+
+talks.needs_models = False  # type: ignore[attr-defined]
+
+
+async def serve(port: int) -> None:
+    """Take calls until stdin is closed."""
+    loop = asyncio.get_running_loop()
+    public = f"http://127.0.0.1:{port}"
+    rules = Web(listen=f"127.0.0.1:{port}", public_url=public)
+    service = make("twilio", {"account": ACCOUNT, "token": TOKEN})
+    async with AsyncExitStack() as stack:
+        host = await stack.enter_async_context(
+            Host(
+                engine=native.Engine(ip="127.0.0.1", first_port=10000, last_port=19999),
+                rng=random.Random(1),
+                rules=HostRules(listen=(), max_calls=2000),
+                route=Routes([Route(talks)]).find,
+            )
+        )
+        await stack.enter_async_context(web_door(rules, [service])(host))
+        settle_memory()
+        tell(port=port)
+        reader = asyncio.StreamReader()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        while line := await reader.readline():
+            order = json.loads(line)
+            decided: list[float] = []
+            legs = [call.leg for call in host.conversations.calls.values()]
+            for number in range(order["clears"]):
+                decided.append(time.monotonic())
+                legs[number % len(legs)].hush()
+                await asyncio.sleep(order["every_ms"] / 1000)
+            tell(decided=decided, live=host.live)
+
+
+async def nobody(order: ApiCall) -> ApiReply:
+    """Answer for an API that nobody asks."""
+    return ApiReply(404)
+
+
+if __name__ == "__main__":
+    run_live(lambda: serve(int(sys.argv[1])))
