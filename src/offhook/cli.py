@@ -245,7 +245,8 @@ def bench(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="media, memory, ear, jitter, plc, resample, echo, signalling, setup, pacing, carriers or turn."
+            metavar="NAME",
+            help="media, memory, ear, jitter, plc, resample, echo, signalling, setup, pacing, carriers or turn.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
