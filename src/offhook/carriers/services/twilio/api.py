@@ -1,0 +1,99 @@
+"""What we ask Twilio's API, and those of services that took it over.
+
+    POST …/Accounts/{account}/Calls.json           place a call
+    POST …/Accounts/{account}/Calls/{call}.json    end it, or have it go on with another document
+
+Basic authentication, forms, JSON back.
+
+https://www.twilio.com/docs/voice/api/call-resource
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import quote
+
+from offhook.carriers.services.http import ApiCall, ApiReply
+from offhook.carriers.services.jsonstream import text, whole
+from offhook.carriers.services.service import Links, Placement
+from offhook.carriers.services.xml import Tag, document
+from offhook.core.errors import DialFailed, ProtocolError
+
+GONE: Final = (400, 404)
+"""What a call that is over is answered with: it is not found, or (21220) can't be changed any more."""
+
+_STATUSES: Final = {401: 403, 403: 403, 404: 403, 429: 503}
+_ERRORS: Final = {21211: 404, 21214: 404, 21217: 484, 21210: 403, 21215: 403, 21216: 403, 20429: 503}
+"""The service's own numbers for why it places no call: a bad number, one that may not call or be called, too many."""
+
+
+def basic(user: str, secret: str) -> dict[str, str]:
+    """Give the header of basic authentication."""
+    return {"authorization": "Basic " + b64encode(f"{user}:{secret}".encode()).decode()}
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """The calls of an account. `url` is their folder (…/Accounts/AC…/Calls); `suffix` asks for JSON."""
+
+    url: str
+    user: str
+    secret: str = field(repr=False)
+    suffix: str = ".json"
+
+    def update(self, call: str, *fields: tuple[str, str], gone: Sequence[int] = (404,)) -> ApiCall:
+        """Change a call that is there."""
+        asked = ApiCall.form(
+            "POST", f"{self.url}/{quote(call, safe='')}{self.suffix}", fields, basic(self.user, self.secret)
+        )
+        return ApiCall(asked.method, asked.url, asked.headers, asked.body, gone)
+
+    def hang_up(self, call: str) -> ApiCall:
+        """End a call."""
+        return self.update(call, ("Status", "completed"), gone=GONE)
+
+    def go_on(self, call: str, *tags: Tag) -> ApiCall:
+        """Have a call go on with another document; whatever it did, a media socket too, ends."""
+        return self.update(call, ("Twiml", document(*tags).decode()))
+
+    def create(self, placement: Placement, links: Links) -> ApiCall:
+        """Place a call. Its document is asked for once it is answered, or once it is known what has answered."""
+        fields = [
+            ("To", placement.to),
+            ("From", placement.caller),
+            ("Url", f"{links.hook}/voice"),
+            ("Method", "POST"),
+            ("Timeout", str(placement.ring_s)),
+            ("StatusCallback", f"{links.hook}/status"),
+            ("StatusCallbackMethod", "POST"),
+            *(("StatusCallbackEvent", event) for event in ("ringing", "answered", "completed")),
+        ]
+        match placement.detect:
+            case "sync":
+                fields.append(("MachineDetection", "Enable"))
+            case "async":
+                fields += [
+                    ("MachineDetection", "DetectMessageEnd"),
+                    ("AsyncAmd", "true"),
+                    ("AsyncAmdStatusCallback", f"{links.hook}/machine"),
+                    ("AsyncAmdStatusCallbackMethod", "POST"),
+                ]
+            case "":
+                pass
+        return ApiCall.form("POST", f"{self.url}{self.suffix}", fields, basic(self.user, self.secret))
+
+
+def placed(reply: ApiReply) -> str:
+    """Read how a call that was placed is called. DialFailed where it was refused, or makes no sense."""
+    said: Mapping[str, object] = {}
+    with suppress(ProtocolError):
+        said = reply.json()
+    call = text(said.get("sid"))
+    if reply.ok and call:
+        return call
+    code = _ERRORS.get(whole(said.get("code")) or 0) or _STATUSES.get(reply.status, 503 if reply.status >= 500 else 500)
+    raise DialFailed(code, text(said.get("message"))[:200] or f"the API said {reply.status}")

@@ -1,0 +1,90 @@
+"""A service whose calls are ruled by TwiML: Twilio, and those that took it over.
+
+    webhook ─► verify ─► hook ─► Offered ─► connect ─► <Connect><Stream/></Connect>
+    hang_up, transfer, dial ─► Calls
+
+What services of this kind do not share are values: how they sign, what their sockets speak, where their API is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response
+from offhook.carriers.services.service import Answer, Handed, Left, Links, News, Offered, Placement
+from offhook.carriers.services.stream import Dialect
+from offhook.carriers.services.twilio import documents, hooks
+from offhook.carriers.services.twilio.api import Calls, placed
+from offhook.carriers.services.twilio.documents import connect, hangup, record_call, refer, reject, stream
+from offhook.carriers.services.xml import answer
+from offhook.core.carriage import Carriage
+
+Prove = Callable[[Request, str, float], None]
+"""Checks that a request is the service's; takes it, our public address and the time (s). Unsigned where it is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class TwimlService:
+    """One account.
+
+    `records`: the service records each call, too; `refers`: hand calls on by REFER, which only those can that came by
+    SIP; `streaming`: attributes of <Stream> that only this service has.
+    """
+
+    name: str
+    carriage: Carriage
+    api: str
+    prove: Prove = field(repr=False)
+    speaks: Callable[[], Dialect] = field(repr=False)
+    calls: Calls
+    records: bool = False
+    refers: bool = False
+    streaming: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def verify(self, request: Request, base: str, now_s: float) -> None:
+        """Check that a webhook or a socket's opening is the service's. Unsigned where it is not."""
+        self.prove(request, base, now_s)
+
+    def hook(self, kind: str, request: Request) -> Sequence[News]:
+        """Read a verified webhook. ProtocolError where it makes no sense."""
+        return hooks.read(kind, hooks.fields(request))
+
+    def connect(self, offered: Offered, links: Links) -> Answer:
+        """Take a call: its audio comes to `links.media`; when that socket ends, `after` is asked what next."""
+        recording = (record_call(f"{links.hook}/recording"),) if self.records else ()
+        ours = stream(links.media, news=f"{links.hook}/stream", more=self.streaming)
+        return Answer(answer(*recording, connect(ours, f"{links.hook}/after")))
+
+    def refuse(self, offered: Offered, code: int) -> Answer:
+        """Refuse a call; one that is answered already, since we placed it, is ended."""
+        if offered.direction == "outbound":
+            return Answer(answer(hangup()))
+        return Answer(answer(reject("busy" if code in (486, 600) else "rejected")))
+
+    def heed(self, news: News | None) -> Response:
+        """Answer a webhook that asks for nothing. Where a document is asked for, an empty one ends the call."""
+        return answer(hangup()) if isinstance(news, (Left, Handed)) else answer()
+
+    def dialect(self) -> Dialect:
+        """Give what one media socket speaks."""
+        return self.speaks()
+
+    def hang_up(self, call: str) -> Sequence[ApiCall]:
+        """End a call."""
+        return (self.calls.hang_up(call),)
+
+    def transfer(self, call: str, target: str, caller: str, links: Links) -> Sequence[ApiCall]:
+        """Hand a call's far end on; `transfer` hears that the target has answered, and how it ended."""
+        news = f"{links.hook}/transfer"
+        if self.refers and target.lower().startswith(("sip:", "sips:")):
+            return (self.calls.go_on(call, refer(target, news)),)
+        return (self.calls.go_on(call, documents.dial(documents.target(target, news=news), news, caller=caller)),)
+
+    def dial(self, placement: Placement, links: Links) -> ApiCall:
+        """Place a call."""
+        return self.calls.create(placement, links)
+
+    def placed(self, reply: ApiReply) -> str:
+        """Read how a call that was placed is called. DialFailed with the code where it was refused."""
+        return placed(reply)
