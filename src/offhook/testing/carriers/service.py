@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -65,7 +66,7 @@ class FakeWire:
             self._fake.socket_closed(self._end)
 
 
-class FakeService:
+class FakeService(ABC):
     """One account at a fake service. Use as `async with`. `rtt_s` is the way there and back."""
 
     hearing: Literal["all", "speech"] = "all"
@@ -98,25 +99,25 @@ class FakeService:
 
     # What each service says in its own words
 
+    @abstractmethod
     def service(self) -> Service:
         """Give our side's end of it: the account that the fake has keys of."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def call(self, *, caller: str = "+15550001111", called: str = "+15552223333") -> Caller:
         """Call the agent; give the caller once it has answered. DialFailed with the code where it is refused."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def api(self, order: ApiCall) -> ApiReply:
         """Do what the API is asked."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def hung_up(self, end: FarEnd) -> None:
         """Tell our side that the caller has hung up."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def left_alone(self, end: FarEnd) -> None:
         """Go on with a call whose media socket our side has closed."""
-        raise NotImplementedError
 
     # What all have
 
@@ -218,7 +219,7 @@ class FakeService:
         self._callers.append(made)
         return made
 
-    def told(self, call: CallId, event: str, data: Mapping[str, object]) -> None:
+    def told(self, call: CallId, event: str, data: Mapping[str, object]) -> None:  # noqa: B027 - who listens, overrides it
         """Hear what happens to a caller."""
 
     def close_socket(self, end: FarEnd) -> None:
