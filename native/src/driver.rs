@@ -408,7 +408,7 @@ impl Seat {
             Command::Mark { utterance, mark, .. } => port.mark(now, utterance, mark),
             Command::Hush(_) => port.hush(now, sink),
             Command::Arm(_, depth) => port.arm(depth),
-            Command::Restore(_) => port.restore(now),
+            Command::Restore(_) => port.restore(now, sink),
             Command::Bed(_, bed) => port.bed(bed),
             Command::Watch(_, wanted) => port.watch(&wanted),
             Command::Press { keys, duration_ms, gap_ms, .. } => port.press(now, &keys, duration_ms, gap_ms),

@@ -37,7 +37,7 @@ pub enum Kind {
     Severed { reason: &'static str },
     Leaving { codes: Vec<u8> },
     Fence { number: u64 },
-    Emptied,
+    Emptied { hushed: bool },
 }
 
 /// One interval between reports: what we received, and what the far end told of us.

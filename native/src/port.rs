@@ -373,7 +373,7 @@ impl Port {
         self.mouth.queue.hush(self.clock, lag, generation, &mut |at, kind| tell(number, seq, at, kind, sink));
         self.ducked = false;
         self.mouth.duck(1.0);
-        self.empty(sink);
+        self.empty(true, sink);
         self.tell_room(sink);
     }
 
@@ -383,10 +383,12 @@ impl Port {
     }
 
     /// Bring a ducked voice back.
-    pub fn restore(&mut self, now: i64) {
+    pub fn restore(&mut self, now: i64, sink: &mut Sink) {
         self.see(now);
-        self.ducked = false;
         self.mouth.duck(1.0);
+        if std::mem::take(&mut self.ducked) {
+            self.say_again(sink);
+        }
     }
 
     /// Queue keys. `keys` are event codes.

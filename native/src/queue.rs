@@ -9,6 +9,8 @@
 mod carried;
 mod rate;
 
+use carried::Flown;
+
 use std::collections::VecDeque;
 
 use crate::codec::NARROW;
@@ -64,7 +66,8 @@ struct Utterance {
 /// A mark that all before has left.
 #[derive(Debug)]
 struct Passing {
-    /// When that will have been heard.
+    /// When the last before it sounds, and when that will have been heard.
+    at: i64,
     due: i64,
     utterance: u64,
     mark: u64,
@@ -96,6 +99,8 @@ pub struct Queue {
     /// A piece shorter than a packet was kept back for one packet time, for its company to come.
     held: bool,
     wants_room: bool,
+    /// What has left, but may be called back; None where nothing can be.
+    flown: Option<VecDeque<Flown>>,
 }
 
 impl Default for Queue {
@@ -110,6 +115,7 @@ impl Default for Queue {
             fade: Vec::new(),
             held: false,
             wants_room: false,
+            flown: None,
         }
     }
 }
@@ -196,6 +202,7 @@ impl Queue {
             pulled.sounding = true;
             return pulled;
         }
+        self.forget_flown(now);
         self.pass_marks(at, lag);
         if let Some(Item::Key(key)) = self.items.front() {
             pulled.key = Some(*key);
@@ -229,6 +236,9 @@ impl Queue {
             };
             let count = (pcm.len() - *sent).min(want - frame.len());
             frame.extend_from_slice(&pcm[*sent..*sent + count]);
+            if let Some(flown) = &mut self.flown {
+                flown.push_back(Flown { at, utterance: *utterance, pcm: pcm[*sent..*sent + count].to_vec() });
+            }
             *sent += count;
             let (number, over) = (*utterance, *sent == pcm.len());
             self.queued -= count;
@@ -247,7 +257,7 @@ impl Queue {
     fn pass_marks(&mut self, now: i64, lag: i64) {
         while let Some(Item::Mark { utterance, mark }) = self.items.front() {
             let (utterance, mark) = (*utterance, *mark);
-            self.marks.push_back(Passing { due: now + lag, utterance, mark, posted: false });
+            self.marks.push_back(Passing { at: now, due: now + lag, utterance, mark, posted: false });
             self.items.pop_front();
         }
     }
@@ -311,6 +321,7 @@ impl Queue {
         }
         self.items.clear();
         self.marks.clear();
+        self.flown.iter_mut().for_each(VecDeque::clear);
         self.queued = 0;
         self.held = false;
         for mut utterance in std::mem::take(&mut self.utterances) {

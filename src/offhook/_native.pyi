@@ -315,12 +315,17 @@ class Fence:
 
 @final
 class Emptied:
-    """`hush` took effect: what left before may go to the carrier no more, and what is there is to be dropped."""
+    """What the carrier has is to be dropped, and what left before this may go to it no more.
 
-    def __init__(self, port: int, seq: int, at: int) -> None: ...
+    `hushed`: by a `hush`, whose caller may have told it to drop that already. Else what it has is to be heard louder or
+    lower, and leaves again behind this.
+    """
+
+    def __init__(self, port: int, seq: int, at: int, hushed: bool) -> None: ...
     port: Final[int]
     seq: Final[int]
     at: Final[int]
+    hushed: Final[bool]
 
 Event = (
     Heard

@@ -44,6 +44,7 @@ def test_without_an_echo_nothing_changes(peer_file: Callable[[str, str], Path]) 
     later = [ours.ducked[0] - others.ducked[0] for (_, ours), (_, others) in zip(minding, not_minding, strict=True)]
     assert sorted(later)[CASES // 2] <= 20_000_000
 
+
 @pytest.mark.parametrize("others", [False, True])
 def test_it_is_known_for_ours_whether_others_hear_the_call_or_not(rig: Any, sounds: Any, others: bool) -> None:
     _, voice = sounds

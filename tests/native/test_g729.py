@@ -236,7 +236,11 @@ def test_where_the_library_is_missing_it_is_said_what_to_install(tmp_path: Path)
     command = [str(Path(sys.executable).with_name("offhook")), "serve", "offhook.examples:echo"]
     ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 1
-    assert "sip.codecs.0: G729 needs the library bcg729, which is not installed: apt-get install libbcg729-0" in ran.stderr
+    assert (
+        "sip.codecs.0: G729 needs the library bcg729, which is not installed: apt-get install libbcg729-0" in ran.stderr
+    )
     program = "from offhook import _native as native; native.encode('PCMU', b'ab'); native.encode('G729', b'ab')"
     ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
-    assert ran.stderr.endswith("ValueError: G729 needs the library bcg729, which is not installed: apt-get install libbcg729-0\n")
+    assert ran.stderr.endswith(
+        "ValueError: G729 needs the library bcg729, which is not installed: apt-get install libbcg729-0\n"
+    )

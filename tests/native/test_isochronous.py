@@ -26,7 +26,9 @@ class Listener:
     def __post_init__(self) -> None:
         self.buffer = native.Isochronous(rate_hz=8000, clock_hz=8000, start=0, step=self.step)
 
-    def hears(self, packets: list[tuple[int, int, bytes]], until: int) -> tuple[bytes, list[tuple[str, int, int, int, int]]]:
+    def hears(
+        self, packets: list[tuple[int, int, bytes]], until: int
+    ) -> tuple[bytes, list[tuple[str, int, int, int, int]]]:
         """Let packets (arrival, timestamp, audio) arrive in that order."""
         for at, timestamp, pcm in packets:
             self.buffer.push(at, timestamp, pcm)

@@ -21,7 +21,9 @@ PHONE = "1234567890*#"
 IN_BAND: dict[str, object] = {"dtmf_send": None, "dtmf_receive": None}
 
 
-def key(name: str, ms: float = 100, *, low: float = -10, high: float = -8, off: float = 0, seed: int = 0) -> list[float]:
+def key(
+    name: str, ms: float = 100, *, low: float = -10, high: float = -8, off: float = 0, seed: int = 0
+) -> list[float]:
     """Sound a key: levels in dBm0, `off` as a share of the frequency."""
     row = next(row for row in range(4) if name in PAD[row])
     rng = random.Random(f"{name}{seed}")

@@ -106,8 +106,11 @@ def test_every_lost_frame_is_made_up_and_nothing_runs_dry(rig, sounds, share, bu
     heard = rig.events(native.Heard)
     assert len(heard) == len(payloads)
     assert [event.concealed for event in heard] == lost
-    assert all(event.pcm == native.decode("PCMU", payload) for event, payload in zip(heard, payloads, strict=True)
-               if not event.concealed), "what came is left as it came"
+    assert all(
+        event.pcm == native.decode("PCMU", payload)
+        for event, payload in zip(heard, payloads, strict=True)
+        if not event.concealed
+    ), "what came is left as it came"
     singles = [n for n in range(1, len(lost) - 1) if lost[n - 1 : n + 2] == [False, True, False]]
     clear = [n for n in singles if 0.7 < level(heard[n].pcm) / level(native.decode("PCMU", payloads[n])) < 1.4]
     assert len(clear) >= 0.9 * len(singles), "a single frame is as loud as what was lost"
@@ -208,7 +211,9 @@ def test_a_drifting_clock_is_followed_without_a_click(rig, ppm, pauses):
     tape = taped(rig)
     assert abs(len(tape) / 8 - PACKETS * tick / MS) < 60
     loud = [n for n, sample in enumerate(tape) if abs(sample) > 4000]
-    assert abs((loud[-1] - loud[0]) / 8 - (PACKETS - (51 if pauses else 0)) * tick / MS) < 25, "it lies where it was said"
+    assert abs((loud[-1] - loud[0]) / 8 - (PACKETS - (51 if pauses else 0)) * tick / MS) < 25, (
+        "it lies where it was said"
+    )
     steps = [abs(after - before) for before, after in zip(tape, tape[1:], strict=False)]
     limit = 8000 * step * 1.5
     clicks = [n for n, found in enumerate(steps) if found > limit]

@@ -99,7 +99,10 @@ def test_events_are_values():
     assert one == same
     assert hash(one) == hash(same)
     assert one != native.Digit(1, 2, 3, "6", 40)
-    assert repr(native.Heard(1, 2, 3, b"\0\0")) == "Heard(port=1, seq=2, at=3, pcm=b'\\x00\\x00', concealed=False, rate_hz=8000)"
+    assert (
+        repr(native.Heard(1, 2, 3, b"\0\0"))
+        == "Heard(port=1, seq=2, at=3, pcm=b'\\x00\\x00', concealed=False, rate_hz=8000)"
+    )
     match native.Cut(1, 2, 3, 4, 5, 6, 7):
         case native.Cut(utterance=utterance, heard_ms=heard_ms, exact=exact):
             assert (utterance, heard_ms, exact) == (4, 7, False)

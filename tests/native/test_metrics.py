@@ -129,7 +129,9 @@ def test_a_held_port_learns_the_round_trip_without_sending(rig):
                 if kind == 207 and body[4] == 4:
                     (ntp,) = struct.unpack_from("!Q", body, 8)
                     held = (rig.now - trip_ms * MS << 16) // 1_000_000_000 - (ntp >> 16)
-                    answer = struct.pack("!BBHIBBHIII", 0x80, 207, 5, rig.ssrc, 5, 0, 3, OURS, ntp >> 16 & 0xFFFFFFFF, held)
+                    answer = struct.pack(
+                        "!BBHIBBHIII", 0x80, 207, 5, rig.ssrc, 5, 0, 3, OURS, ntp >> 16 & 0xFFFFFFFF, held
+                    )
                     rig.give(receiver_report(rig.ssrc) + answer, REPORTS_FROM, rtcp=True)
         rig.give(rig.next(bytes(160)))
     assert any(abs((told.round_trip_ms or 0) - trip_ms) < 2 for told in rig.events(native.Quality))

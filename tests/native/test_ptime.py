@@ -158,7 +158,9 @@ def test_another_codec_by_signalling_makes_no_click_in_what_is_said(rig, before,
     for name in (before, after):
         decoder = native.Decoder(name)
         kind = CODECS[name][0]
-        said.append(samples(b"".join(decoder.push(packet.payload) for _, packet in rig.sent if packet.payload_type == kind)))
+        said.append(
+            samples(b"".join(decoder.push(packet.payload) for _, packet in rig.sent if packet.payload_type == kind))
+        )
     first, second = said
     limit = steepest_of_the_tone(min(CODECS[before][2], CODECS[after][2])) * 1.15
     assert abs(second[0] - first[-1]) <= limit

@@ -61,9 +61,7 @@ def pair(**changes: Any) -> dict[tuple[str, int], native.Port]:
     for address, ours in ((OURS, True), (THEIRS, False)):
         port = ports[address] = native.Port(ssrc=1 + ours, sequence=1, timestamp=1)
         port.tunnel(0, **terms(ours, **(changes if ours else {})))
-        port.configure(
-            0, 1, remote=None, remote_rtcp=None, send=(0, "PCMU"), receive=((0, "PCMU"),), rtcp_mux=True
-        )
+        port.configure(0, 1, remote=None, remote_rtcp=None, send=(0, "PCMU"), receive=((0, "PCMU"),), rtcp_mux=True)
     return ports
 
 

@@ -250,7 +250,7 @@ impl World {
             }
             Step::Hush => self.port.hush(self.now, &mut self.sink),
             Step::Arm { depth } => self.port.arm(depth.map(|depth| f32::from(depth % 101))),
-            Step::Restore => self.port.restore(self.now),
+            Step::Restore => self.port.restore(self.now, &mut self.sink),
             Step::Press { code, many, duration_ms, gap_ms } => {
                 let keys = vec![code % 16; 1 + usize::from(many) % KEYS_MOST.min(4)];
                 let duration = u32::from(duration_ms).clamp(20, KEY_MOST_MS);

@@ -161,7 +161,10 @@ impl Watch {
             | Kind::OneWay { .. }
             | Kind::Echo { .. }
             | Kind::Secured { .. }
-            | Kind::Severed { .. } => {}
+            | Kind::Severed { .. }
+            | Kind::Leaving { .. }
+            | Kind::Fence { .. }
+            | Kind::Emptied { .. } => {}
         }
     }
 

@@ -28,6 +28,9 @@ const LIVE_AHEAD: i64 = 60 * MS;
 impl Port {
     /// Have a carrier bring the far end, and take what leaves, from here on.
     pub fn carry(&mut self, terms: Terms) {
+        if terms.clears && terms.lead_ms > 0 {
+            self.mouth.queue.keep_flown();
+        }
         self.carried = Some(Box::new(Carried::new(terms)));
     }
 
@@ -58,8 +61,16 @@ impl Port {
         self.tell_heard(sink);
     }
 
-    /// What is buffered beyond us is dropped, where that can be done.
-    pub(super) fn empty(&mut self, sink: &mut Sink) {
+    /// Whether our voice sounds at the far end.
+    pub(super) fn sounds(&self) -> bool {
+        match &self.carried {
+            Some(carried) => !carried.is_dry(self.clock),
+            None => self.mouth.is_sounding(),
+        }
+    }
+
+    /// What is buffered beyond us is dropped, where that can be done; `hushed`: whoever hears of it knows already.
+    pub(super) fn empty(&mut self, hushed: bool, sink: &mut Sink) {
         let now = self.clock;
         let Some(carried) = self.carried.as_mut().filter(|carried| carried.terms.clears) else { return };
         carried.empty(now);
@@ -67,7 +78,20 @@ impl Port {
         if let Some(tape) = &mut self.tape {
             tape.break_off(now);
         }
-        self.tell(now, Kind::Emptied, sink);
+        self.tell(now, Kind::Emptied { hushed }, sink);
+    }
+
+    /// What was sent ahead has the wrong loudness: let it leave again with the right one.
+    pub(super) fn say_again(&mut self, sink: &mut Sink) {
+        let ahead = self
+            .carried
+            .as_ref()
+            .is_some_and(|carried| carried.terms.clears && carried.terms.lead_ms > 0 && !carried.is_dry(self.clock));
+        if ahead {
+            self.mouth.queue.call_back(self.clock);
+            self.empty(false, sink);
+            self.depart_carried(sink);
+        }
     }
 
     /// Let leave what may be ahead of the clock.

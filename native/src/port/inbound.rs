@@ -479,13 +479,12 @@ impl Port {
 
     /// The reflex: somebody began to speak over our voice.
     fn duck(&mut self, sink: &mut Sink) {
-        // What a carrier buffers can't be lowered any more.
-        let ours = self.mouth.is_sounding() && self.carried.as_ref().is_none_or(|carried| carried.terms.lead_ms == 0);
-        let Some(depth) = self.duck_depth.filter(|_| ours && !self.ducked) else {
+        let Some(depth) = self.duck_depth.filter(|_| self.sounds() && !self.ducked) else {
             return;
         };
         self.ducked = true;
         self.mouth.duck(10f32.powf(-depth.abs() / 20.0));
         self.tell(self.clock, Kind::Ducked, sink);
+        self.say_again(sink);
     }
 }

@@ -152,7 +152,7 @@ event!(
 );
 event!(
     /// What the carrier buffers is dropped.
-    Emptied() {}
+    Emptied(hushed) { hushed: bool }
 );
 
 /// Add the classes to the module, and their union as `Event`.
@@ -240,7 +240,7 @@ pub fn append(list: &Bound<'_, PyList>, event: &Event) -> PyResult<()> {
             list.append(Bound::new(py, Leaving { port, seq, at, codes })?)
         }
         &Kind::Fence { number } => list.append(Bound::new(py, Fence { port, seq, at, number })?),
-        Kind::Emptied => list.append(Bound::new(py, Emptied { port, seq, at })?),
+        &Kind::Emptied { hushed } => list.append(Bound::new(py, Emptied { port, seq, at, hushed })?),
         Kind::Quality(quality) => list.append(Bound::new(
             py,
             Quality {

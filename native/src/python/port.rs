@@ -164,7 +164,7 @@ impl PyPort {
     }
 
     fn restore(&mut self, now: i64) {
-        self.port.restore(now);
+        self.port.restore(now, &mut self.sink);
     }
 
     #[pyo3(signature = (now, keys, duration_ms = 100, gap_ms = 100))]

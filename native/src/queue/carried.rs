@@ -1,8 +1,56 @@
 //! The queue before a far end whose carrier buffers what we send, and may tell what of it was played.
 
-use super::{Item, Queue};
+use std::collections::VecDeque;
+
+use super::{Item, Passing, Queue};
+
+/// A piece that has left: when it sounds, and whose it is.
+#[derive(Debug)]
+pub(super) struct Flown {
+    pub(super) at: i64,
+    pub(super) utterance: u64,
+    pub(super) pcm: Vec<i16>,
+}
 
 impl Queue {
+    /// From here on what has left and does not sound yet can be called back.
+    pub fn keep_flown(&mut self) {
+        self.flown.get_or_insert_with(VecDeque::new);
+    }
+
+    /// What sounds by now can't be called back any more.
+    pub(super) fn forget_flown(&mut self, now: i64) {
+        let Some(flown) = &mut self.flown else { return };
+        while flown.front().is_some_and(|piece| piece.at <= now) {
+            flown.pop_front();
+        }
+    }
+
+    /// Call back what does not sound by `now`: it never left, and leaves again before all else.
+    pub fn call_back(&mut self, now: i64) {
+        self.forget_flown(now);
+        let Some(flown) = &mut self.flown else { return };
+        while let Some(piece) = flown.pop_back() {
+            while self.marks.back().is_some_and(|mark| mark.at >= piece.at) {
+                let Some(Passing { utterance, mark, .. }) = self.marks.pop_back() else { break };
+                self.items.push_front(Item::Mark { utterance, mark });
+            }
+            let count = piece.pcm.len();
+            if let Some(utterance) = self.utterances.iter_mut().find(|one| one.number == piece.utterance) {
+                utterance.queued += count;
+                utterance.sent -= count as u64;
+                utterance.due = None;
+                utterance.posted = false;
+                utterance.dry = false;
+                while utterance.departures.back().is_some_and(|departure| departure.0 > now) {
+                    utterance.departures.pop_back();
+                }
+            }
+            self.queued += count;
+            self.items.push_front(Item::Audio { utterance: piece.utterance, pcm: piece.pcm, sent: 0 });
+        }
+    }
+
     /// Whether a packet that is not due yet can be filled: nothing that may still come belongs into it.
     #[must_use]
     pub fn is_ready(&self, want: usize) -> bool {
@@ -18,7 +66,11 @@ impl Queue {
             utterance.departures.iter_mut().for_each(|departure| departure.0 += late);
             utterance.due = utterance.due.map(|due| due + late);
         }
-        self.marks.iter_mut().for_each(|mark| mark.due += late);
+        for mark in &mut self.marks {
+            mark.at += late;
+            mark.due += late;
+        }
+        self.flown.iter_mut().flatten().for_each(|piece| piece.at += late);
     }
 
     /// An utterance was heard to its end by `now`.

@@ -320,7 +320,10 @@ class StreamLeg(PortVerbs):
             if not self._hushed and dialect is not None:
                 self._write(dialect.mark(str(event.number)))
         elif isinstance(event, native.Emptied):
-            self._hushed = max(0, self._hushed - 1)
+            if event.hushed:
+                self._hushed = max(0, self._hushed - 1)
+            elif not self._hushed and dialect is not None:
+                self._write(dialect.clear())
         elif not isinstance(event, native.Mapped):
             self._silence.heard(event)
             if self._passes(event):

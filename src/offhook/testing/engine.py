@@ -448,7 +448,7 @@ _FIELDS: Final[dict[type[Any], tuple[str, ...]]] = {
     native.Severed: (*_STAMPED, "reason"),
     native.Leaving: (*_STAMPED, "codes"),
     native.Fence: (*_STAMPED, "number"),
-    native.Emptied: _STAMPED,
+    native.Emptied: (*_STAMPED, "hushed"),
     native.Quality: (
         *_STAMPED, "lost", "expected", "jitter_ms", "round_trip_ms", "far_lost_fraction", "far_jitter_ms",
         "late", "concealed_ms", "burst_ratio", "mos", "far_mos",
