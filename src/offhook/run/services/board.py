@@ -296,7 +296,9 @@ class Switchboard:
         return Response(code)
 
     async def close(self) -> None:
-        """Let go of all that waits."""
-        for line in self._lines.values():
+        """End the calls that are up, and let go of all that waits."""
+        for line in list(self._keys.values()):
             if line.answer is not None and not line.answer.done():
                 line.answer.cancel()
+            if line.leg is not None and not line.leg.over:
+                await line.leg.hangup(503)

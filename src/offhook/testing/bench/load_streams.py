@@ -43,16 +43,11 @@ class Stream(asyncio.Protocol):
     def __init__(self, sid: str) -> None:
         self.sid = sid
         self.ready = asyncio.get_running_loop().create_future()
-        self.transport: asyncio.Transport
+        self.transport: asyncio.WriteTransport
         self.bytes_b64 = 0
         self.clears: list[float] = []
         self._rest = b""
         self._shaken = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
 
     def data_received(self, data: bytes) -> None:
         """Count what comes."""
@@ -130,10 +125,11 @@ class Load:
         assert stream is not None, document
         url = stream.attrib["url"]
         target = urlsplit(url).path
-        _, made = await asyncio.get_running_loop().create_connection(
+        transport, made = await asyncio.get_running_loop().create_connection(
             lambda: Stream(f"MZ{number:032x}"), "127.0.0.1", self.port
         )
-        made.transport.write(
+        made.transport = transport
+        transport.write(
             f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
             f"{HEADER}: {signature(TOKEN, url)}\r\n\r\n".encode()
