@@ -17,7 +17,7 @@ class Carrier:
     """Plays what leaves, in real time, half a round trip away."""
 
     def __init__(self, rtt_ms: int = 80, codec: str = "PCMU", **terms: Any) -> None:
-        self.terms = {"lead_ms": 400, "least_ms": 20, "most_ms": 100, "fences": True, "clears": True} | terms
+        self.terms: dict[str, Any] = {"lead_ms": 400, "least_ms": 20, "most_ms": 100, "fences": True, "clears": True} | terms
         self.port = native.Port(ssrc=0, sequence=0, timestamp=0, number=1)
         self.port.carry(**self.terms)
         self.port.configure(0, 1, remote=NOWHERE, remote_rtcp=None, send=(96, codec), receive=((97, codec),))

@@ -13,6 +13,7 @@ from offhook.call.leg import AudioLeg
 from offhook.carriers.services.twilio.media import MediaStream
 from offhook.core.signals import Connected, HungUp
 from offhook.testing.callers import CallerPhone
+from offhook.testing.carriers import FAKES
 from offhook.testing.carriers.pairs import stream_pair
 from offhook.testing.carriers.twilio import TwilioTongue
 from offhook.testing.legs import LegBroken, Pair, check_leg
@@ -34,15 +35,17 @@ def test_a_leg_over_sip_keeps_the_contract() -> None:
     world.run(check_leg(make))
 
 
-def test_a_leg_of_twilio_keeps_the_contract() -> None:
+@pytest.mark.parametrize("name", sorted(FAKES))
+def test_a_leg_of_a_service_keeps_the_contract(name: str) -> None:
     world = World("legs")
     places = iter(range(1, 200))
+    fake = FAKES[name](None)
 
     @asynccontextmanager
     async def make() -> AsyncGenerator[Pair]:
         place = next(places)
-        tongue = TwilioTongue("CA1", f"MZ{place}", {})
-        async with stream_pair(world, MediaStream(), tongue, ip=f"10.1.0.{place}", rtt_s=0.15) as pair:
+        dialect, tongue = fake.service().dialect(), fake.tongue(f"call-{place}")
+        async with stream_pair(world, dialect, tongue, ip=f"10.1.0.{place}", rtt_s=0.15) as pair:
             yield pair
 
     world.run(check_leg(make))
@@ -159,7 +162,7 @@ def test_a_broken_leg_is_found(fault: str) -> None:
     @asynccontextmanager
     async def make() -> AsyncGenerator[Pair]:
         place = next(places)
-        tongue = TwilioTongue("CA1", f"MZ{place}", {})
+        tongue = TwilioTongue("CA1", f"MZ{place}")
         async with stream_pair(world, MediaStream(), tongue, ip=f"10.1.0.{place}") as pair:
             yield Pair(cast("AudioLeg", BrokenLeg(pair.leg, fault)), pair.far, pair.rtt_s)
 

@@ -5,3 +5,18 @@ async with FakeTwilio(agent) as phone:
     await caller.hears("good evening")
     await caller.says("a table for two")
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from offhook.testing.carriers.service import FakeService
+from offhook.testing.carriers.twilio import FakeTwilio
+
+FAKES: Final[Mapping[str, type[FakeService]]] = {
+    "twilio": FakeTwilio,
+}
+"""The fakes whose calls carry audio, by the service's name."""
+
+__all__ = ["FAKES", "FakeService", "FakeTwilio"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
@@ -67,20 +67,26 @@ class FakeWire:
 
 
 class FakeService(ABC):
-    """One account at a fake service. Use as `async with`. `rtt_s` is the way there and back."""
+    """One account at a fake service. Use as `async with`.
+
+    `brain` and `models` are as for the fixture `phone` (`testing.plugin`), `dial` is what may be dialled, `rtt_s` the
+    way there and back; `wrap` may put something of its own before the media engine.
+    """
 
     hearing: Literal["all", "speech"] = "all"
 
     def __init__(
         self,
-        app: AgentLike | Switchboard,
+        app: AgentLike | Switchboard | None,
         *,
         brain: Brain | Model | str | None = None,
         models: Models | None = None,
         dial: tuple[str, ...] = ("+",),
         rtt_s: float = 0.08,
+        wrap: Callable[[Any], Any] = lambda engine: engine,
     ) -> None:
         self._app = app
+        self._wrap = wrap
         self._brain = brain
         self._models = models
         self._dial = dial
@@ -102,6 +108,10 @@ class FakeService(ABC):
     @abstractmethod
     def service(self) -> Service:
         """Give our side's end of it: the account that the fake has keys of."""
+
+    @abstractmethod
+    def tongue(self, call: str) -> Tongue:
+        """Give the service's side of a new media socket of a call."""
 
     @abstractmethod
     async def call(self, *, caller: str = "+15550001111", called: str = "+15552223333") -> Caller:
@@ -129,11 +139,12 @@ class FakeService(ABC):
         from offhook.testing.plugin import models_for
 
         agent = self._app
+        assert agent is not None, "a fake that is to be called needs an app"
         made = self._models if self._models is not None else await models_for(agent, self._brain)
         rules = HostRules(listen=(), dial=self._dial)
         host = await self._stack.enter_async_context(
             Host(
-                engine=self._engine(),
+                engine=self._wrap(self._engine()),
                 rng=self._rng,
                 rules=rules,
                 route=lambda wanted: agent,

@@ -38,10 +38,10 @@ class TwilioTongue:
     heard = Encoding()
     ours = Encoding()
 
-    def __init__(self, call: str, stream: str, parameters: Mapping[str, str]) -> None:
+    def __init__(self, call: str, stream: str) -> None:
         self._call = call
         self.stream = stream
-        self._parameters = dict(parameters)
+        self.parameters: dict[str, str] = {}
         self._sequence = 0
         self._chunk = 0
 
@@ -57,7 +57,7 @@ class TwilioTongue:
             "callSid": self._call,
             "tracks": ["inbound"],
             "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
-            "customParameters": self._parameters,
+            "customParameters": self.parameters,
         }
         connected = json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"})
         return (connected, self._message("start", start=start))
@@ -120,6 +120,11 @@ class FakeTwilio(FakeService):
     def service(self) -> Service:
         """Give our account at it."""
         return twilio(TwilioAccount(ACCOUNT, TOKEN))
+
+    def tongue(self, call: str) -> TwilioTongue:
+        """Give Twilio's side of a new stream."""
+        self._streams += 1
+        return TwilioTongue(call, f"MZ{self._streams:032x}")
 
     # Requests to us
 
@@ -236,9 +241,8 @@ class FakeTwilio(FakeService):
         assert url.startswith("wss://"), "Twilio opens wss alone"
         assert "?" not in url, "Twilio drops a query"
         self._resume[call] = verb.attrib.get("action", "")
-        parameters = {one.attrib["name"]: one.attrib["value"] for one in stream.findall("Parameter")}
-        self._streams += 1
-        tongue = TwilioTongue(call, f"MZ{self._streams:032x}", parameters)
+        tongue = self.tongue(call)
+        tongue.parameters = {one.attrib["name"]: one.attrib["value"] for one in stream.findall("Parameter")}
         self.dial_socket(call, tongue, self.handshake(url))
 
     async def _dials(self, call: str, verb: ET.Element) -> None:
