@@ -187,6 +187,13 @@ class Service(Protocol):
         """Place a call: its `Offered` (outbound) comes to the hook `voice` once it is answered."""
         ...
 
+    def authorize(self, call: ApiCall, now_s: float, nonce: str) -> ApiCall:
+        """Put our proof on a request as it is sent: a token has its instant and its name (`nonce`, a UUID) in it.
+
+        Where the proof is the same for each request, it is there already.
+        """
+        ...
+
     def placed(self, reply: ApiReply) -> str:
         """Read how a call that was placed is called. DialFailed with the code where it was refused."""
         ...
