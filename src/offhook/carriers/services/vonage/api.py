@@ -61,4 +61,4 @@ def placed(reply: ApiReply) -> str:
 
 
 def _leg(api: str, call: str) -> str:
-    return f"{api.rstrip('/')}/v1/calls/{quote(call, safe='')}"
+    return f"{api.rstrip('/')}/v1/calls/{quote(call, safe='', errors='replace')}"

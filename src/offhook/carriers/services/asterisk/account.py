@@ -1,0 +1,30 @@
+"""What we know of an Asterisk that we answer for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class AsteriskAccount:
+    """An Asterisk with its REST interface (ARI).
+
+    `api` is ARI's base URL, `app` the Stasis application that calls are sent to, `user` and `password` are of
+    `ari.conf`. `connection` is the section of `websocket_client.conf` by which Asterisk opens media sockets to us, and
+    `socket_user` and `socket_password` what that section says. `endpoint` is how a number is dialled, with `{}` for it;
+    `context` is where in the dialplan a transfer goes on, "" to have the far end itself refer the call. `json`: control
+    messages are JSON, which Asterisk knows from 20.18, 22.8 and 23.2 on.
+    """
+
+    user: str
+    password: str = field(repr=False)
+    socket_user: str
+    socket_password: str = field(repr=False)
+    api: str = "http://127.0.0.1:8088/ari"
+    app: str = "offhook"
+    connection: str = "offhook"
+    format: Literal["ulaw", "alaw", "slin", "slin16", "slin24"] = "slin16"
+    endpoint: str = "PJSIP/{}@trunk"
+    context: str = ""
+    json: bool = True
