@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from carriers.services.hostile import TEXTS, mangled, one_byte_changes
 
+from carriers.services.hostile import TEXTS, mangled, one_byte_changes
 from offhook.carriers.services.asterisk import Asterisk, AsteriskAccount
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Unsigned
 from offhook.carriers.services.service import Handed, Left, Links, News, Offered, Placement, Progressed

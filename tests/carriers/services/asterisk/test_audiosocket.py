@@ -6,10 +6,10 @@ import struct
 from uuid import UUID
 
 import pytest
-from carriers.services.hostile import FRAMES, endure
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carriers.services.hostile import FRAMES, endure
 from offhook.carriers.services.asterisk import AudioSocketDialect, Splitter
 from offhook.carriers.services.asterisk.audiosocket import CARRIAGE, SOUNDS, framed
 from offhook.carriers.services.stream import Encoding, Odd, Pressed, Sound, Started, Stopped

@@ -7,8 +7,8 @@ import struct
 from typing import Any
 
 import pytest
-from carriers.services.hostile import FRAMES, endure
 
+from carriers.services.hostile import FRAMES, endure
 from offhook.carriers.services.asterisk import WebSocketDialect
 from offhook.carriers.services.asterisk.websocket import CARRIAGE
 from offhook.carriers.services.stream import Encoding, Flow, Odd, Passed, Pressed, Reply, Sound, Started

@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from carriers.services.hostile import TEXTS
-from carriers.services.vonage.test_signature import ACCOUNT
 from vonage_voice.models import ncco as models
 from vonage_voice.models import requests
 
+from carriers.services.hostile import TEXTS
+from carriers.services.vonage.test_signature import ACCOUNT
 from offhook.carriers.services.service import Links, Offered, Placement
 from offhook.carriers.services.vonage import Vonage, documents
 

@@ -8,10 +8,10 @@ from random import Random
 from typing import Any
 
 import pytest
-from carriers.services.hostile import mangled
-from carriers.services.vonage.test_signature import ACCOUNT
 from vonage_voice.models.webhooks import AnswerWebhook
 
+from carriers.services.hostile import mangled
+from carriers.services.vonage.test_signature import ACCOUNT
 from offhook.carriers.services.http import ApiReply, Request
 from offhook.carriers.services.service import Detected, Handed, Left, News, Offered, Progressed, Recorded, Said
 from offhook.carriers.services.vonage import Vonage

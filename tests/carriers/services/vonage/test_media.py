@@ -7,8 +7,8 @@ import struct
 from typing import Any
 
 import pytest
-from carriers.services.hostile import FRAMES, endure
 
+from carriers.services.hostile import FRAMES, endure
 from offhook.carriers.services.stream import Cleared, Encoding, Odd, Passed, Pressed, Sound, Started, Told
 from offhook.carriers.services.vonage.media import CARRIAGE, VonageDialect
 

@@ -17,10 +17,10 @@ from typing import Any
 import jwt
 import pytest
 import vonage_jwt
-from carriers.services.hostile import VALUES, one_byte_changes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from carriers.services.hostile import VALUES, one_byte_changes
 from offhook.carriers.services.http import ApiCall, Request, Unsigned
 from offhook.carriers.services.vonage import Vonage, VonageAccount, signature
 from offhook.carriers.services.vonage.signature import TOKEN_LIMIT, payload_hash, signed_token
