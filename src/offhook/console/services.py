@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -44,6 +45,9 @@ class Opened:
                 "services need to know where they find us: set web.public_url (or --public) to the address that leads "
                 "to this machine from outside, as in https://agent.example"
             )
+        parts = urlsplit(rules.public_url)
+        if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+            raise ConfigError(f"web.public_url = {rules.public_url}: services call and open sockets by https alone")
         self._public = rules.public_url
         self._services = services
         self._say = say

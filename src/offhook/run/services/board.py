@@ -59,6 +59,9 @@ TOKEN_S: Final = 120.0
 KNOWN_LIMIT: Final = 10_000
 """Calls that are remembered after their end, so that what is sent again does nothing again; the oldest is forgotten."""
 
+AGAIN_S: Final = 10.0
+"""How often the same refusal is told to the operator: who sends nonsense must not fill a terminal."""
+
 Api = Callable[[ApiCall], Awaitable[ApiReply]]
 """Asks a service's API. Unreachable where it does not answer in time."""
 
@@ -89,6 +92,7 @@ class Switchboard:
         self._lines: OrderedDict[tuple[str, str], Line] = OrderedDict()  # by service and its name of the call
         self._keys: dict[str, Line] = {}
         self._tokens: dict[str, tuple[Line, float]] = {}
+        self._told: dict[tuple[str, str], float] = {}
         self.refused: dict[str, int] = {}
         """What was not let in, by why."""
 
@@ -287,8 +291,10 @@ class Switchboard:
     # What is not let in
 
     def _unsigned(self, name: str, error: Unsigned) -> Response:
-        log.warning("not proved to come from the service", service=name, error=str(error), hint=error.hint)
-        self._say(f"{name}: a request was refused: {error}. {error.hint}".rstrip())
+        now = self._wall_s()
+        if now - self._told.get((name, str(error)), -AGAIN_S) >= AGAIN_S:
+            self._told[name, str(error)] = now
+            self._say(f"{name}: a request was refused: {error}: {error.hint}".removesuffix(": "))
         return self._refuse(error.code, "unsigned")
 
     def _refuse(self, code: int, why: str) -> Response:
