@@ -55,7 +55,7 @@ def make(name: str, table: Mapping[str, Any]) -> Service:
             raise ConfigError(f"services.{name}.{key}: there is no such key; there are: {', '.join(known)}")
     for key, field in known.items():
         if key not in table and field.default is MISSING and field.default_factory is MISSING:
-            raise ConfigError(f"services.{name}.{key}: it is needed; docs/{name}.md says where it is found")
+            raise ConfigError(f"services.{name}.{key}: it is needed; docs/services/{name}.md says where it is found")
     return build(kind(**{key: _checked(name, known[key], value) for key, value in table.items()}))
 
 

@@ -19,6 +19,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
+from uuid import UUID
 
 import structlog
 
@@ -262,7 +263,7 @@ class Switchboard:
         leg = line.leg = self._bring(line, agent)
         try:
             placement = Placement(to, caller, ring_s, detect)  # type: ignore[arg-type]
-            line.call = service.placed(await self.ask(service.dial(placement, line.links)))
+            line.call = service.placed(await self.ask(service, service.dial(placement, line.links)))
             self._lines[name, line.call] = line
             async with asyncio.timeout(ring_s + START_S):
                 await leg.connected()
@@ -275,13 +276,14 @@ class Switchboard:
         await call.up()
         return call
 
-    async def ask(self, order: ApiCall) -> ApiReply:
-        """Ask a service's API."""
-        return await self._api(order)
+    async def ask(self, service: Service, order: ApiCall) -> ApiReply:
+        """Ask a service's API. Unreachable where it does not answer."""
+        nonce = UUID(bytes=secrets.token_bytes(16), version=4)
+        return await self._api(service.authorize(order, self._wall_s(), str(nonce)))
 
     async def _order(self, service: Service, order: ApiCall) -> None:
         try:
-            reply = await self.ask(order)
+            reply = await self.ask(service, order)
         except Unreachable as error:
             log.warning("a service was not told", service=service.name, error=str(error))
             return

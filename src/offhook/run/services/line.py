@@ -63,7 +63,7 @@ class Line:
         self.over = True
         for order in self.service.hang_up(self.call):
             try:
-                reply = await self._board.ask(order)
+                reply = await self._board.ask(self.service, order)
             except Unreachable as error:
                 log.warning("a call may go on at its service", service=self.service.name, error=str(error))
                 return
@@ -78,7 +78,7 @@ class Line:
         try:
             for order in self.service.transfer(self.call, target, self.offered.called, self.links):
                 try:
-                    reply = await self._board.ask(order)
+                    reply = await self._board.ask(self.service, order)
                 except Unreachable as error:
                     raise TransferFailed(503, str(error)) from None
                 if not reply.ok:

@@ -4,7 +4,7 @@
     the API ─► hang up, transfer, place a call ─► what the service does then
 
 Everything is in this process and on the running loop: on a `VirtualLoop` a minute of call takes milliseconds. `app` is
-an agent, an async function, or a `Switchboard` that is there already.
+an agent, an async function, or the address of a server that runs (`http://127.0.0.1:8080`): then it is called for real.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from offhook.run.host import AgentLike, Host, HostRules
 from offhook.run.services import Switchboard, Visit
 from offhook.testing.callers import Caller
 from offhook.testing.carriers.farend import FarEnd, Tongue
+from offhook.testing.carriers.remote import RemoteBoard, RemoteVisit
 from offhook.testing.engine import VirtualEngine
 from offhook.testing.journal import Journal
 from offhook.testing.loop import VirtualLoop
@@ -77,7 +78,7 @@ class FakeService(ABC):
 
     def __init__(
         self,
-        app: AgentLike | Switchboard | None,
+        app: AgentLike | str | None,
         *,
         brain: Brain | Model | str | None = None,
         models: Models | None = None,
@@ -91,14 +92,18 @@ class FakeService(ABC):
         self._models = models
         self._dial = dial
         self.rtt_s = rtt_s
-        self.board: Switchboard
+        self.board: Switchboard | RemoteBoard
         self.events: list[CallEvent] = []
         """What happened in its calls."""
         self.asked: list[ApiCall] = []
         """What the API was asked."""
         self.ends: dict[str, FarEnd] = {}
         """The far ends, by the service's name of the call."""
-        self.visits: dict[str, Visit] = {}
+        self.visits: dict[str, Visit | RemoteVisit] = {}
+        self.public = PUBLIC
+        """Where it finds us."""
+        self.secrets: Mapping[str, str] = {}
+        """What its console shows, by the names of the variables that the page of the service has it in."""
         self._callers: list[Caller] = []
         self._stack = AsyncExitStack()
         self._rng = random.Random(7)
@@ -133,8 +138,9 @@ class FakeService(ABC):
 
     async def __aenter__(self) -> Self:
         """Open a host for the app, and the service's account at it."""
-        if isinstance(self._app, Switchboard):
-            self.board = self._app
+        if isinstance(self._app, str):
+            self.public = self._app
+            self.board = RemoteBoard(self._app)
             return self
         from offhook.testing.plugin import models_for
 
@@ -157,7 +163,7 @@ class FakeService(ABC):
         self.board = Switchboard(
             host,
             [self.service()],
-            PUBLIC,
+            self.public,
             self._asked,
             token=lambda: f"token-{next(tokens)}-{self._rng.getrandbits(64):016x}",
             wall_s=lambda: WALL_S + loop.time(),
@@ -172,7 +178,7 @@ class FakeService(ABC):
             if not caller.over:
                 await caller.hangs_up()
         await asyncio.sleep(1.0)
-        if not isinstance(self._app, Switchboard):
+        if isinstance(self.board, Switchboard):
             await self.board.close()
         await self._stack.aclose()
 

@@ -85,6 +85,10 @@ class TwimlService:
         """Place a call."""
         return self.calls.create(placement, links)
 
+    def authorize(self, call: ApiCall, now_s: float, nonce: str) -> ApiCall:
+        """Give the request as it is: its proof is the same for each."""
+        return call
+
     def placed(self, reply: ApiReply) -> str:
         """Read how a call that was placed is called. DialFailed with the code where it was refused."""
         return placed(reply)
