@@ -112,6 +112,7 @@ def test_a_call_whose_media_stops_is_ended_and_says_why() -> None:
         def mangle(now: Instant, source: Address, destination: Address, data: bytes) -> bytes | None:
             return None if is_rtp(data) and source[0] == A else data
 
+        assert isinstance(caller.phone, CallerPhone)
         caller.phone.world.network.mangle = mangle
         ended = await callee.gone(within_s=30)
         assert ended.reason == "stalled"
@@ -121,6 +122,7 @@ def test_a_call_whose_media_stops_is_ended_and_says_why() -> None:
 
 def test_verbs_of_a_call_that_is_over_say_so_and_nobody_at_home_is_told() -> None:
     async def script(caller: Caller, callee: Caller) -> None:
+        assert isinstance(caller.phone, CallerPhone)
         await caller.hangs_up()
         assert (await callee.gone()).reason == "remote_hangup"
         with pytest.raises(CallEnded):

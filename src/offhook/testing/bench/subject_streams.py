@@ -17,10 +17,8 @@ from contextlib import AsyncExitStack
 
 from offhook import _native as native
 from offhook.call import Call
-from offhook.carriers.services.http import ApiCall, ApiReply
 from offhook.carriers.services.table import make
 from offhook.console.door import web_door
-from offhook.policy.routes import Route, Routes
 from offhook.run.config import Web
 from offhook.run.host import Host, HostRules
 from offhook.run.memory import settle_memory
@@ -53,7 +51,7 @@ async def serve(port: int) -> None:
                 engine=native.Engine(ip="127.0.0.1", first_port=10000, last_port=19999),
                 rng=random.Random(1),
                 rules=HostRules(listen=(), max_calls=2000),
-                route=Routes([Route(talks)]).find,
+                route=lambda wanted: talks,
             )
         )
         await stack.enter_async_context(web_door(rules, [service])(host))
@@ -70,11 +68,6 @@ async def serve(port: int) -> None:
                 legs[number % len(legs)].hush()
                 await asyncio.sleep(order["every_ms"] / 1000)
             tell(decided=decided, live=host.live)
-
-
-async def nobody(order: ApiCall) -> ApiReply:
-    """Answer for an API that nobody asks."""
-    return ApiReply(404)
 
 
 if __name__ == "__main__":
