@@ -31,7 +31,7 @@ from offhook.agent.waits import after
 from offhook.agent.words import lexicon
 from offhook.core.ids import Turn
 from offhook.core.instants import MILLISECOND, Instant
-from offhook.core.signals import Connected, Held, HungUp
+from offhook.core.signals import Connected, Held, HungUp, Interrupted, Silent
 
 EARLY = 16
 """Results of tools that are kept though nobody told of the tool: only an error of a brain brings any."""
@@ -40,8 +40,9 @@ EARLY = 16
 class Conversation(Floor):
     """One call's conversation.
 
-    `replies`: the caller's turns go to the brain by themselves; without, only `Ask` listens. `feed` and `expire` give
-    orders to carry out in order; `deadline` says when `expire` is due.
+    `replies`: the caller's turns go to the brain by themselves; without, only `Ask` listens. `timed`: we say when the
+    caller has been silent for long enough; without, a service does. `history` is what was before. `feed` and `expire`
+    give orders to carry out in order; `deadline` says when `expire` is due.
     """
 
     def deadline(self) -> Instant | None:
@@ -56,9 +57,9 @@ class Conversation(Floor):
                 times.append(hearing.hold_at)
         if hearing is not None:
             times += (hearing.verdict_at, None if hearing.understood else hearing.words_by)
-        elif asking is not None:
+        elif asking is not None and self._timed:
             times.append(asking.until)
-        if gathering is not None:
+        if gathering is not None and self._timed:
             times.append(gathering.until)
         return min((at for at in times if at is not None), default=None)
 
@@ -137,6 +138,10 @@ class Conversation(Floor):
             case Connected():
                 self._connected = True
                 self._open_at = after(now, self.manners.greeting_wait_ms)
+            case Interrupted():
+                self._interrupted(now)
+            case Silent():
+                self._silent(now)
             case Held():
                 self._mouth.hold(given.at, on=given.on)
             case HungUp():
@@ -269,6 +274,23 @@ class Conversation(Floor):
         if self._leaving is None:
             self._apologise(now)
 
+    def _interrupted(self, now: Instant) -> None:
+        """Our voice has been stopped already: what was not heard is lost, whether anybody listens or not."""
+        if self._hearing is not None and self._hearing.over:
+            self._cut(now, self._hearing)
+        else:
+            self._hush(now, [run for run in self._mouth.busy if not self._blocked(run)])
+
+    def _silent(self, now: Instant) -> None:
+        if self._keys_at is not None:
+            self._keys_end(now)
+        elif self._waits.asking is not None:
+            self._answer("", whole=False)
+        elif self._waits.gathering is not None:
+            self._gathered(whole=False)
+        elif self._waiting:
+            self._idle(now)
+
     def _hold(self, on: bool) -> None:
         self._held = on
         if on and self._hearing is not None:
@@ -316,7 +338,7 @@ class Conversation(Floor):
             self._owed(now)
         if patience.idle_at is not None and now >= patience.idle_at and self._ear.flowing:
             self._idle(now)
-        asking, gathering = self._waits.asking, self._waits.gathering
+        asking, gathering = (self._waits.asking, self._waits.gathering) if self._timed else (None, None)
         if asking is not None and hearing is None and asking.until is not None and now >= asking.until:
             self._answer("", whole=False)
         if gathering is not None and gathering.until is not None and now >= gathering.until:
@@ -384,6 +406,7 @@ class Conversation(Floor):
         if quiet and not self._mouth.busy and not (self._leaving or self._held):
             self._go_on(now)
         self._reflex()
+        self._wait(quiet=quiet)
         if not self._mouth.speaking:
             for ticket in self._waits.awaited:
                 self._out.append(orders.Settled(ticket, "", whole=True))
@@ -394,7 +417,7 @@ class Conversation(Floor):
             return
         busy = bool(self._mouth.busy)
         free = self._replies and not (self._waits.pending or self._leaving)
-        idle = free and quiet and not busy and self._open and self._ear.flowing and not self._held
+        idle = free and quiet and not busy and self._open and self._ear.flowing and not self._held and self._timed
         # The caller hears silence from their pause on, whoever of us is late: the ear, the brain or the voice.
         paused = self._hearing is not None and self._hearing.paused_at is not None and self._ear.flowing
         owing = free and not self._held and (paused or (quiet and busy)) and not self._mouth.sounding

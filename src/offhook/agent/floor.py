@@ -8,7 +8,7 @@ A step changes the state and orders what follows from it; which step to take, an
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Final, assert_never
 
 from offhook.agent import inputs, orders
 from offhook.agent.ear import Ear
@@ -21,21 +21,35 @@ from offhook.agent.turn import Hearing
 from offhook.agent.waits import Waits, after
 from offhook.agent.words import lexicon
 from offhook.core.ids import Turn
-from offhook.core.instants import Instant
+from offhook.core.instants import MILLISECOND, Instant
+
+NOTHING: Final = History()
+"""What has happened before a call."""
 
 
 class Floor:
     """The state and the steps of `Conversation`, which says what its arguments mean."""
 
     def __init__(
-        self, manners: Manners, *, greeting: str = "", replies: bool = True, hears: bool = True, language: str = "en"
+        self,
+        manners: Manners,
+        *,
+        greeting: str = "",
+        replies: bool = True,
+        hears: bool = True,
+        timed: bool = True,
+        language: str = "en",
+        history: History = NOTHING,
     ) -> None:
         self.manners = manners
-        self.history = History()
+        self.history = history
         self._words = lexicon(language)
         self._greeting = greeting
         self._replies = replies
         self._hears = hears
+        self._timed = timed
+        self._waiting = False
+        """All is said, and the caller has the turn."""
         self._out: list[Order] = []
         self._turn = Turn(0)
         self._run = 0
@@ -218,6 +232,19 @@ class Floor:
         self._waits.wishes.clear()
         self._patience.watch(0, self.manners, busy=False, owing=False, idle=False)
         self._open_at = self._keys_at = self._cut_at = self._leave_at = None
+
+    def _wait(self, *, quiet: bool) -> None:
+        """Give the caller the turn where somebody else keeps its time, once all is said."""
+        said = all(self._blocked(run) for run in self._mouth.busy)
+        wanted = self._replies or self._waits.pending
+        waiting = quiet and said and wanted and self._open and not (self._timed or self._held or self._leaving)
+        if waiting and not self._waiting:
+            asking, gathering = self._waits.asking, self._waits.gathering
+            waits = asking or gathering
+            timeout_ms = waits.timeout // MILLISECOND if waits else self.manners.prompt_after_ms
+            digits, finish = (gathering.digits, gathering.finish) if gathering else (0, "")
+            self._out.append(orders.Wait(self.listening and gathering is None, digits, finish, timeout_ms))
+        self._waiting = waiting
 
     def _reflex(self) -> None:
         armed = bool(self._mouth.busy) and self.listening

@@ -113,10 +113,23 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """All is said: it is the caller's turn. Given where a service keeps the time, and says `Silent` when it is over.
+
+    `words`: what the caller says is wanted. `digits`: so many keys are, or those up to the `finish` key.
+    """
+
+    words: bool
+    digits: int
+    finish: str
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """Hang up now: all was heard that will be."""
 
     reason: str
 
 
-Order = Listen | Transcribe | Forget | Reply | Commit | Stop | Say | Hush | Arm | Restore | Note | Settled | End
+Order = Listen | Transcribe | Forget | Reply | Commit | Stop | Say | Hush | Arm | Restore | Note | Settled | Wait | End

@@ -55,6 +55,26 @@ class Texted:
 
 
 @dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A service that speaks for us has stopped, since the caller began.
+
+    `heard` is what it says that the caller had heard of our words, as it spells them, and `heard_ms` how long that
+    took; None where it does not say.
+    """
+
+    at: Instant
+    heard: str | None = None
+    heard_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """The caller has had their turn and said nothing (more): told by a service that keeps the time for us."""
+
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """The far end put us on hold, or took us back (`on` False): on hold nothing that we play leaves."""
 
