@@ -58,6 +58,8 @@ class BeforeAnswer:
         """Play to the caller; returns when it was heard, or can't be. CallEnded if the caller hangs up meanwhile."""
         self.alive()
         session = self._session
+        if session.leg.capabilities.words:
+            return
         await session.leg.early()
         utterance = await session.mouthpiece.begin()
         heard = self._sounding[utterance] = asyncio.get_running_loop().create_future()

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 
 from offhook import _native as native
 from offhook.agent import inputs
+from offhook.agent.floor import NOTHING
 from offhook.agent.history import History
 from offhook.call import events
 from offhook.call.agents import AgentLike
@@ -30,8 +31,10 @@ from offhook.call.rates import SteadyRate
 from offhook.call.room import Mode
 from offhook.call.session import Session
 from offhook.call.sounding import Sounding
+from offhook.call.text import TextLeg
 from offhook.call.timeline import TurnTimes
 from offhook.call.transferring import Transferring
+from offhook.call.wording import Wording
 from offhook.core.errors import CallEnded, ConfigError, NotAllowed
 from offhook.core.ids import CallId
 from offhook.core.signals import OneWay
@@ -48,12 +51,13 @@ class Call:
 
     `agent` is an `Agent` or a coroutine function that takes the call. `events` hears what happens, `tape` the stereo
     recording in pieces, `allow` are the numbers and addresses that may be called for it or transferred to
-    (`policy.screening`), `calls` all calls of the process, by id; `ambience` is for an agent that has none.
+    (`policy.screening`), `calls` all calls of the process, by id; `ambience` is for an agent that has none. With
+    a `history` the call is one that goes on: nobody is greeted.
     """
 
     def __init__(
         self,
-        leg: AudioLeg,
+        leg: AudioLeg | TextLeg,
         agent: AgentLike,
         *,
         models: Models | None = None,
@@ -62,11 +66,12 @@ class Call:
         tape: Callable[[native.Taped], None] | None = None,
         calls: Mapping[CallId, Call] | None = None,
         ambience: Ambience | None = None,
+        history: History = NOTHING,
     ) -> None:
-        self.leg = leg
+        self.leg = leg = Wording(leg) if isinstance(leg, TextLeg) else leg
         self._allow = allow
         self._calls = calls or {}
-        self._session = Session(self, leg, agent, models or Models(), events, tape, ambience)
+        self._session = Session(self, leg, agent, models or Models(), events, tape, ambience, history)
         self._sounding = Sounding(self._session)
         self._session.before_words = self._sounding.close
 
@@ -211,7 +216,7 @@ class Call:
 
     async def ask(self, text: str, *, timeout_s: float = 10.0) -> str:
         """Say something and give what the caller answers; "" if nothing comes for `timeout_s` after it was heard."""
-        if self._session.models.stt is None:
+        if not self._session.hears:
             raise ConfigError("there is no ear to hear an answer with: configure one ([models] stt), or use gather")
         self._sounding.close()
         ticket = self._session.ticket()
@@ -233,8 +238,10 @@ class Call:
         """Play audio: 16-bit mono PCM, or a WAV file of it.
 
         Bytes return as soon as the leg has taken them, and what is played in a row sounds without a gap; a file returns
-        once it was heard.
+        once it was heard. NotAllowed on a leg that carries words.
         """
+        if self.leg.capabilities.words:
+            raise NotAllowed("a call that is carried as words plays no sound: say it")
         if isinstance(sound, bytes):
             await self._sounding.play(sound, rate_hz)
             return
@@ -393,13 +400,13 @@ class Call:
         Audio at another rate than the call's own (`Call.rate_hz`) is converted. A reader that lags more than 2 s
         behind loses the oldest.
         """
-        feed = self._session.audio()
+        feed = self._session.readers.open()
         try:
             rate = SteadyRate(rate_hz)
             async for piece in feed:
                 yield rate.push(piece.pcm, piece.rate_hz)
         finally:
-            self._session.no_audio(feed)
+            self._session.readers.close(feed)
 
     # For brains
 

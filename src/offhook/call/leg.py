@@ -17,7 +17,18 @@ from typing import Literal, Protocol
 from offhook import _native as native
 from offhook.core.carriage import RTP, Carriage
 from offhook.core.ids import CallId
-from offhook.core.signals import Connected, Held, HungUp, Identified, OneWay, Redirected, Ringing, Texted
+from offhook.core.signals import (
+    Connected,
+    Held,
+    HungUp,
+    Identified,
+    Interrupted,
+    OneWay,
+    Redirected,
+    Ringing,
+    Silent,
+    Texted,
+)
 from offhook.core.verdict import UNSIGNED, Verdict
 
 LegEvent = (
@@ -40,6 +51,8 @@ LegEvent = (
     | native.Secured
     | native.Severed
     | Connected
+    | Interrupted
+    | Silent
     | Ringing
     | Redirected
     | Identified
@@ -56,7 +69,8 @@ class Capabilities:
     """What this leg can do.
 
     `transfer`: its carrier hands the far end on when we ask. `bridge`: we may call someone ourselves, and let people
-    hear each other. `carriage`: how it takes our audio.
+    hear each other. `carriage`: how it takes our audio. `words`: it takes none, a service hears and speaks there
+    (`call.text`): "live", as in talk, or in "turns", with one answer of ours to each.
     """
 
     press: bool = True
@@ -65,6 +79,7 @@ class Capabilities:
     bridge: bool = True
     tape: bool = True
     carriage: Carriage = RTP
+    words: Literal["", "live", "turns"] = ""
 
 
 @dataclass(frozen=True, slots=True)

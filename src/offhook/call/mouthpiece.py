@@ -12,6 +12,8 @@ import asyncio
 
 from offhook.call.leg import AudioLeg
 from offhook.call.pipeline import Stage
+from offhook.call.protocols import Speech
+from offhook.call.wording import Wording
 
 ROOM_WAIT_S = 1.0
 """The queue holds 2 s and asks for more at its low-water mark; look again by ourselves after so long."""
@@ -49,6 +51,15 @@ class Mouthpiece:
     def room(self) -> None:
         """The leg has room again."""
         self._room.set()
+
+    async def speak(self, utterance: int, piece: Speech, *, marked: bool = False) -> None:
+        """Queue a piece of the voice, or hand its text to the service that speaks it; else as `play`."""
+        if not isinstance(self._leg, Wording):
+            await self.play(utterance, piece.pcm, piece.rate_hz, marked=marked)
+            return
+        self._leg.say(utterance, piece.text)
+        if marked:
+            self._leg.mark(utterance, 0)
 
     async def play(self, utterance: int, pcm: bytes, rate_hz: int, *, marked: bool = False) -> None:
         """Queue audio; returns when the leg took all of it. `marked`: have the leg tell when the first packet left."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from offhook.call.listening import Listening
     from offhook.call.mouthpiece import Mouthpiece
     from offhook.call.protocols import Tts
+    from offhook.call.wording import Dictation
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,9 @@ class Stage:
         return self.says if self.down is None else f"{self.says} → {self.down}"
 
 
-def through(leg: AudioLeg, listening: Listening, mind: str, tts: Tts | None, mouthpiece: Mouthpiece) -> Stage:
+def through(
+    leg: AudioLeg, listening: Listening | Dictation, mind: str, tts: Tts | None, mouthpiece: Mouthpiece
+) -> Stage:
     """Put the stages of a call in their order, from the far end and back."""
     way = mouthpiece.stage()
     if tts is not None:

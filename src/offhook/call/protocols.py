@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from offhook.agent.mouth import LETTER_MS
+
 if TYPE_CHECKING:
     from offhook.agent.history import History
     from offhook.call.call import Call
@@ -40,6 +42,7 @@ class Speech:
     """A piece of the voice: 16-bit mono PCM at `rate_hz`, belonging to sentence number `sentence` (from 0).
 
     `words` are (word, start_ms within the sentence) where the voice knows them. `last`: the sentence ends here.
+    `text`, in the place of PCM, is for a far end whose service speaks.
     """
 
     sentence: int
@@ -47,6 +50,12 @@ class Speech:
     rate_hz: int
     words: tuple[tuple[str, int], ...] = ()
     last: bool = False
+    text: str = ""
+
+    @property
+    def duration_ms(self) -> float:
+        """How long it takes to say."""
+        return len(self.text) * LETTER_MS + len(self.pcm) * 500 / self.rate_hz
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from offhook import _native as native
@@ -13,11 +14,16 @@ PIECES: Final = 100
 
 
 class Readers:
-    """The readers of one call. `early`: the first one hears from the first packet on, though it began later."""
+    """The readers of one call. `early`: the first one hears from the first packet on, though it began later.
 
-    __slots__ = ("_early", "_feeds")
+    `changed` is called when there is one more, or none left.
+    """
 
-    def __init__(self, *, early: bool) -> None:
+    __slots__ = ("_changed", "_early", "_feeds", "_over")
+
+    def __init__(self, changed: Callable[[], None], *, early: bool) -> None:
+        self._changed = changed
+        self._over = False
         self._feeds: list[Feed[native.Heard]] = []
         self._early: deque[native.Heard] | None = deque(maxlen=PIECES) if early else None
 
@@ -38,12 +44,24 @@ class Readers:
         for piece in self._early or ():
             feed.put(piece)
         self._early = None
-        self._feeds.append(feed)
+        if self._over:
+            feed.close()
+        else:
+            self._feeds.append(feed)
+            self._changed()
         return feed
 
-    def close(self, feed: Feed[native.Heard] | None = None) -> None:
-        """Let a reader go, or all of them."""
-        for one in list(self._feeds) if feed is None else [feed]:
-            one.close()
-            if one in self._feeds:  # a call that ended first has let go of it
-                self._feeds.remove(one)
+    def close(self, feed: Feed[native.Heard]) -> None:
+        """Let a reader go."""
+        feed.close()
+        if feed in self._feeds:  # a call that ended first has let go of it
+            self._feeds.remove(feed)
+            if not self._feeds:
+                self._changed()
+
+    def over(self) -> None:
+        """Let all of them go: the call is over."""
+        self._over = True
+        for feed in self._feeds:
+            feed.close()
+        self._feeds.clear()

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, assert_never
 from offhook import _native as native
 from offhook.agent import inputs, orders
 from offhook.agent.conversation import Conversation
+from offhook.agent.history import History
 from offhook.agent.manners import Manners
 from offhook.call import events
 from offhook.call.agents import Agent, AgentFunction, AgentLike, answers_itself
@@ -29,7 +30,6 @@ from offhook.call.alarm import Alarm
 from offhook.call.ambience import Ambience, Bed
 from offhook.call.before import BeforeAnswer
 from offhook.call.conference import Conference
-from offhook.call.feed import Feed
 from offhook.call.leg import AudioLeg, LegEvent
 from offhook.call.listening import Listening
 from offhook.call.machines import Machines
@@ -42,6 +42,7 @@ from offhook.call.reports import Reports
 from offhook.call.room import Room
 from offhook.call.speaking import RUN, Speaking
 from offhook.call.verbs import Verbs
+from offhook.call.wording import Wording
 from offhook.core.errors import CallEnded, ConfigError, NotAllowed
 from offhook.core.ids import Turn
 from offhook.core.instants import SECOND, Instant
@@ -70,9 +71,12 @@ class Session:
         listener: events.CallEvents | None,
         tape: Callable[[native.Taped], None] | None,
         ambience: Ambience | None,
+        history: History,
     ) -> None:
         self.leg = leg
-        self.models = models
+        self._wording = leg if isinstance(leg, Wording) else None
+        self.models = self._wording.models(models) if self._wording else models
+        self.hears = self._wording is not None or models.stt is not None
         self.mouthpiece = Mouthpiece(leg)
         self.reports = Reports(leg.info.id, listener)
         self.digits = ""
@@ -96,7 +100,7 @@ class Session:
         self._runs: dict[int, Speaking] = {}
         self._verbs = Verbs(self.tell)
         self._held_for: set[object] = set()
-        self._readers = Readers(early=not isinstance(agent, Agent))
+        self.readers = Readers(self.listen, early=not isinstance(agent, Agent))
         self._reason: str | None = None
         self.bridged: Second | None = None
         """Who the caller speaks with instead of us."""
@@ -104,17 +108,21 @@ class Session:
         persona = agent if isinstance(agent, Agent) else None
         self.conversation = Conversation(
             self.manners,
-            greeting=persona.greeting if persona else "",
+            greeting=persona.greeting if persona and not history else "",
             replies=persona is not None,
-            hears=models.stt is not None,
+            hears=self.hears,
+            timed=leg.capabilities.words != "turns",
             language=self.language,
+            history=history,
         )
         self._alarm = Alarm(self.conversation.deadline, self._expire)
-        self._listening = Listening(models.stt, self.language, self._transcribed)
+        told = self._transcribed
+        self._listening = self._wording.ear(told) if self._wording else Listening(models.stt, self.language, told)
 
     def _cast(self, agent: AgentLike) -> None:
         self.agent = agent
-        self.manners = agent.manners if isinstance(agent, Agent) else Manners()
+        manners = agent.manners if isinstance(agent, Agent) else Manners()
+        self.manners = self._wording.manners(manners) if self._wording else manners
         self.language = agent.language if isinstance(agent, Agent) else "en"
         self.voice = (agent.voice if isinstance(agent, Agent) else None) or self.models.voice
         self._brain = None
@@ -156,7 +164,7 @@ class Session:
             task.cancel()
         self._verbs.over()
         self.before.over()
-        self._readers.close()
+        self.readers.over()
         await self.conference.close()
         lasting = list(self._lasting)
         if lasting:
@@ -189,7 +197,7 @@ class Session:
         match event:
             case native.Heard():
                 self._listening.hear(event)
-                self._readers.put(event)
+                self.readers.put(event)
             case native.Room():
                 self.mouthpiece.room()
             case native.Played() if not self.before.answered:
@@ -233,7 +241,7 @@ class Session:
         """Begin to listen: not a moment before the answer."""
         self.before.answered = True
         self.machines.answered()
-        if self.models.stt is not None:
+        if self.hears:
             self.listen()
         if self._tape is not None:
             self.leg.tape(True)
@@ -333,6 +341,9 @@ class Session:
                 self.reports.note(entry)
             case orders.Settled(ticket=ticket, text=text, whole=whole):
                 self._verbs.settle(ticket, text, whole=whole)
+            case orders.Wait():
+                assert self._wording is not None
+                self._wording.wait(order)
             case orders.End(reason=reason):
                 self._reason = reason
                 self.watch(self.leg.hangup())
@@ -430,24 +441,9 @@ class Session:
         if not self.before.answered:
             raise NotAllowed("the call is not answered yet: await call.answer() first")
 
-    def audio(self) -> Feed[native.Heard]:
-        """Open a reader of the caller's audio."""
-        feed = self._readers.open()
-        if self.ended is not None:
-            self._readers.close(feed)
-        else:
-            self.listen()
-        return feed
-
-    def no_audio(self, feed: Feed[native.Heard]) -> None:
-        """Close a reader of the caller's audio."""
-        self._readers.close(feed)
-        if not self._readers and self.ended is None:
-            self.listen()
-
     def listen(self) -> None:
         """Hear the caller as far as somebody listens."""
-        mode = "all" if self._readers else "speech" if self.models.stt is not None else "none"
+        mode = "all" if self.readers else "speech" if self.models.stt is not None else "none"
         self.leg.listen(mode, isinstance(self.agent, Agent) and self.agent.gain_control)
 
     async def committed(self) -> None:

@@ -147,7 +147,7 @@ class Speaking:
                         utterance = await mouthpiece.begin()
                     if piece.sentence != sentence:
                         sentence, length, words = piece.sentence, 0.0, ()
-                    length += len(piece.pcm) * 500 / piece.rate_hz
+                    length += piece.duration_ms
                     words = piece.words or words
                     number = numbers[min(sentence, len(numbers) - 1)]
                     self._tell(
@@ -155,7 +155,7 @@ class Speaking:
                     )
                     if begins:
                         self._reports.first_audio(self.turn, utterance)
-                    await mouthpiece.play(utterance, piece.pcm, piece.rate_hz, marked=begins)
+                    await mouthpiece.speak(utterance, piece, marked=begins)
         finally:
             if utterance:
                 mouthpiece.finish(utterance)
