@@ -51,7 +51,7 @@ class Floor:
         self._waiting = False
         """All is said, and the caller has the turn."""
         self._out: list[Order] = []
-        self._turn = Turn(0)
+        self._turn = max((entry.turn for entry in history), default=Turn(0))
         self._run = 0
         self._connected = False
         self._open = False
