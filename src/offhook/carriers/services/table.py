@@ -37,6 +37,15 @@ SERVICES: Final[Mapping[str, Entry]] = {
             ("Call status changes", "status"),
         ),
     ),
+    "vonage": Entry(
+        "vonage",
+        "VonageAccount",
+        "Vonage",
+        (
+            ("Applications, your application, Voice, Answer URL (HTTP POST)", "voice"),
+            ("Applications, your application, Voice, Event URL (HTTP POST)", "status"),
+        ),
+    ),
 }
 """By name."""
 

@@ -13,10 +13,12 @@ from typing import Final
 
 from offhook.testing.carriers.service import FakeService
 from offhook.testing.carriers.twilio import FakeTwilio
+from offhook.testing.carriers.vonage import FakeVonage
 
 FAKES: Final[Mapping[str, type[FakeService]]] = {
     "twilio": FakeTwilio,
+    "vonage": FakeVonage,
 }
 """The fakes whose calls carry audio, by the service's name."""
 
-__all__ = ["FAKES", "FakeService", "FakeTwilio"]
+__all__ = ["FAKES", "FakeService", "FakeTwilio", "FakeVonage"]

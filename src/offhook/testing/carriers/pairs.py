@@ -5,6 +5,7 @@ async with stream_pair(world, dialect, tongue) as pair: …
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -71,6 +72,7 @@ async def stream_pair(
 
         def hung_up() -> None:
             far.ends()
+            asyncio.get_running_loop().call_later(rtt_s / 2 + 0.001, leg.lost)  # and the socket
 
         far.on_hangup = hung_up
         far.begin()
