@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -199,7 +200,9 @@ class FakeService(ABC):
 
     @property
     def wall_s(self) -> float:
-        """The service's clock on the wall."""
+        """The service's clock on the wall: the true one, where it calls a server that runs."""
+        if isinstance(self._app, str):
+            return time.time()
         return WALL_S + asyncio.get_running_loop().time()
 
     async def hook(self, request: Request) -> Response:
