@@ -24,10 +24,10 @@ from offhook.call import Agent, Call, Models
 from offhook.call.agents import answers_itself
 from offhook.call.events import Answered, CallEvent
 from offhook.call.leg import AudioLeg, CallInfo
+from offhook.carriers.brought import Brought
 from offhook.carriers.plane import Engine
 from offhook.carriers.port import PortVerbs
 from offhook.carriers.sip import SipLeg
-from offhook.carriers.stream import StreamLeg
 from offhook.carriers.trunks import added_headers
 from offhook.carriers.web import WebLeg
 from offhook.core.errors import ConfigError, DialFailed, NotAllowed, ProtocolError, Unreachable
@@ -116,7 +116,7 @@ class Host:
         self._line: SipLine | None = None
         self._accounts: Accounts | None = None
         self._users: Users | None = None
-        self._legs: dict[CallId, SipLeg | WebLeg | StreamLeg] = {}
+        self._legs: dict[CallId, SipLeg | WebLeg | Brought] = {}
         self.taps: dict[CallId, Callable[[CallEvent], None]] = {}  # who hears, besides, what happens in one call
         self._draining = False
         self._refusing = False
@@ -277,7 +277,7 @@ class Host:
         self._start(leg, route.agent)
         return leg
 
-    def bring(self, make: Callable[[CallInfo], StreamLeg], info: CallInfo, agent: AgentLike | None) -> StreamLeg:
+    def bring(self, make: Callable[[CallInfo], Brought], info: CallInfo, agent: AgentLike | None) -> Brought:
         """Take a call that a service brings, or places for our `agent`. ProtocolError where it is refused."""
         wanted = Wanted((info.called,), info.trunk, info.caller)
         route = self._vacant(wanted) if agent is None else Route(agent)
@@ -403,14 +403,14 @@ class Host:
 
     # A call's life
 
-    def _take(self, leg: SipLeg | WebLeg | StreamLeg) -> None:
+    def _take(self, leg: SipLeg | WebLeg | Brought) -> None:
         self._strangers.begin(lambda: self.live)
         if isinstance(leg, SipLeg):
             self.line.add(leg)
         self._legs[leg.info.id] = leg
         self._admit()
 
-    def _start(self, leg: SipLeg | WebLeg | StreamLeg, agent: AgentLike) -> Call:
+    def _start(self, leg: SipLeg | WebLeg | Brought, agent: AgentLike) -> Call:
         allow = (*self.rules.dial, *(self._users.targets if self._users is not None else ()))
         calls = self.conversations.calls
         under = self.rules.ambience
@@ -421,14 +421,14 @@ class Host:
     def _heard(self, event: CallEvent) -> None:
         """Pass on what happens in a call."""
         leg = self._legs.get(event.call) if isinstance(event, Answered) else None
-        if leg is not None and leg.info.direction == "inbound" and not isinstance(leg, StreamLeg):
+        if leg is not None and leg.info.direction == "inbound" and isinstance(leg, SipLeg | WebLeg):
             self.admission.answered(leg.remote_ip if isinstance(leg, WebLeg) else leg.first[1][0].remote[0])
         if (tap := self.taps.get(event.call)) is not None:
             tap(event)
         if self._events is not None:
             self._events(event)
 
-    def ended(self, leg: SipLeg | WebLeg | StreamLeg) -> None:
+    def ended(self, leg: SipLeg | WebLeg | Brought) -> None:
         """Take note that a leg is over; its conversation may still be finishing."""
         info = leg.info
         self._legs.pop(info.id, None)

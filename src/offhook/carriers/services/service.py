@@ -12,11 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response
 from offhook.carriers.services.stream import Dialect
 from offhook.core.carriage import Carriage
+
+if TYPE_CHECKING:
+    from offhook.carriers.services.turn import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,20 @@ class Placement:
     caller: str
     ring_s: int = 60
     detect: Literal["", "sync", "async"] = ""
+
+
+@runtime_checkable
+class Speaking(Protocol):
+    """A service that hears and speaks itself, besides what it is as a `Service`."""
+
+    @property
+    def way(self) -> Literal["relay", "turns"]:
+        """How words come: over the socket that `connect` names, or in requests to the hooks `said` and `again`."""
+        ...
+
+    def speak(self, turn: Turn, links: Links) -> Response:
+        """Write one answer of ours, where words come turn by turn."""
+        ...
 
 
 class Service(Protocol):

@@ -25,6 +25,7 @@ import structlog
 
 from offhook.call import Call
 from offhook.call.leg import CallInfo
+from offhook.carriers.brought import Brought
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response, Unsigned
 from offhook.carriers.services.service import (
     Answer,
@@ -38,14 +39,16 @@ from offhook.carriers.services.service import (
     Recorded,
     Said,
     Service,
+    Speaking,
 )
 from offhook.carriers.stir import from_verstat
-from offhook.carriers.stream import StreamLeg
+from offhook.carriers.turns import TurnLeg
 from offhook.core.errors import DialFailed, NotAllowed, ProtocolError, Unreachable
 from offhook.core.ids import CallId, redacted
 from offhook.core.verdict import Verdict
 from offhook.policy.screening import allows
 from offhook.run.host import AgentLike, Host
+from offhook.run.services.legs import RelayVisit, make_leg, visit
 from offhook.run.services.line import Line
 from offhook.run.services.visit import START_S, Visit
 
@@ -53,6 +56,12 @@ log: Final = structlog.get_logger("offhook.services")
 
 DECIDE_S: Final = 10.0
 """How long a webhook waits for the agent to take a call: services give up after 15 s, some after 5."""
+
+TURN_S: Final = 8.0
+"""How long a turn of ours may take before the service is told to come back for the rest."""
+
+TURNS: Final = ("said", "again", "transfer")
+"""The hooks by which a call goes turn by turn."""
 
 TOKEN_S: Final = 120.0
 """How long the token of a media socket is good that nobody has come with."""
@@ -117,6 +126,8 @@ class Switchboard:
         except ProtocolError as error:
             log.warning("a webhook that can't be read", service=name, hook=kind, error=redacted(str(error)))
             return self._refuse(400, "unreadable")
+        if line is not None and isinstance(line.leg, TurnLeg) and kind in TURNS:
+            return await self._turn(line, line.leg, told, request.header("i-twilio-idempotency-token"))
         answer: Response | None = None
         for news in told:
             if isinstance(news, Offered):
@@ -173,9 +184,18 @@ class Switchboard:
             leg.left(code, "no_answer" if isinstance(error, TimeoutError) else "rejected")
             line.over = True
             return line.service.refuse(line.offered, code)
+        if isinstance(leg, TurnLeg):
+            return Answer(await self._turn(line, leg, (), ""))
         return line.service.connect(line.offered, line.links)
 
-    def _bring(self, line: Line, agent: AgentLike | None) -> StreamLeg:
+    async def _turn(self, line: Line, leg: TurnLeg, told: Sequence[News], key: str) -> Response:
+        """Give a turn of the caller to a call that goes turn by turn; the answer is ours."""
+        given = next((news for news in told if isinstance(news, Said | Handed)), None)
+        turn = await leg.take(given, key=key, within_s=TURN_S)
+        assert isinstance(line.service, Speaking)
+        return line.service.speak(turn, line.links)
+
+    def _bring(self, line: Line, agent: AgentLike | None) -> Brought:
         offered, service = line.offered, line.service
         verdict = from_verstat(offered.verstat) if offered.verstat else Verdict()
         info = CallInfo(
@@ -191,12 +211,11 @@ class Switchboard:
             verdict=verdict,
         )
 
-        def make(info: CallInfo) -> StreamLeg:
-            leg = StreamLeg(self.host.line, info, service.carriage, line, remote_ip="", gone=gone)
-            line.leg = leg
-            return leg
+        def make(info: CallInfo) -> Brought:
+            line.leg = make_leg(service, self.host.line, info, line, gone)
+            return line.leg
 
-        def gone(leg: StreamLeg) -> None:
+        def gone(leg: Brought) -> None:
             self._tokens.pop(line.media, None)
             self.host.ended(leg)
 
@@ -231,7 +250,7 @@ class Switchboard:
         self._tokens = {token: kept for token, kept in self._tokens.items() if kept[1] > now}
         self._tokens[line.media] = (line, now + TOKEN_S)
 
-    def socket(self, name: str, token: str, request: Request) -> Visit | Response:
+    def socket(self, name: str, token: str, request: Request) -> Visit | RelayVisit | Response:
         """Let a media socket in, or say why not."""
         service = self.services.get(name)
         if service is None:
@@ -245,7 +264,7 @@ class Switchboard:
             return self._refuse(403, "token")
         line.media = ""
         assert line.leg is not None
-        return Visit(service, line.leg, line.call)
+        return visit(service, line.leg, line.call) or self._refuse(404, "no_socket")
 
     # What is asked of services
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from offhook.carriers.brought import Brought
 from offhook.carriers.services.service import Answer, Links, Offered, Service
-from offhook.carriers.stream import StreamLeg
 from offhook.core.errors import NotAllowed, TransferFailed, Unreachable
 from offhook.policy.screening import allows
 
@@ -35,7 +35,7 @@ class Line:
         """What its hooks have in their path."""
         self.media = board.token()
         """What its next media socket has in its path; "" once it was used."""
-        self.leg: StreamLeg | None = None
+        self.leg: Brought | None = None
         self.answer: asyncio.Task[Answer] | None = None
         self.handing: asyncio.Future[int] | None = None
         self.over = False

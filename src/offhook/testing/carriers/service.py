@@ -25,7 +25,7 @@ from offhook.carriers.services.stream import Frame
 from offhook.core.errors import DialFailed
 from offhook.core.ids import CallId
 from offhook.run.host import AgentLike, Host, HostRules
-from offhook.run.services import Switchboard, Visit
+from offhook.run.services import RelayVisit, Switchboard, Visit
 from offhook.testing.callers import Caller
 from offhook.testing.carriers.farend import FarEnd, Tongue
 from offhook.testing.carriers.remote import RemoteBoard, RemoteVisit
@@ -100,7 +100,7 @@ class FakeService(ABC):
         """What the API was asked."""
         self.ends: dict[str, FarEnd] = {}
         """The far ends, by the service's name of the call."""
-        self.visits: dict[str, Visit | RemoteVisit] = {}
+        self.visits: dict[str, Visit | RelayVisit | RemoteVisit] = {}
         self.public = PUBLIC
         """Where it finds us."""
         self.secrets: Mapping[str, str] = {}

@@ -6,6 +6,7 @@
     /transfer   what became of a <Dial> or <Refer>, and of its target  DialCallStatus, CallStatus + ParentCallSid
     /after      the media socket of a call has ended                   CallSid
     /said       what a <Gather> has heard                              SpeechResult Digits
+    /again      the rest of an answer of ours is fetched
     /recording  a recording can be had                                 RecordingStatus RecordingUrl RecordingDuration
     /stream     how the media socket does: said by the socket itself   StreamEvent
 
@@ -73,7 +74,7 @@ def read(kind: str, said: Fields) -> Sequence[News]:
             return (Said(call, said.get("SpeechResult", ""), said.get("Digits", "")),)
         case "recording" if said.get("RecordingStatus", "completed") == "completed":
             return (Recorded(call, said.get("RecordingUrl", ""), whole(said.get("RecordingDuration")) or 0),)
-        case "recording" | "stream":
+        case "recording" | "stream" | "again":
             return ()
         case _:
             raise ProtocolError("there is no such hook", 404)
