@@ -96,6 +96,10 @@ def test_a_mark_is_asked_for_and_comes_back():
         assert plain().hear(line) == (Passed("7", cleared=False),)
 
 
+def test_a_mark_without_a_name_is_odd():
+    assert plain().hear("MEDIA_MARK_PROCESSED") == (Odd("mark"),)
+
+
 def test_the_buffer_is_flushed_and_the_call_hung_up():
     assert commands(begun().clear()) == [{"command": "FLUSH_MEDIA"}]
     assert commands(begun().close()) == [{"command": "HANGUP"}]

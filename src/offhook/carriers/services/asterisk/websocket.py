@@ -82,7 +82,8 @@ class WebSocketDialect:
                 pressed = key(told.get("digit"))
                 return (Pressed(pressed, whole(told.get("duration_ms")) or 0) if pressed else Odd("key"),)
             case "MEDIA_MARK_PROCESSED":
-                return (Passed(text(told.get("correlation_id")), cleared=False),)
+                mark = text(told.get("correlation_id"))
+                return (Passed(mark, cleared=False) if mark else Odd("mark"),)
             case "MEDIA_XOFF":
                 return (Flow(False),)
             case "MEDIA_XON":
