@@ -8,7 +8,10 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
+from offhook.carriers.services.http import Request, Unsigned, read_fields
+from offhook.carriers.services.service import Service
 from offhook.carriers.services.stream import Dialect, Sound, Told
+from offhook.core.errors import ProtocolError
 
 HOSTILE = (
     "<Hangup/>",
@@ -99,3 +102,36 @@ def listen(dialect: Dialect, frames: list[str | bytes]) -> list[Told]:
         if isinstance(frame, str):
             json.loads(frame.encode())
     return told
+
+
+def altered(request: Request, *headers: str) -> Iterator[Request]:
+    """A request with a change of one byte: in its target, its body, or in what one of its headers says."""
+    for changed in one_byte_changes(request.target.encode("latin-1")):
+        yield Request(request.method, changed.decode("latin-1"), request.headers, request.body)
+    for changed in one_byte_changes(request.body):
+        yield Request(request.method, request.target, request.headers, changed)
+    for name in headers:
+        for changed in one_byte_changes(request.header(name).encode()):
+            yield Request(
+                request.method, request.target, {**request.headers, name: changed.decode("latin-1")}, request.body
+            )
+
+
+def refused(service: Service, request: Request, base: str, now_s: float = 0.0) -> bool:
+    """Whether a service says that a request is not proved, with a code that says so."""
+    try:
+        service.verify(request, base, now_s)
+    except Unsigned as error:
+        return error.code in (401, 403)
+    return False
+
+
+def same_form(body: bytes, changed: bytes) -> bool:
+    """Whether a form says the same fields, spelled in another way: `%2b` for `%2B`, a space as `+`."""
+    if not changed or not body:
+        return changed == body
+    try:
+        plain = all(one.find(b"=") > 0 for one in changed.split(b"&"))
+        return plain and sorted(set(read_fields(body))) == sorted(set(read_fields(changed)))
+    except ProtocolError:
+        return False

@@ -99,7 +99,16 @@ class Said:
     keys: str = ""
 
 
-News = Offered | Progressed | Left | Detected | Handed | Recorded | Said
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The service asks for the document of a transfer, where its API can't be given one: what we wanted is in it."""
+
+    call: str
+    target: str
+    caller: str = ""
+
+
+News = Offered | Progressed | Left | Detected | Handed | Recorded | Said | Asked
 """What a webhook says."""
 
 

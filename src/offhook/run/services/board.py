@@ -29,6 +29,7 @@ from offhook.carriers.brought import Brought
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response, Unsigned
 from offhook.carriers.services.service import (
     Answer,
+    Asked,
     Detected,
     Handed,
     Left,
@@ -230,7 +231,7 @@ class Switchboard:
                     line.leg.left(news.code, news.reason or "remote_hangup")
             case Handed():
                 return self._handed(line, news)
-            case Detected() | Progressed() | Recorded() | Said() | Offered():
+            case Detected() | Progressed() | Recorded() | Said() | Offered() | Asked():
                 log.info("news of a call", service=line.service.name, news=type(news).__name__)
         return None
 

@@ -55,7 +55,7 @@ def twilio(account: TwilioAccount) -> TwimlService:
     """Make the service of an account."""
 
     def prove(request: Request, base: str, now_s: float) -> None:
-        signature.verify(account.token, signature.HEADER, request, base)
+        signature.verify(account.token, request, base)
 
     calls = Calls(
         f"{account.base}/2010-04-01/Accounts/{account.account}/Calls",

@@ -60,6 +60,10 @@ class Calls:
         """Have a call go on with another document; whatever it did, a media socket too, ends."""
         return self.update(call, ("Twiml", document(*tags).decode()))
 
+    def go_on_at(self, call: str, url: str) -> ApiCall:
+        """Have a call go on with the document that `url` gives."""
+        return self.update(call, ("Url", url), ("Method", "POST"))
+
     def create(self, placement: Placement, links: Links) -> ApiCall:
         """Place a call. Its document is asked for once it is answered, or once it is known what has answered."""
         fields = [

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response
-from offhook.carriers.services.service import Answer, Handed, Left, Links, News, Offered, Placement
+from offhook.carriers.services.service import Answer, Asked, Handed, Left, Links, News, Offered, Placement
 from offhook.carriers.services.stream import Dialect
 from offhook.carriers.services.twilio import documents, hooks
 from offhook.carriers.services.twilio.api import Calls, placed
 from offhook.carriers.services.twilio.documents import connect, hangup, record_call, refer, reject, stream
-from offhook.carriers.services.xml import answer
+from offhook.carriers.services.xml import Tag, answer
 from offhook.core.carriage import Carriage
 
 Prove = Callable[[Request, str, float], None]
@@ -28,8 +29,9 @@ Prove = Callable[[Request, str, float], None]
 class TwimlService:
     """One account.
 
-    `records`: the service records each call, too; `refers`: hand calls on by REFER, which only those can that came by
-    SIP; `streaming`: attributes of <Stream> that only this service has.
+    `takes_documents`: the API can be given one; else it is told where to ask. `records`: the service records each call,
+    too. `refers`: hand calls on by REFER, which only those can that came by SIP. `streaming`: attributes of <Stream>
+    that only this service has, by the socket's URL.
     """
 
     name: str
@@ -38,9 +40,10 @@ class TwimlService:
     prove: Prove = field(repr=False)
     speaks: Callable[[], Dialect] = field(repr=False)
     calls: Calls
+    takes_documents: bool = True
     records: bool = False
     refers: bool = False
-    streaming: Mapping[str, str] = field(default_factory=dict[str, str])
+    streaming: Callable[[str], Mapping[str, str]] = field(default=lambda media: {}, repr=False)
 
     def verify(self, request: Request, base: str, now_s: float) -> None:
         """Check that a webhook or a socket's opening is the service's. Unsigned where it is not."""
@@ -53,7 +56,7 @@ class TwimlService:
     def connect(self, offered: Offered, links: Links) -> Answer:
         """Take a call: its audio comes to `links.media`; when that socket ends, `after` is asked what next."""
         recording = (record_call(f"{links.hook}/recording"),) if self.records else ()
-        ours = stream(links.media, news=f"{links.hook}/stream", more=self.streaming)
+        ours = stream(links.media, news=f"{links.hook}/stream", more=self.streaming(links.media))
         return Answer(answer(*recording, connect(ours, f"{links.hook}/after")))
 
     def refuse(self, offered: Offered, code: int) -> Answer:
@@ -64,6 +67,8 @@ class TwimlService:
 
     def heed(self, news: News | None) -> Response:
         """Answer a webhook that asks for nothing. Where a document is asked for, an empty one ends the call."""
+        if isinstance(news, Asked):
+            return answer(self._handing(news.target, news.caller, "transfer"))  # beside the URL that was asked
         return answer(hangup()) if isinstance(news, (Left, Handed)) else answer()
 
     def dialect(self) -> Dialect:
@@ -76,10 +81,14 @@ class TwimlService:
 
     def transfer(self, call: str, target: str, caller: str, links: Links) -> Sequence[ApiCall]:
         """Hand a call's far end on; `transfer` hears that the target has answered, and how it ended."""
-        news = f"{links.hook}/transfer"
+        if not self.takes_documents:
+            return (self.calls.go_on_at(call, f"{links.hook}/dial?{urlencode({'to': target, 'caller': caller})}"),)
+        return (self.calls.go_on(call, self._handing(target, caller, f"{links.hook}/transfer")),)
+
+    def _handing(self, target: str, caller: str, news: str) -> Tag:
         if self.refers and target.lower().startswith(("sip:", "sips:")):
-            return (self.calls.go_on(call, refer(target, news)),)
-        return (self.calls.go_on(call, documents.dial(documents.target(target, news=news), news, caller=caller)),)
+            return refer(target, news)
+        return documents.dial(documents.target(target, news=news), news, caller=caller)
 
     def dial(self, placement: Placement, links: Links) -> ApiCall:
         """Place a call."""
