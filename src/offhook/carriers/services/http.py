@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from offhook.core.errors import ProtocolError
 
@@ -98,7 +98,7 @@ class ApiCall:
     ) -> ApiCall:
         """Make a request with a form."""
         typed = {**(headers or {}), "content-type": "application/x-www-form-urlencoded"}
-        return cls(method, url, typed, urlencode(list(fields)).encode())
+        return cls(method, url, typed, urlencode(list(fields), errors="replace").encode())
 
     @classmethod
     def json(
@@ -144,3 +144,8 @@ def read_json(data: bytes | str) -> Mapping[str, object]:
     if not isinstance(value, dict):
         raise ProtocolError("the body is no JSON object", 400)
     return value  # type: ignore[no-any-return]
+
+
+def segment(text: str) -> str:
+    """Write a text as one segment of a path: it leads nowhere else, whatever is in it."""
+    return quote(text, safe="", errors="replace").replace(".", "%2E")

@@ -27,7 +27,7 @@ from offhook.carriers.services.http import Request
 from offhook.carriers.services.jsonstream import JsonStream, Message, encoding, params, part, text
 from offhook.carriers.services.signed import check, is_form, is_socket, signed_fields
 from offhook.carriers.services.stream import Frame, Odd, Started
-from offhook.carriers.services.twilio.api import Calls
+from offhook.carriers.services.twilio.api import Calls, basic
 from offhook.carriers.services.twilio.media import CARRIAGE as TWILIOS
 from offhook.carriers.services.twilio.service import TwimlService
 from offhook.core.carriage import Carriage
@@ -132,7 +132,7 @@ def signalwire(account: SignalWireAccount) -> TwimlService:
         return {"codec": codec, "authBearerToken": bearer.bearer(account.signing_key, media)}
 
     calls = Calls(
-        f"{account.base}/api/laml/2010-04-01/Accounts/{account.project}/Calls", account.project, account.token
+        f"{account.base}/api/laml/2010-04-01/Accounts/{account.project}/Calls", basic(account.project, account.token)
     )
     return TwimlService(
         "signalwire",

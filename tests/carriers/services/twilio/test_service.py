@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from carriers.services.oddities import HOSTILE
 from carriers.services.twilio.builder import rebuild
 from offhook.carriers.services.http import ApiReply
 from offhook.carriers.services.service import Detected, Handed, Left, Links, Offered, Placement, Service
@@ -78,7 +79,21 @@ def test_a_call_is_ended():
 
 def test_a_calls_name_stays_in_its_place():
     (call,) = service().hang_up("../../x?y#z")
-    assert call.url.endswith("/Calls/..%2F..%2Fx%3Fy%23z.json")
+    assert call.url.endswith("/Calls/%2E%2E%2F%2E%2E%2Fx%3Fy%23z.json")
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:12]))
+def test_a_hostile_text_stays_a_text(text):
+    """What a form can't hold becomes `?`, what XML can't hold is left out; nothing else of it is lost."""
+    (call,) = service().transfer(text, f"+1{text}", text, LINKS)
+    assert call.url.count("/") == 7
+    ((_, twiml),) = fields(call)
+    rebuild(twiml.encode())
+    (dial,) = ElementTree.fromstring(twiml)
+    assert [one.tag for one in dial] == ["Number"]
+    asked = dict(fields(service().dial(Placement(text, "+2"), LINKS)))
+    assert asked["To"] == text.encode("utf-8", "replace").decode()
+    rebuild(service().connect(CALL, Links(f"wss://a/{text}", text)).response.body)
 
 
 @pytest.mark.parametrize(

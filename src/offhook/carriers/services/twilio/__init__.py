@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from offhook.carriers.services.http import Request
 from offhook.carriers.services.twilio import signature
-from offhook.carriers.services.twilio.api import Calls
+from offhook.carriers.services.twilio.api import Calls, basic
 from offhook.carriers.services.twilio.media import CARRIAGE, MediaStream
 from offhook.carriers.services.twilio.service import TwimlService
 from offhook.core.errors import ConfigError
@@ -59,8 +59,7 @@ def twilio(account: TwilioAccount) -> TwimlService:
 
     calls = Calls(
         f"{account.base}/2010-04-01/Accounts/{account.account}/Calls",
-        account.key or account.account,
-        account.key_secret or account.token,
+        basic(account.key or account.account, account.key_secret or account.token),
     )
     return TwimlService(
         "twilio",

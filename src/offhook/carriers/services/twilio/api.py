@@ -15,9 +15,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import quote
 
-from offhook.carriers.services.http import ApiCall, ApiReply
+from offhook.carriers.services.http import ApiCall, ApiReply, segment
 from offhook.carriers.services.jsonstream import text, whole
 from offhook.carriers.services.service import Links, Placement
 from offhook.carriers.services.xml import Tag, document
@@ -38,18 +37,22 @@ def basic(user: str, secret: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """The calls of an account. `url` is their folder (…/Accounts/AC…/Calls); `suffix` asks for JSON."""
+    """The calls of an account.
+
+    `url` is their folder (…/Accounts/AC…/Calls), `headers` say who asks, `suffix` asks for JSON. `document_field` is
+    what a document is given in; `lists_events`: events are fields of their own, not one; `extra` is said of each call.
+    """
 
     url: str
-    user: str
-    secret: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
     suffix: str = ".json"
+    document_field: str = "Twiml"
+    lists_events: bool = True
+    extra: Sequence[tuple[str, str]] = ()
 
     def update(self, call: str, *fields: tuple[str, str], gone: Sequence[int] = (404,)) -> ApiCall:
         """Change a call that is there."""
-        asked = ApiCall.form(
-            "POST", f"{self.url}/{quote(call, safe='')}{self.suffix}", fields, basic(self.user, self.secret)
-        )
+        asked = ApiCall.form("POST", f"{self.url}/{segment(call)}{self.suffix}", fields, self.headers)
         return ApiCall(asked.method, asked.url, asked.headers, asked.body, gone)
 
     def hang_up(self, call: str) -> ApiCall:
@@ -58,7 +61,7 @@ class Calls:
 
     def go_on(self, call: str, *tags: Tag) -> ApiCall:
         """Have a call go on with another document; whatever it did, a media socket too, ends."""
-        return self.update(call, ("Twiml", document(*tags).decode()))
+        return self.update(call, (self.document_field, document(*tags).decode()))
 
     def go_on_at(self, call: str, url: str) -> ApiCall:
         """Have a call go on with the document that `url` gives."""
@@ -66,7 +69,9 @@ class Calls:
 
     def create(self, placement: Placement, links: Links) -> ApiCall:
         """Place a call. Its document is asked for once it is answered, or once it is known what has answered."""
+        events = ("ringing", "answered", "completed")
         fields = [
+            *self.extra,
             ("To", placement.to),
             ("From", placement.caller),
             ("Url", f"{links.hook}/voice"),
@@ -74,7 +79,7 @@ class Calls:
             ("Timeout", str(placement.ring_s)),
             ("StatusCallback", f"{links.hook}/status"),
             ("StatusCallbackMethod", "POST"),
-            *(("StatusCallbackEvent", event) for event in ("ringing", "answered", "completed")),
+            *(("StatusCallbackEvent", event) for event in (events if self.lists_events else (" ".join(events),))),
         ]
         match placement.detect:
             case "sync":
@@ -88,7 +93,7 @@ class Calls:
                 ]
             case "":
                 pass
-        return ApiCall.form("POST", f"{self.url}{self.suffix}", fields, basic(self.user, self.secret))
+        return ApiCall.form("POST", f"{self.url}{self.suffix}", fields, self.headers)
 
 
 def placed(reply: ApiReply) -> str:
@@ -96,7 +101,7 @@ def placed(reply: ApiReply) -> str:
     said: Mapping[str, object] = {}
     with suppress(ProtocolError):
         said = reply.json()
-    call = text(said.get("sid"))
+    call = text(said.get("sid")) or text(said.get("call_sid"))
     if reply.ok and call:
         return call
     code = _ERRORS.get(whole(said.get("code")) or 0) or _STATUSES.get(reply.status, 503 if reply.status >= 500 else 500)

@@ -7,7 +7,6 @@
     /after      the media socket of a call has ended                   CallSid
     /said       what a <Gather> has heard                              SpeechResult Digits
     /again      the rest of an answer of ours is fetched
-    /dial       what to do with a call that is to be handed on         to caller: our own, in the query
     /recording  a recording can be had                                 RecordingStatus RecordingUrl RecordingDuration
     /stream     how the media socket does: said by the socket itself   StreamEvent
 
@@ -24,7 +23,6 @@ from typing import Final, Literal
 from offhook.carriers.services.http import Request
 from offhook.carriers.services.jsonstream import whole
 from offhook.carriers.services.service import (
-    Asked,
     Detected,
     Handed,
     Left,
@@ -52,8 +50,8 @@ _ANSWERERS: Final[Mapping[str, What]] = {
 
 
 def fields(request: Request) -> Fields:
-    """Give what a webhook says: its query, then its form unless it is a GET. ProtocolError where it is none."""
-    return dict(request.asked()) | dict(() if request.method == "GET" else request.fields())
+    """Give what a webhook says: its form, or the query where it is a GET. ProtocolError where it is none."""
+    return dict(request.asked() if request.method == "GET" else request.fields())
 
 
 def read(kind: str, said: Fields) -> Sequence[News]:
@@ -76,8 +74,6 @@ def read(kind: str, said: Fields) -> Sequence[News]:
             return (Said(call, said.get("SpeechResult", ""), said.get("Digits", "")),)
         case "recording" if said.get("RecordingStatus", "completed") == "completed":
             return (Recorded(call, said.get("RecordingUrl", ""), whole(said.get("RecordingDuration")) or 0),)
-        case "dial" if said.get("to"):
-            return (Asked(call, said["to"], said.get("caller", "")),)
         case "recording" | "stream" | "again":
             return ()
         case _:

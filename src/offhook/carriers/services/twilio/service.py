@@ -20,6 +20,7 @@ from offhook.carriers.services.twilio.api import Calls, placed
 from offhook.carriers.services.twilio.documents import connect, hangup, record_call, refer, reject, stream
 from offhook.carriers.services.xml import Tag, answer
 from offhook.core.carriage import Carriage
+from offhook.core.errors import ProtocolError
 
 Prove = Callable[[Request, str, float], None]
 """Checks that a request is the service's; takes it, our public address and the time (s). Unsigned where it is not."""
@@ -51,7 +52,17 @@ class TwimlService:
 
     def hook(self, kind: str, request: Request) -> Sequence[News]:
         """Read a verified webhook. ProtocolError where it makes no sense."""
-        return hooks.read(kind, hooks.fields(request))
+        said = hooks.fields(request)
+        if kind == "dial" and not self.takes_documents:
+            return self._asked(said.get("CallSid", ""), dict(request.asked()))
+        return hooks.read(kind, said)
+
+    @staticmethod
+    def _asked(call: str, ours: Mapping[str, str]) -> Sequence[News]:
+        """Read what we have written into the query ourselves: it is signed, as the rest of the URL."""
+        if not call or not ours.get("to"):
+            raise ProtocolError("it names no call, or no target", 400)
+        return (Asked(call, ours["to"], ours.get("caller", "")),)
 
     def connect(self, offered: Offered, links: Links) -> Answer:
         """Take a call: its audio comes to `links.media`; when that socket ends, `after` is asked what next."""
@@ -82,7 +93,11 @@ class TwimlService:
     def transfer(self, call: str, target: str, caller: str, links: Links) -> Sequence[ApiCall]:
         """Hand a call's far end on; `transfer` hears that the target has answered, and how it ended."""
         if not self.takes_documents:
-            return (self.calls.go_on_at(call, f"{links.hook}/dial?{urlencode({'to': target, 'caller': caller})}"),)
+            return (
+                self.calls.go_on_at(
+                    call, f"{links.hook}/dial?{urlencode({'to': target, 'caller': caller}, errors='replace')}"
+                ),
+            )
         return (self.calls.go_on(call, self._handing(target, caller, f"{links.hook}/transfer")),)
 
     def _handing(self, target: str, caller: str, news: str) -> Tag:
