@@ -93,7 +93,12 @@ class TurnLeg(WordLeg):
         self._key, self._given = key, None
         if self._absent is not None:
             self._absent.cancel()
-        if not self._over:
+        if not self._arrived.is_set():
+            by = self._loop.time() + within_s
+            self._begin()
+            await self._wait(within_s)  # who begins speaks first; only then is somebody there to listen
+            within_s = by - self._loop.time()
+        if not self._over and (given is None or self._ready.is_set()):
             self._feed(given)
         await self._wait(within_s)
         return self._answer(key)
@@ -110,7 +115,6 @@ class TurnLeg(WordLeg):
         if given is not None:
             self._ready.clear()
             self._then = Again()
-        self._begin()
         match given:
             case None:
                 pass
