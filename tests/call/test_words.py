@@ -12,7 +12,7 @@ from offhook.agent.manners import Manners
 from offhook.agent.orders import Wait
 from offhook.call import Agent, Call, Models, events
 from offhook.core.errors import NotAllowed, TransferFailed
-from offhook.examples import receptionist
+from offhook.examples.receptionist import agent as receptionist
 from offhook.providers.brain import Minds
 from offhook.providers.offline.model import offline_model
 from offhook.testing.fake_text_leg import FakeTextLeg

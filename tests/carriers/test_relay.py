@@ -20,7 +20,7 @@ from offhook.carriers.services.relay import FRAME_LIMIT, Interrupt, Prompt, Refu
 from offhook.carriers.services.stream import Odd, Pressed
 from offhook.core.errors import CallEnded, DialFailed, TransferFailed
 from offhook.core.ids import CallId
-from offhook.examples import receptionist
+from offhook.examples.receptionist import agent as receptionist
 from offhook.providers.brain import Minds
 from offhook.providers.offline.model import offline_model
 from offhook.testing.fake_relay import FakeRelay

@@ -19,7 +19,7 @@ from offhook.carriers.services.turn import Again, Connect, Leave, Turn
 from offhook.carriers.turns import SAYS_LIMIT, TurnLeg
 from offhook.core.errors import TransferFailed
 from offhook.core.ids import CallId
-from offhook.examples import receptionist
+from offhook.examples.receptionist import agent as receptionist
 from offhook.providers.brain import Minds
 from offhook.providers.offline.model import offline_model
 from offhook.testing.loop import VirtualLoop

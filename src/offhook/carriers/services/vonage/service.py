@@ -47,11 +47,11 @@ class Vonage:
         account = self.account
         said: Mapping[str, str] = {"call": offered.call, "caller": offered.caller[:64], "called": offered.called[:64]}
         endpoint = documents.websocket(links.media, account.rate_hz, said, signed=account.signed_sockets)
-        return _answer(documents.connect(endpoint, offered.called, f"{links.hook}/after"))
+        return Answer(written(documents.connect(endpoint, offered.called, f"{links.hook}/after")))
 
     def refuse(self, offered: Offered, code: int) -> Answer:
         """End the call: a document without actions. Vonage has no way to say why."""
-        return _answer()
+        return Answer(written())
 
     def heed(self, news: News | None) -> Response:
         """Answer an event: nothing, which lets the call go on as it does."""
@@ -88,5 +88,6 @@ class Vonage:
         return signature.application_key(self.account.private_key)
 
 
-def _answer(*actions: documents.Action) -> Answer:
-    return Answer(Response(body=documents.document(*actions), content_type="application/json"))
+def written(*actions: documents.Action) -> Response:
+    """Answer with the document that the actions make."""
+    return Response(body=documents.document(*actions), content_type="application/json")
