@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from base64 import b64encode
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from jambonz_sdk.webhook import verify_signature_middleware
@@ -20,6 +21,7 @@ from carriers.services.hostile import one_byte_changes
 from offhook.carriers.services.http import Request, Unsigned
 from offhook.carriers.services.jambonz import Jambonz, JambonzAccount
 from offhook.carriers.services.jambonz.signature import sign
+from offhook.core.errors import ConfigError
 
 NOW_S = 1_800_000_000
 BODY = b'{"call_sid":"c-1","from":"+15550100","to":"+15550111"}'
@@ -82,6 +84,12 @@ def test_a_socket_proves_itself_by_its_password():
     for changed in one_byte_changes(given.encode()):
         if changed != given.encode():
             refused(Request("GET", "/", {"upgrade": "websocket", "authorization": changed.decode("latin-1")}))
+
+
+def test_a_rate_that_jambonz_has_not_is_said():
+    rate_hz: Any = 44100
+    with pytest.raises(ConfigError):
+        replace(ACCOUNT, rate_hz=rate_hz)
 
 
 def test_secrets_are_in_no_text():

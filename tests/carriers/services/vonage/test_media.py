@@ -53,6 +53,8 @@ def test_audio_comes_in_the_other_order_and_is_turned():
 def test_a_key_is_told(digit):
     told = hear(begun(), event="websocket:dtmf", digit=digit, duration=260)
     assert told == [Pressed(digit, 260)]
+    assert hear(begun(), event="websocket:dtmf", dtmf={"digit": digit, "duration": 260}) == told
+    assert hear(begun(), event="websocket:dtmf", digit=digit * 2) == [Odd("key")]
 
 
 def test_a_mark_that_comes_back_was_played():

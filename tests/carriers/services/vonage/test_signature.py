@@ -206,6 +206,12 @@ def test_a_key_that_is_none_is_said():
             Vonage(replace(ACCOUNT, private_key=pem)).authorize(ApiCall("GET", "https://x"), NOW_S, "1")
 
 
+def test_a_rate_that_vonage_has_not_is_said():
+    rate_hz: Any = 44100
+    with pytest.raises(ConfigError):
+        replace(ACCOUNT, rate_hz=rate_hz)
+
+
 def test_secrets_are_in_no_text():
     assert SECRET not in repr(ACCOUNT)
     assert "PRIVATE KEY" not in repr(ACCOUNT)

@@ -13,8 +13,8 @@ class AsteriskAccount:
     `api` is ARI's base URL, `app` the Stasis application that calls are sent to, `user` and `password` are of
     `ari.conf`. `connection` is the section of `websocket_client.conf` by which Asterisk opens media sockets to us, and
     `socket_user` and `socket_password` what that section says. `endpoint` is how a number is dialled, with `{}` for it;
-    `context` is where in the dialplan a transfer goes on, "" to have the far end itself refer the call. `json`: control
-    messages are JSON, which Asterisk knows from 20.18, 22.8 and 23.2 on.
+    `context` is where in the dialplan a transfer goes on, "" to have the far end itself refer the call. Media sockets
+    ask for Asterisk 20.18, 22.8 or 23.2, the first to take their token and JSON.
     """
 
     user: str
@@ -27,4 +27,3 @@ class AsteriskAccount:
     format: Literal["ulaw", "alaw", "slin", "slin16", "slin24"] = "slin16"
     endpoint: str = "PJSIP/{}@trunk"
     context: str = ""
-    json: bool = True

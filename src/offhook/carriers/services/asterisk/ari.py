@@ -96,7 +96,7 @@ def media(account: AsteriskAccount, call: str, token: str) -> ApiCall:
         transport="websocket",
         encapsulation="none",
         format=account.format,
-        transport_data=f"{'f(json)' if account.json else ''}v(token={quote(token, safe='', errors='replace')})",
+        transport_data=f"f(json)v(token={quote(token, safe='', errors='replace')})",
     )
 
 

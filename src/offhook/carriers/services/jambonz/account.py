@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
+
+from offhook.core.errors import ConfigError
+
+RATES: Final = (8000, 16000, 24000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +25,8 @@ class JambonzAccount:
     socket_user: str = "offhook"
     api: str = "https://jambonz.cloud/api"
     rate_hz: Literal[8000, 16000, 24000] = 16000
+
+    def __post_init__(self) -> None:
+        """Say at once what can't work. ConfigError."""
+        if self.rate_hz not in RATES:
+            raise ConfigError(f"jambonz: rate_hz is one of 8000, 16000 and 24000, and {self.rate_hz} is none")

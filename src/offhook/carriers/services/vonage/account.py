@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
+
+from offhook.core.errors import ConfigError
+
+RATES: Final = (8000, 16000, 24000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +26,8 @@ class VonageAccount:
     api: str = "https://api.nexmo.com"
     rate_hz: Literal[8000, 16000, 24000] = 16000
     signed_sockets: bool = True
+
+    def __post_init__(self) -> None:
+        """Say at once what can't work. ConfigError."""
+        if self.rate_hz not in RATES:
+            raise ConfigError(f"vonage: rate_hz is one of 8000, 16000 and 24000, and {self.rate_hz} is none")
