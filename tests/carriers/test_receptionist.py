@@ -27,6 +27,8 @@ from offhook.providers.brain import Minds
 from offhook.run.host import Host, HostRules
 from offhook.testing.callers import Caller, CallerPhone
 from offhook.testing.carriers import FAKES
+from offhook.testing.carriers.twilio import FakeTwilio, Way
+from offhook.testing.carriers.words import WordCaller
 from offhook.testing.loop import VirtualLoop
 from offhook.testing.scripted import ScriptedStt, ScriptedTts
 from offhook.testing.spelled import Reader, fold
@@ -80,7 +82,7 @@ def models() -> Models:
     return Models(brain=Minds(FunctionModel(stream_function=think)), stt=ScriptedStt(), tts=ScriptedTts())
 
 
-async def talk(caller: Caller) -> None:
+async def talk(caller: Caller | WordCaller) -> None:
     await caller.hears("good evening")
     await caller.waits(0.5)
     await caller.says("A table please.")
@@ -219,6 +221,22 @@ def test_she_books_a_table(name: str) -> None:
         before, _, after = track.partition(" by the window ")
         assert before == "good evening we have a table"
         assert " one moment booked press any key to confirm thank you anything else " in f" {after}"
+
+
+@pytest.mark.parametrize("way", ["relay", "turns"])
+def test_she_books_a_table_in_words(way: Way) -> None:
+    visit = Visit()
+
+    async def main() -> None:
+        async with FakeTwilio(receptionist(visit.booked), models=models(), way=way) as phone:
+            await talk(await phone.call_in_words())
+            visit.events += phone.events
+
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(limit_s=600)) as runner:
+        runner.run(main())
+    assert visit.booked == [4]
+    theirs = ("heard", "digit", "tool", "ended")
+    assert [one for one in visit.told if one[0] in theirs] == [one for one in over_sip().told if one[0] in theirs]
 
 
 def test_every_service_has_a_fake() -> None:

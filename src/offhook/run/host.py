@@ -111,7 +111,7 @@ class Host:
         self._tolls = Tolls(rules)
         self._media = EngineMedia(engine, rng)
         self._strangers = Strangers(
-            lambda: self._media.engine.totals()["dropped_source"], self.security, lambda: self.line.now()
+            lambda: self._media.engine.totals().get("dropped_source", 0), self.security, lambda: self.line.now()
         )
         self._line: SipLine | None = None
         self._accounts: Accounts | None = None

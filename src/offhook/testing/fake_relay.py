@@ -38,6 +38,8 @@ class FakeRelay:
         """The hand-off data that we ended with."""
         self.closed = False
         self.refused: list[str] = []
+        self.on_close: Callable[[], None] = lambda: None
+        """Hears that we have closed the socket."""
         self._hear = hear
         self._lost = lost
         self._tells = tells
@@ -166,4 +168,6 @@ class FakeRelay:
 
     def close(self) -> None:
         """Take note that we closed the socket."""
-        self.closed = True
+        if not self.closed:
+            self.closed = True
+            self._loop.call_soon(self.on_close)

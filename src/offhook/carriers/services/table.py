@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, Literal, cast, get_args, get_origin, get_type_hints
 
 from offhook.carriers.services.service import Service
 from offhook.core.errors import ConfigError
@@ -65,18 +65,20 @@ def make(name: str, table: Mapping[str, Any]) -> Service:
     for key, field in known.items():
         if key not in table and field.default is MISSING and field.default_factory is MISSING:
             raise ConfigError(f"services.{name}.{key}: it is needed; docs/services/{name}.md says where it is found")
-    return build(kind(**{key: _checked(name, known[key], value) for key, value in table.items()}))
+    wanted = get_type_hints(kind)
+    return build(kind(**{key: _checked(f"services.{name}.{key}", wanted[key], value) for key, value in table.items()}))
 
 
-def _checked(name: str, field: Field[Any], value: Any) -> Any:
-    """Give a value of the field's type. ConfigError where it is none."""
-    wanted = str(field.type)
-    kinds: dict[str, type] = {"str": str, "bool": bool, "int": int, "float": float}
-    kind = kinds.get(wanted)
-    if wanted == "float" and isinstance(value, int) and not isinstance(value, bool):
+def _checked(key: str, wanted: Any, value: Any) -> Any:
+    """Give a value as it is wanted. ConfigError where it is none."""
+    if get_origin(wanted) is Literal:
+        if value not in get_args(wanted):
+            raise ConfigError(f"{key}: {value!r} is none of {', '.join(map(str, get_args(wanted)))}")
+        return value
+    if get_origin(wanted) is tuple and isinstance(value, list):
+        return tuple([str(one) for one in cast("list[object]", value)])
+    if wanted is float and type(value) is int:
         return float(value)
-    if kind is not None and (not isinstance(value, kind) or (kind is not bool and isinstance(value, bool))):
-        raise ConfigError(f"services.{name}.{field.name}: {value!r} is no {wanted}")
-    if wanted.startswith("tuple[str") and isinstance(value, list):
-        return tuple(str(one) for one in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(wanted, type) and type(value) is not wanted:
+        raise ConfigError(f"{key}: {value!r} is no {wanted.__name__}")
     return value

@@ -12,7 +12,7 @@ import asyncio
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
 from xml.etree import ElementTree as ET
 
@@ -25,10 +25,13 @@ from offhook.core.errors import DialFailed
 from offhook.testing.callers import Caller
 from offhook.testing.carriers.farend import FarEnd, Order
 from offhook.testing.carriers.service import FakeService
+from offhook.testing.carriers.words import RelayCaller, TurnCaller, WordCaller
+from offhook.testing.fake_relay import FakeRelay
 
 ACCOUNT: Final = "AC" + "0" * 32
 TOKEN: Final = "a-fake-auth-token"  # noqa: S105 - of a fake
 FORM: Final = {"content-type": "application/x-www-form-urlencoded; charset=UTF-8"}
+Way = Literal["stream", "relay", "turns"]
 _REFUSED: Final = {"busy": 486, "rejected": 603}
 
 
@@ -108,19 +111,24 @@ class TwilioTongue:
 class FakeTwilio(FakeService):
     """An account at a fake Twilio."""
 
-    def __init__(self, app: Any, **options: Any) -> None:
+    def __init__(self, app: Any, *, way: Way = "stream", **options: Any) -> None:
         super().__init__(app, **options)
+        self.way: Way = way
+        """How its calls come: as audio, or as words, relayed or turn by turn."""
         self.secrets = {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": TOKEN}
         self.lines: dict[str, str] = {}
+        self.people: dict[str, WordCaller] = {}
+        """The callers in words, by the service's name of the call."""
         self._calls = 0
         self._streams = 0
         self._numbers: dict[str, tuple[str, str, str]] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._resume: dict[str, str] = {}
+        self._moving: set[str] = set()
 
     def service(self) -> Service:
         """Give our account at it."""
-        return twilio(TwilioAccount(ACCOUNT, TOKEN))
+        return twilio(TwilioAccount(ACCOUNT, TOKEN, way=self.way))
 
     def tongue(self, call: str) -> TwilioTongue:
         """Give Twilio's side of a new stream."""
@@ -153,11 +161,23 @@ class FakeTwilio(FakeService):
         """Call the agent; give the caller once it has answered. DialFailed with the code where it is refused."""
         call = self._name(caller, called, "inbound")
         reply = await self.hook(self.form("/services/twilio/voice", self.fields(call, "ringing")))
-        await self._carry_out(call, reply)
-        end = self.ends.get(call)
-        if end is None:
+        if self._why(reply):
             raise DialFailed(_REFUSED.get(self._why(reply), 480), "the call was refused")
-        return self.caller(end)
+        await self._carry_out(call, reply)
+        return self.caller(self.ends[call])
+
+    async def call_in_words(self, *, caller: str = "+15550001111", called: str = "+15552223333") -> WordCaller:
+        """Call the agent by a way of words; give the caller once it has answered. DialFailed where it is refused."""
+        call = self._name(caller, called, "inbound")
+        reply = await self.hook(self.form("/services/twilio/voice", self.fields(call, "ringing")))
+        if self._why(reply):
+            raise DialFailed(_REFUSED.get(self._why(reply), 480), "the call was refused")
+        if self.way == "turns":
+            turns = self.people[call] = TurnCaller()
+            self._spawn(call, self._carry_out(call, reply))
+            return turns
+        await self._carry_out(call, reply)
+        return self.people[call]
 
     async def api(self, order: ApiCall) -> ApiReply:
         """Do what the API is asked."""
@@ -167,6 +187,9 @@ class FakeTwilio(FakeService):
         if path.endswith("/Calls.json"):
             return self._places(asked)
         call = path.rpartition("/")[2].removesuffix(".json")
+        if (person := self.people.get(call)) is not None and not person.over:
+            self._changes(call, person, asked)
+            return ApiReply(200, json.dumps({"sid": call}).encode())
         end = self.ends.get(call)
         if end is None or end.over:
             return ApiReply(404, json.dumps({"code": 20404, "status": 404}).encode())
@@ -176,6 +199,15 @@ class FakeTwilio(FakeService):
             self.close_socket(end)
             self._spawn(call, self._carry_out(call, Response(200, asked["Twiml"].encode(), "text/xml")))
         return ApiReply(200, json.dumps({"sid": call}).encode())
+
+    def _changes(self, call: str, person: WordCaller, asked: Mapping[str, str]) -> None:
+        """End a call in words, or have it go on with another document: then its socket ends, `action` is not asked."""
+        if asked.get("Status") == "completed":
+            self._spawn(f"{call} over", self._gone(call, person))
+        elif "Twiml" in asked and isinstance(person, RelayCaller):
+            self._moving.add(call)
+            person.relay.hangs_up()
+            self._spawn(call, self._carry_out(call, Response(200, asked["Twiml"].encode(), "text/xml")))
 
     def _places(self, asked: Mapping[str, str]) -> ApiReply:
         line = self.lines.get(asked["To"], "answers")
@@ -220,9 +252,21 @@ class FakeTwilio(FakeService):
         assert document.tag == "Response", "no TwiML"
         for verb in document:
             match verb.tag:
+                case "Connect" if verb.find("ConversationRelay") is not None:
+                    self._relay(call, verb)
+                    return
                 case "Connect":
                     self._connect(call, verb)
                     return
+                case "Say" if isinstance(person := self.people.get(call), TurnCaller):
+                    await person.hear(verb.text or "", interruptible=False)
+                case "Gather" if isinstance(person := self.people.get(call), TurnCaller):
+                    if await self._gathers(call, verb, person):
+                        return
+                case "Redirect":
+                    path = urlsplit((verb.text or "").strip()).path
+                    reply = await self.hook(self.form(path, self.fields(call, "in-progress")))
+                    return await self._carry_out(call, reply)
                 case "Dial":
                     await self._dials(call, verb)
                     return
@@ -234,6 +278,62 @@ class FakeTwilio(FakeService):
                     raise AssertionError(f"the fake carries out no {other}")
         if (end := self.ends.get(call)) is not None:
             self._over(end)
+        if (person := self.people.get(call)) is not None:
+            await self._gone(call, person)
+
+    async def _gathers(self, call: str, verb: ET.Element, person: TurnCaller) -> bool:
+        """Speak, hear, and bring what came to the `action`; whether that was done."""
+        for said in verb.findall("Say"):
+            await person.hear(said.text or "", interruptible=True)
+        found = await person.input(float(verb.attrib.get("timeout", "5")))
+        if person.over:
+            await self._gone(call, person)
+            return True
+        kind, what = found or ("", "")
+        if not found and verb.attrib.get("actionOnEmptyResult") != "true":
+            return False
+        more = {"SpeechResult": what, "Confidence": "0.9"} if kind == "said" else {"Digits": what} if kind else {}
+        if kind == "said":
+            await asyncio.sleep(0.8)  # until it is clear that no more is said
+        path = urlsplit(verb.attrib["action"]).path
+        reply = await self.hook(self.form(path, self.fields(call, "in-progress", **more)))
+        await self._carry_out(call, reply)
+        return True
+
+    def _relay(self, call: str, verb: ET.Element) -> None:
+        relay = verb.find("ConversationRelay")
+        assert relay is not None
+        url, action = relay.attrib["url"], urlsplit(verb.attrib.get("action", "")).path
+        found = self.board.socket("twilio", url.rpartition("/")[2], self.handshake(url))
+        assert not isinstance(found, Response), f"the socket was refused with {found.status}"
+
+        def lost() -> None:
+            found.closed()
+            if call in self._moving:
+                self._moving.discard(call)
+            else:
+                self._spawn(f"{call} after", self._after_relay(call, action))
+
+        session = FakeRelay(found.heard, lost)
+        known = self.people.get(call)
+        if isinstance(known, RelayCaller):
+            known.goes_on(session)
+        else:
+            self.people[call] = RelayCaller(session)
+        found.opened(session)
+        caller, called, direction = self._numbers[call]
+        session.connects(call, **{"from": caller, "to": called, "direction": direction.partition("-")[0]})
+        session.on_close = lost
+
+    async def _after_relay(self, call: str, action: str) -> None:
+        said = self.fields(call, "in-progress", SessionStatus="ended")
+        await self._carry_out(call, await self.hook(self.form(action, said)))
+
+    async def _gone(self, call: str, person: WordCaller) -> None:
+        """End a call in words, and tell."""
+        if isinstance(person, RelayCaller | TurnCaller):
+            person.ended = True
+        await self.hook(self.form("/services/twilio/status", self.fields(call, "completed", SequenceNumber="9")))
 
     def _connect(self, call: str, verb: ET.Element) -> None:
         stream = verb.find("Stream")

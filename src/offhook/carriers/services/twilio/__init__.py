@@ -8,12 +8,14 @@ The API's host is `api.twilio.com`, with an edge and a region in it where the ac
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from offhook.carriers.services.http import Request
 from offhook.carriers.services.twilio import signature
 from offhook.carriers.services.twilio.api import Calls, basic
 from offhook.carriers.services.twilio.media import CARRIAGE, MediaStream
 from offhook.carriers.services.twilio.service import TwimlService
+from offhook.carriers.services.twilio.words import in_words
 from offhook.core.errors import ConfigError
 
 
@@ -23,7 +25,8 @@ class TwilioAccount:
 
     The token signs webhooks; requests to the API use the key and its secret where there is one. `api` is the API's
     address where it is not Twilio's own. `records`: Twilio records each call; `refers`: calls that came by SIP are
-    handed on by REFER.
+    handed on by REFER. `way`: calls come as audio, or as words, over a socket (ConversationRelay) or turn by turn
+    (<Gather>); then Twilio hears in `language` and speaks with `voice`.
     """
 
     account: str
@@ -35,6 +38,9 @@ class TwilioAccount:
     api: str = ""
     records: bool = False
     refers: bool = False
+    way: Literal["stream", "relay", "turns"] = "stream"
+    language: str = ""
+    voice: str = ""
 
     def __post_init__(self) -> None:
         if not self.account or not self.token:
@@ -61,7 +67,7 @@ def twilio(account: TwilioAccount) -> TwimlService:
         f"{account.base}/2010-04-01/Accounts/{account.account}/Calls",
         basic(account.key or account.account, account.key_secret or account.token),
     )
-    return TwimlService(
+    heard = TwimlService(
         "twilio",
         CARRIAGE,
         account.base,
@@ -71,3 +77,6 @@ def twilio(account: TwilioAccount) -> TwimlService:
         records=account.records,
         refers=account.refers,
     )
+    if account.way == "stream":
+        return heard
+    return in_words(heard, account.way, language=account.language, voice=account.voice)

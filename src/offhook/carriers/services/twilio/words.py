@@ -9,7 +9,7 @@ is fetched by a <Redirect>.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, assert_never
 
 from offhook.agent.orders import Wait
@@ -65,3 +65,9 @@ class TwimlWords(TwimlService):
             speech_timeout="auto" if wanted.words else "",
             language=self.language,
         )
+
+
+def in_words(service: TwimlService, way: Literal["relay", "turns"], *, language: str, voice: str) -> TwimlWords:
+    """Give a service that is the same but for this: its calls come as words."""
+    same = {field.name: getattr(service, field.name) for field in fields(service)}
+    return TwimlWords(**same, way=way, language=language, voice=voice)
