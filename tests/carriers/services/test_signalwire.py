@@ -219,11 +219,15 @@ def test_a_transfer_is_asked_for_and_told_then():
     target = asked["Url"].removeprefix("https://a.example")
     request = Request("POST", target, FORM, urlencode(FIELDS).encode())
     (news,) = service().hook("dial", request)
-    assert news == Asked("b5d63b2e", "+15557654321", "+15550000000")
+    assert news == Asked("b5d63b2e", "+15557654321", "+15550000000", LINKS.hook)
     response = service().heed(news)
     rebuild(response.body)
     (dial,) = ElementTree.fromstring(response.body)
-    assert (dial.get("action"), dial.get("callerId"), dial[0].text) == ("transfer", "+15550000000", "+15557654321")
+    assert (dial.get("action"), dial.get("callerId"), dial[0].text) == (
+        f"{LINKS.hook}/transfer",
+        "+15550000000",
+        "+15557654321",
+    )
     fields = [*FIELDS, ("DialCallStatus", "busy")]
     assert [*service().hook("transfer", Request("POST", "/transfer", FORM, urlencode(fields).encode()))] == [
         Handed("b5d63b2e", 486)

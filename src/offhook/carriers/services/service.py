@@ -101,11 +101,15 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The service asks for the document of a transfer, where its API can't be given one: what we wanted is in it."""
+    """The service asks for the document of a transfer, where its API can't be given one: what we wanted is in it.
+
+    `hook` is that of the call's `Links`.
+    """
 
     call: str
     target: str
-    caller: str = ""
+    caller: str
+    hook: str
 
 
 News = Offered | Progressed | Left | Detected | Handed | Recorded | Said | Asked

@@ -28,19 +28,20 @@ Sign = Callable[[str], Sequence[str]]
 """Gives the signatures that a URL may have."""
 
 
-def check(given: str, request: Request, base: str, sign: Sign, *, slash: bool = False) -> None:
+def check(given: str, request: Request, base: str, sign: Sign, *, slash: bool = False, several: bool = False) -> None:
     """Check that `given` signs a request for our public address. Unsigned where it does not.
 
-    `slash`: the service may write one behind the URL of a socket.
+    `slash`: the service may write one behind the URL of a socket. `several`: signatures with commas between may be
+    given, of which one must be right.
     """
     if not given:
         raise Unsigned("no signature", 401, "the request does not come from the service, or a proxy drops its headers")
-    told = given.encode("utf-8", "replace")
+    told = [one.strip().encode("utf-8", "replace") for one in (given.split(",")[:8] if several else [given])]
     socket = is_socket(request)
 
     def signed_for(address: str) -> bool:
         made = [one.encode() for url in urls(address, request.target, socket=socket, slash=slash) for one in sign(url)]
-        return any(hmac.compare_digest(told, one) for one in made)
+        return any(hmac.compare_digest(ours, theirs) for ours in made for theirs in told)
 
     if signed_for(base):
         return

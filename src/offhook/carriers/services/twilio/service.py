@@ -60,9 +60,9 @@ class TwimlService:
     @staticmethod
     def _asked(call: str, ours: Mapping[str, str]) -> Sequence[News]:
         """Read what we have written into the query ourselves: it is signed, as the rest of the URL."""
-        if not call or not ours.get("to"):
+        if not call or not ours.get("to") or not ours.get("hook"):
             raise ProtocolError("it names no call, or no target", 400)
-        return (Asked(call, ours["to"], ours.get("caller", "")),)
+        return (Asked(call, ours["to"], ours.get("caller", ""), ours["hook"]),)
 
     def connect(self, offered: Offered, links: Links) -> Answer:
         """Take a call: its audio comes to `links.media`; when that socket ends, `after` is asked what next."""
@@ -79,7 +79,7 @@ class TwimlService:
     def heed(self, news: News | None) -> Response:
         """Answer a webhook that asks for nothing. Where a document is asked for, an empty one ends the call."""
         if isinstance(news, Asked):
-            return answer(self._handing(news.target, news.caller, "transfer"))  # beside the URL that was asked
+            return answer(self._handing(news.target, news.caller, f"{news.hook}/transfer"))
         return answer(hangup()) if isinstance(news, (Left, Handed)) else answer()
 
     def dialect(self) -> Dialect:
@@ -93,11 +93,8 @@ class TwimlService:
     def transfer(self, call: str, target: str, caller: str, links: Links) -> Sequence[ApiCall]:
         """Hand a call's far end on; `transfer` hears that the target has answered, and how it ended."""
         if not self.takes_documents:
-            return (
-                self.calls.go_on_at(
-                    call, f"{links.hook}/dial?{urlencode({'to': target, 'caller': caller}, errors='replace')}"
-                ),
-            )
+            ours = urlencode({"to": target, "caller": caller, "hook": links.hook}, errors="replace")
+            return (self.calls.go_on_at(call, f"{links.hook}/dial?{ours}"),)
         return (self.calls.go_on(call, self._handing(target, caller, f"{links.hook}/transfer")),)
 
     def _handing(self, target: str, caller: str, news: str) -> Tag:
