@@ -95,6 +95,13 @@ def test_every_change_to_the_body_is_refused():
             refused(webhook(token, changed))
 
 
+def test_a_body_that_is_gone_is_refused():
+    token = signed_token(claims(), SECRET)
+    refused(webhook(token, b""))
+    refused(replace(webhook(token, b""), method="PUT"))
+    accept(webhook(signed_token(claims(payload_hash=payload_hash(b"")), SECRET), b""))
+
+
 def test_what_is_not_signed_may_differ():
     token = signed_token(claims(), SECRET)
     accept(replace(webhook(token), target="/elsewhere", method="PUT", peer="192.0.2.1"))
