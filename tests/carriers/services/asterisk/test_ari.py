@@ -104,8 +104,10 @@ def test_a_call_is_answered_and_its_media_meets_it_in_a_bridge():
     assert follow("StasisStart", media_channel) == [("POST", f"/bridges/offhook-bridge-{CALL}/addChannel")]
 
 
-def test_a_call_of_ours_is_not_answered_again():
-    assert len(SERVICE.connect(Offered(CALL, direction="outbound"), LINKS).calls) == 3
+def test_a_call_of_ours_is_not_answered_again_and_has_the_name_that_it_was_placed_under():
+    bridge, joined, _ = [asked(call) for call in SERVICE.connect(Offered("", direction="outbound"), LINKS).calls]
+    assert bridge[1] == "/bridges/offhook-bridge-offhook-k3y"
+    assert joined[2] == {"channel": "offhook-k3y"}
 
 
 def test_a_call_that_left_leaves_nothing_behind():

@@ -60,9 +60,9 @@ class Asterisk:
     def connect(self, offered: Offered, links: Links) -> Answer:
         """Answer a call and have its audio brought."""
         account, token = self.account, links.media.rpartition("/")[2]
-        taken = () if offered.direction == "outbound" else (ari.answer(account, offered.call),)
-        calls = (*taken, *ari.gather(account, offered.call), ari.media(account, offered.call, token))
-        return Answer(Response(), calls)
+        call = offered.call or _placed(links)
+        taken = () if offered.direction == "outbound" else (ari.answer(account, call),)
+        return Answer(Response(), (*taken, *ari.gather(account, call), ari.media(account, call, token)))
 
     def refuse(self, offered: Offered, code: int) -> Answer:
         """Refuse a call with the cause that means the status."""
@@ -89,8 +89,7 @@ class Asterisk:
 
     def dial(self, placement: Placement, links: Links) -> ApiCall:
         """Place a call; its name is made of its own hook's, which is one nobody can guess. It detects no machines."""
-        name = f"offhook-{links.hook.rpartition('/')[2]}"
-        return ari.originate(self.account, name, placement.to, placement.caller, placement.ring_s)
+        return ari.originate(self.account, _placed(links), placement.to, placement.caller, placement.ring_s)
 
     def authorize(self, call: ApiCall, now_s: float, nonce: str) -> ApiCall:
         """Give the request as it is: name and password are there already."""
@@ -103,3 +102,8 @@ class Asterisk:
             return call
         code = {400: 404, 401: 403, 403: 403, 404: 404, 409: 503}.get(reply.status, 500)
         raise DialFailed(code, text(told.get("message")) or "Asterisk did not place it")
+
+
+def _placed(links: Links) -> str:
+    """Give the name of a call that we place."""
+    return f"offhook-{links.hook.rpartition('/')[2]}"
