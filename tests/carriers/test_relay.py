@@ -246,6 +246,20 @@ def test_an_agent_talks_is_interrupted_takes_a_key_and_says_goodbye(tells: bool)
     run(main())
 
 
+def test_a_goodbye_is_heard_though_the_service_is_slow_and_tells_nothing() -> None:
+    async def main() -> None:
+        async def leaves(call: Call) -> None:
+            await call.hangup("Thank you for your call, and have a very nice evening.")
+
+        stand = Stand(leaves, tells=False)
+        stand.caller.letter_s = 0.075
+        await stand.begins()
+        await stand.over()
+        assert stand.caller.heard_text == "Thank you for your call, and have a very nice evening."
+
+    run(main())
+
+
 def test_the_receptionist_books_a_table() -> None:
     async def main() -> None:
         stand = await Stand(receptionist, Minds(offline_model(None))).begins()

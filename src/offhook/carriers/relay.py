@@ -16,6 +16,7 @@ the call, unless the service has it elsewhere meanwhile (a transfer).
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -33,6 +34,8 @@ from offhook.core.signals import Interrupted
 
 REFUSED_LIMIT: Final = 5
 """Messages in a row that the service did not take: at ten it would close the session in the middle of a word."""
+GOODBYE_S: Final = 1.0
+"""Where the service does not say what it has spoken, the clock that does may be fast: so much later nothing is cut."""
 TOKENS: Final = 2000
 """Texts that wait to be spoken, by the service's own count."""
 
@@ -149,6 +152,12 @@ class RelayLeg(WordLeg):
     def press(self, keys: str) -> None:
         """Send keys. ValueError for what is no key there."""
         self._send(self._relay.press(keys))
+
+    async def hangup(self, code: int = 200) -> None:
+        """End the call, behind what was said. Idempotent."""
+        if self._unspoken and not self._tells and self._wire is not None:
+            await asyncio.sleep(GOODBYE_S)
+        await super().hangup(code)
 
     async def transfer(self, target: str) -> None:
         """Hand the far end to `target`: the session ends with it. TransferFailed, CallEnded."""

@@ -1,7 +1,7 @@
 """A fake ConversationRelay: the service's end of its websocket, with a caller whom it hears and speaks to.
 
     caller.says("a table for two") ─► prompt ─► RelayLeg ─► Call
-    text ─► spoken at `letter_ms` a letter ─► caller.heard_text;  says over it: interrupt, with what was heard
+    text ─► spoken at `letter_s` a letter ─► caller.heard_text;  says over it: interrupt, with what was heard
 
 It checks each message as strictly as the service does: a malformed one is refused with an `error`, and ten in a row
 close the socket. `refused` and `malformed` are for the test to look at.
@@ -29,7 +29,7 @@ FIELDS: Final = {
 class FakeRelay:
     """One session. `hear` takes the service's messages, as `RelayLeg.hear` does; it is itself the leg's `Wire`.
 
-    `tells`: it says what was played, as it does where `tokens-played` was asked for.
+    `tells`: it says what was played, as it does where `tokens-played` was asked for. `letter_s` is how fast it speaks.
     """
 
     def __init__(self, hear: Callable[[Frame], None], lost: Callable[[], None], *, tells: bool = True) -> None:
@@ -44,7 +44,7 @@ class FakeRelay:
         self._lost = lost
         self._tells = tells
         self._loop = asyncio.get_running_loop()
-        self._letter_s = 0.06
+        self.letter_s = 0.06
         self._pieces: list[tuple[float, str]] = []  # when it begins, text
         self._heard = ""
         self._until = 0.0
@@ -100,7 +100,7 @@ class FakeRelay:
 
     def _part(self) -> str:
         now = self._loop.time()
-        return "".join(text[: max(0, int((now - at) / self._letter_s + 1e-6))] for at, text in self._pieces)
+        return "".join(text[: max(0, int((now - at) / self.letter_s + 1e-6))] for at, text in self._pieces)
 
     def tells_us(self, message: object) -> None:
         """Send one message, whatever it is."""
@@ -157,7 +157,7 @@ class FakeRelay:
             self._heard += self._part()
             self._pieces.clear()
         begins = max(self._loop.time(), self._until)
-        self._until = begins + len(token) * self._letter_s
+        self._until = begins + len(token) * self.letter_s
         self._pieces.append((begins, token))
         if token:
             self._loop.call_at(self._until, self._spoken, begins, token)

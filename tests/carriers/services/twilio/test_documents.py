@@ -48,6 +48,7 @@ def verbs(text: str) -> dict[str, list[Tag]]:
                 twiml.relay(text, greeting=text, language=text, voice=text, parameters={text or "n": text}), text
             )
         ],
+        "relay that tells": [twiml.connect(twiml.relay(text, more={"events": "tokens-played"}))],
         "number": [twiml.dial(twiml.target(f"+1{text}", news=text), text, caller=text, ring_s=30, longest_s=60)],
         "sip": [twiml.dial(twiml.target(f"sip:{text}", news=text), text)],
         "refer": [twiml.refer(f"sip:{text}", text)],

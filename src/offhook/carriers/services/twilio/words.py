@@ -34,7 +34,8 @@ class TwimlWords(TwimlService):
 
     def connect(self, offered: Offered, links: Links) -> Answer:
         """Take a call: have it relayed as words to `links.media`."""
-        relay = documents.relay(links.media, language=self.language, voice=self.voice)
+        told = {"events": "tokens-played"}  # so that the history has what was heard, and no goodbye is cut
+        relay = documents.relay(links.media, language=self.language, voice=self.voice, more=told)
         return Answer(answer(documents.connect(relay, f"{links.hook}/after")))
 
     def speak(self, turn: Turn, links: Links) -> Response:
