@@ -40,7 +40,7 @@ SERVICES: Final[Mapping[str, Entry]] = {
     "vonage": Entry(
         "vonage",
         "VonageAccount",
-        "Vonage",
+        "vonage",
         (
             ("Applications, your application, Voice, Answer URL (HTTP POST)", "voice"),
             ("Applications, your application, Voice, Event URL (HTTP POST)", "status"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,9 +15,10 @@ from offhook.agent.orders import Wait
 from offhook.carriers.services.http import Request
 from offhook.carriers.services.service import Said, Speaking
 from offhook.carriers.services.turn import Again, Connect, Leave, Turn
+from offhook.carriers.services.vonage import vonage
 from offhook.carriers.services.vonage.words import VonageWords
 
-SERVICE = VonageWords(ACCOUNT)
+SERVICE = VonageWords(replace(ACCOUNT, way="turns"))
 WORDS, KEYS = Wait(True, 0, "", 8000), Wait(False, 4, "#", 90_000)
 
 
@@ -29,6 +31,8 @@ def spoken(turn: Turn) -> list[Any]:
 def test_it_is_a_service_that_speaks() -> None:
     assert isinstance(SERVICE, Speaking)
     assert SERVICE.way == "turns"
+    assert isinstance(vonage(SERVICE.account), Speaking)
+    assert not isinstance(vonage(ACCOUNT), Speaking)
 
 
 def test_the_caller_may_speak_or_press_and_so_stop_us() -> None:

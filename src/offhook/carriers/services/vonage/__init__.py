@@ -2,5 +2,6 @@
 
 from offhook.carriers.services.vonage.account import VonageAccount
 from offhook.carriers.services.vonage.service import Vonage
+from offhook.carriers.services.vonage.words import vonage
 
-__all__ = ["Vonage", "VonageAccount"]
+__all__ = ["Vonage", "VonageAccount", "vonage"]

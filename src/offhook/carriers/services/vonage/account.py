@@ -16,7 +16,8 @@ class VonageAccount:
 
     `private_key` is the application's, as PEM; `signature_secret` the account's, with which Vonage signs what it sends
     us. `api` is the region's host. `rate_hz` is the rate of the audio. `signed_sockets`: have Vonage sign the handshake
-    of its media sockets too; without that only the token in their path says that they are Vonage's.
+    of its media sockets too; without that only the token in their path says that they are Vonage's. `way`: calls come
+    as audio, or as words, turn by turn (`talk` and `input`); then Vonage hears and speaks `language`.
     """
 
     application_id: str
@@ -26,6 +27,8 @@ class VonageAccount:
     api: str = "https://api.nexmo.com"
     rate_hz: Literal[8000, 16000, 24000] = 16000
     signed_sockets: bool = True
+    way: Literal["stream", "turns"] = "stream"
+    language: str = "en-US"
 
     def __post_init__(self) -> None:
         """Say at once what can't work. ConfigError."""

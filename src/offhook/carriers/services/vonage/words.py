@@ -22,13 +22,9 @@ KEYS: Final = 20
 
 
 class VonageWords(Vonage):
-    """The same application, whose calls come as words; `language` is a BCP 47 tag that it hears and speaks."""
+    """The same application, whose calls come as words."""
 
     way: Final = "turns"
-
-    def __init__(self, account: VonageAccount, language: str = "en-US") -> None:
-        super().__init__(account)
-        self._language = language
 
     def connect(self, offered: Offered, links: Links) -> Answer:
         """Have the call come for its first turn."""
@@ -37,7 +33,9 @@ class VonageWords(Vonage):
     def speak(self, turn: Turn, links: Links) -> Response:
         """Write one answer of ours."""
         waits = isinstance(turn.then, Wait)
-        says = [one for text in turn.says for one in documents.talk(text, language=self._language, barge_in=waits)]
+        says = [
+            one for text in turn.says for one in documents.talk(text, language=self.account.language, barge_in=waits)
+        ]
         match turn.then:
             case Wait() as wanted:
                 return written(*says, self._take_in(wanted, f"{links.hook}/said"))
@@ -52,5 +50,10 @@ class VonageWords(Vonage):
 
     def _take_in(self, wanted: Wait, url: str) -> documents.Action:
         keys = wanted.digits or KEYS
-        speech = self._language if wanted.words else ""
+        speech = self.account.language if wanted.words else ""
         return documents.take_in(url, keys=keys, speech=speech, wait_s=round(wanted.timeout_ms / 1000))
+
+
+def vonage(account: VonageAccount) -> Vonage:
+    """Make the service of an account."""
+    return Vonage(account) if account.way == "stream" else VonageWords(account)
