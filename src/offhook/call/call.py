@@ -269,6 +269,18 @@ class Call:
         """
         return await self._session.machines.beep(timeout_s)
 
+    @property
+    def answered_by(self) -> Literal["", "human", "machine", "fax", "unknown"]:
+        """What has answered a call of ours, where the service that placed it was asked to find out; "" until it says.
+
+        `unknown` is best dealt with as `human`.
+        """
+        return self._session.machines.answerer
+
+    async def who_answered(self, timeout_s: float = 10.0) -> Literal["", "human", "machine", "fax", "unknown"]:
+        """Wait until it is known what has answered; "" where that is not said in time, or the call ends meanwhile."""
+        return await self._session.machines.who(timeout_s)
+
     async def heard(self) -> None:
         """Wait until all that was to be said so far is heard, or cut."""
         self._sounding.close()

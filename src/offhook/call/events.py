@@ -1,6 +1,7 @@
 """What a call tells its listeners, as it happens: one closed union, for `--events`, the demo and the tests.
 
-    incoming ─ progress redirected identified ─ answered ─ said heard cut digit tool transfer timed … ─ ended
+    incoming ─ progress redirected identified ─ answered answered_by
+    ─ said heard cut digit tool transfer timed … ─ ended recorded
 
 `t` is the loop's clock in seconds; `call` is the call's id. A listener is a plain function; it must not block.
 """
@@ -72,6 +73,19 @@ class Answered:
     t: float
     call: CallId
     pipeline: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredBy:
+    """What has answered a call of ours, as the service that placed it found: human, machine, fax or unknown.
+
+    `machine_beep`: a machine that may be spoken to now. It may come before `answered`, and more than once.
+    """
+
+    event: ClassVar[str] = "answered_by"
+    t: float
+    call: CallId
+    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +224,17 @@ class OneWay:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """A service has a recording of the call: `url` is where, `seconds` how long. It mostly comes after `ended`."""
+
+    event: ClassVar[str] = "recorded"
+    t: float
+    call: CallId
+    url: str
+    seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The call is over. `reason`: hangup, remote_hangup, silence, failed, transferred, stalled, cancelled and so on.
 
@@ -237,6 +262,7 @@ CallEvent = (
     | Redirected
     | Identified
     | Answered
+    | AnsweredBy
     | Heard
     | Said
     | Cut
@@ -249,6 +275,7 @@ CallEvent = (
     | Timed
     | OneWay
     | Ended
+    | Recorded
 )
 CallEvents = Callable[[CallEvent], None]
 """A listener."""

@@ -18,6 +18,7 @@ from offhook import _native as native
 from offhook.core.carriage import RTP, Carriage
 from offhook.core.ids import CallId
 from offhook.core.signals import (
+    AnsweredBy,
     Connected,
     Held,
     HungUp,
@@ -51,6 +52,7 @@ LegEvent = (
     | native.Secured
     | native.Severed
     | Connected
+    | AnsweredBy
     | Interrupted
     | Silent
     | Ringing

@@ -17,7 +17,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, assert_never
+from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
 from offhook import _native as native
 from offhook.agent import inputs, orders
@@ -40,13 +40,14 @@ from offhook.call.pipeline import Stage, through
 from offhook.call.readers import Readers
 from offhook.call.reports import Reports
 from offhook.call.room import Room
+from offhook.call.runs import Runs
 from offhook.call.speaking import RUN, Speaking
 from offhook.call.verbs import Verbs
 from offhook.call.wording import Wording
 from offhook.core.errors import CallEnded, ConfigError, NotAllowed
 from offhook.core.ids import Turn
 from offhook.core.instants import SECOND, Instant
-from offhook.core.signals import Connected, HungUp, Identified, OneWay, Redirected, Ringing, Texted
+from offhook.core.signals import AnsweredBy, Connected, HungUp, Identified, OneWay, Redirected, Ringing, Texted
 
 if TYPE_CHECKING:
     from offhook.call.call import Call
@@ -97,8 +98,8 @@ class Session:
         self._tasks: dict[asyncio.Task[None], _Done] = {}
         self._lasting: dict[asyncio.Task[Any], None] = {}
         self._script: asyncio.Task[object] | None = None
-        self._runs: dict[int, Speaking] = {}
         self._verbs = Verbs(self.tell)
+        self._runs = Runs(self, call, self._verbs)
         self._held_for: set[object] = set()
         self.readers = Readers(self.listen, early=not isinstance(agent, Agent))
         self._reason: str | None = None
@@ -217,6 +218,8 @@ class Session:
                 self.tell(event)
             case native.Tone():
                 self.machines.heard(event, self._call)
+            case AnsweredBy():
+                self.machines.found(event.what, self._call)
             case native.Cut():
                 self.reports.tell(events.Cut(self.time, self.leg.info.id, event.heard_ms))
                 self.tell(event)
@@ -240,7 +243,7 @@ class Session:
     def _connected(self, event: Connected) -> None:
         """Begin to listen: not a moment before the answer."""
         self.before.answered = True
-        self.machines.answered()
+        self.machines.answered(self._call)
         if self.hears:
             self.listen()
         if self._tape is not None:
@@ -320,17 +323,17 @@ class Session:
                 self._listening.end(turn)
                 self.reports.timeline.pop(turn, None)
             case orders.Reply():
-                self._reply(order)
+                assert self._brain is not None
+                self._runs.reply(order, self._brain)
             case orders.Commit(turn=turn, run=run):
                 self._listening.end(turn)
                 times = self.reports.of(turn)
                 times.decided = self.now
-                if run in self._runs:
-                    self._runs[run].committed.set()
+                self._runs.commit(run)
             case orders.Stop(run=run):
-                self._stop(run)
+                self._runs.stop(run)
             case orders.Say():
-                self._say(order)
+                self._runs.say(order)
             case orders.Hush():
                 self.leg.hush()
             case orders.Arm(depth_db=depth):
@@ -350,38 +353,6 @@ class Session:
             case _:
                 assert_never(order)
 
-    def _reply(self, order: orders.Reply) -> None:
-        assert self._brain is not None
-        run = self._runs[order.run] = Speaking(order.turn, order.run, self.tell, self.reports)
-        self.reports.of(order.turn).first_token = None
-        thoughts = self._brain.reply(order.history, self._call)
-        run.tasks.append(self.watch(run.think(thoughts), partial(self._run_done, run, "brain")))
-        # The brain is asked first: until it answers there is nothing to speak.
-        self._loop.call_soon(self._speak, run)
-
-    def _say(self, order: orders.Say) -> None:
-        run = self._runs[order.run] = Speaking(order.turn, order.run, self.tell, self.reports)
-        run.ticket = order.ticket
-        if self._verbs.begins(run):
-            return
-        if self.before_words is not None:
-            self._loop.call_soon(self.before_words)
-        run.say(order.text, rendered=order.text in self.models.rendered)
-        self._speak(run)
-
-    def _speak(self, run: Speaking) -> None:
-        if run.stopped:
-            return
-        speech = run.speak(self.models.tts, self.voice, self.mouthpiece, self.models.rendered.get)
-        run.tasks.append(self.watch(speech, partial(self._run_done, run, "voice")))
-
-    def _stop(self, number: int) -> None:
-        run = self._runs.pop(number, None)
-        if run is not None:
-            run.stopped = True
-            for task in run.tasks:
-                task.cancel()
-
     def watch(self, work: Coroutine[Any, Any, None], done: _Done | None = None) -> asyncio.Task[None]:
         """Do something for as long as the call lasts."""
         task = self._loop.create_task(work)
@@ -394,18 +365,10 @@ class Session:
 
     def _ear_done(self, turn: Turn, task: asyncio.Task[None]) -> None:
         if failure(task, "ear") is not None:
-            self._soon(inputs.Failed(turn, 0, "ear"))
+            self.soon(inputs.Failed(turn, 0, "ear"))
 
-    def _run_done(self, run: Speaking, stage: Literal["brain", "voice"], task: asyncio.Task[None]) -> None:
-        error = failure(task, stage)
-        if error is not None:
-            self._verbs.fail(run.ticket, error)
-            self._soon(inputs.Failed(run.turn, run.number, stage))
-        elif stage == "voice":
-            self._runs.pop(run.number, None)
-
-    def _soon(self, given: inputs.Input) -> None:
-        # From a task's own callback: the orders that follow may cancel that very run.
+    def soon(self, given: inputs.Input) -> None:
+        """Tell the conversation from a task's own callback: the orders that follow may cancel that very run."""
         self._loop.call_soon(self.tell, given)
 
     # What the verbs need

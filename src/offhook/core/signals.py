@@ -38,6 +38,18 @@ class Redirected:
     to: str
 
 
+Answerer = Literal["human", "machine", "machine_beep", "fax", "unknown"]
+"""What may have answered a call of ours; `machine_beep`: a machine that may be spoken to now."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredBy:
+    """What has answered a call of ours, as the service found. It may come before the answer, and more than once."""
+
+    at: Instant
+    what: Answerer
+
+
 @dataclass(frozen=True, slots=True)
 class Identified:
     """What was found of a caller's signature."""
