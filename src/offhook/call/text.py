@@ -18,7 +18,17 @@ from offhook import _native as native
 from offhook.agent.orders import Wait
 from offhook.call.leg import CallInfo, Capabilities
 from offhook.core.instants import Instant
-from offhook.core.signals import Connected, HungUp, Identified, Interrupted, Redirected, Ringing, Silent, Texted
+from offhook.core.signals import (
+    AnsweredBy,
+    Connected,
+    HungUp,
+    Identified,
+    Interrupted,
+    Redirected,
+    Ringing,
+    Silent,
+    Texted,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,7 @@ TextEvent = (
     | Uttered
     | Silent
     | Connected
+    | AnsweredBy
     | Ringing
     | Redirected
     | Identified

@@ -41,7 +41,7 @@ from offhook.carriers.silence import Silence, Watched
 from offhook.core.carriage import Carriage
 from offhook.core.errors import CallEnded, DialFailed, TransferFailed
 from offhook.core.media import MediaPlan
-from offhook.core.signals import Connected, HungUp
+from offhook.core.signals import AnsweredBy, Answerer, Connected, HungUp, Ringing
 
 NOWHERE: Final = ("0.0.0.0", 1)  # noqa: S104 - no address: what a port without sockets names
 ARRIVE_S: Final = 15.0
@@ -111,6 +111,8 @@ class StreamLeg(PortVerbs):
         self._full = False
         self._waiting: list[Frame] = []
         self._away = False
+        self._rung = False
+        self._ending: asyncio.Task[None] | None = None
         self._decision: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._arrived = asyncio.Event()
         self._over = False
@@ -172,17 +174,33 @@ class StreamLeg(PortVerbs):
             raise self._decision.exception() or DialFailed(487, "the call is over")
 
     async def hangup(self, code: int = 200) -> None:
-        """End the call now; before the answer refuse it with `code` (below 300: 480). Idempotent."""
+        """End the call now; before the answer refuse it with `code` (below 300: 480), or cancel our own. Idempotent."""
         if self._over:
             return
+        ours = self._info.direction == "outbound"
         answered = self._decision.done()
-        self._finish(code if answered or code >= 300 else 480, "hangup")
-        if answered:
+        self._finish(code if answered or code >= 300 else 487 if ours else 480, "hangup")
+        if answered or ours:
             await self._controls.hang_up()
 
-    def left(self, code: int = 200, reason: str = "remote_hangup") -> None:
-        """Hear from the service that the call is over."""
-        self._finish(code, reason)
+    def rings(self) -> None:
+        """Hear from the service that a call that it places for us rings; told once, and not after the answer."""
+        if not self._rung and not self._arrived.is_set():
+            self._rung = True
+            self._inbox.put(Ringing(self._line.now(), 180))
+
+    def answerer(self, what: Answerer) -> None:
+        """Hear from the service what has answered: before the answer, or at any time while the call lasts."""
+        self._inbox.put(AnsweredBy(self._line.now(), what))
+
+    def left(self, code: int = 200, reason: str = "remote_hangup", meaning: str = "") -> None:
+        """Hear from the service that the call is over; `meaning` where its word says more than the code."""
+        self._finish(code, reason, meaning)
+
+    def expire(self, why: str) -> None:
+        """End the call now because a rule of ours says so; `why` is what `HungUp` tells."""
+        self._finish(200, why)
+        self._ending = asyncio.get_running_loop().create_task(self._controls.hang_up())
 
     async def transfer(self, target: str, consultation: AudioLeg | None = None) -> None:
         """Have the service hand the far end to `target`, then leave; if it fails the far end is back.
@@ -341,7 +359,7 @@ class StreamLeg(PortVerbs):
 
     # The end
 
-    def _finish(self, code: int, reason: str) -> None:
+    def _finish(self, code: int, reason: str, meaning: str = "") -> None:
         """Be over, and tell it last."""
         if self._over:
             return
@@ -352,9 +370,10 @@ class StreamLeg(PortVerbs):
             self._write(self._dialect.close())
         self._drop_wire()
         self._closed({**self._line.media.close(self._number), **self.odd})
+        meaning = meaning or self._terms.meanings.of(code)
         if not self._decision.done():
-            self._decision.set_exception(DialFailed(code, reason, self._terms.meanings.of(code)))
+            self._decision.set_exception(DialFailed(code, reason, meaning))
             self._decision.exception()  # whoever asked for it may have gone
-        self._inbox.put(HungUp(self._line.now(), code, reason, self._terms.meanings.of(code)))
+        self._inbox.put(HungUp(self._line.now(), code, reason, meaning))
         self._arrived.set()
         self._gone(self)

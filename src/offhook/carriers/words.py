@@ -18,7 +18,7 @@ from offhook.call.text import TextEvent
 from offhook.carriers.stream import ARRIVE_S, Controls
 from offhook.core.errors import CallEnded, DialFailed, TransferFailed
 from offhook.core.instants import SECOND, Instant
-from offhook.core.signals import Connected, HungUp
+from offhook.core.signals import AnsweredBy, Answerer, Connected, HungUp, Ringing
 from offhook.sip.meanings import COMMON
 
 EVENTS: Final = 10_000
@@ -62,6 +62,8 @@ class WordLeg:
         self._decision: asyncio.Future[None] = self._loop.create_future()
         self._arrived = asyncio.Event()
         self._over = False
+        self._rung = self._begun = False
+        self._ending: asyncio.Task[None] | None = None
 
     # What it is
 
@@ -86,6 +88,11 @@ class WordLeg:
     def over(self) -> bool:
         """Whether the call has ended."""
         return self._over
+
+    @property
+    def answered(self) -> bool:
+        """Whether words could ever pass."""
+        return self._begun
 
     @property
     def now(self) -> Instant:
@@ -133,13 +140,14 @@ class WordLeg:
             raise self._decision.exception() or DialFailed(487, "the call is over")
 
     async def hangup(self, code: int = 200) -> None:
-        """End the call, behind what was said; before the answer refuse it with `code` (below 300: 480). Idempotent."""
+        """End the call, behind what was said; before the answer refuse it with `code`, or cancel ours. Idempotent."""
         if self._over:
             return
+        ours = self._info.direction == "outbound"
         answered = self._decision.done()
         self._last_words("hangup")
-        self._finish(code if answered or code >= 300 else 480, "hangup")
-        if answered:
+        self._finish(code if answered or code >= 300 else 487 if ours else 480, "hangup")
+        if answered or ours:
             await self._controls.hang_up()
 
     async def transfer(self, target: str) -> None:
@@ -151,9 +159,26 @@ class WordLeg:
         await self._controls.transfer(target)
         self._finish(200, "transferred")
 
-    def left(self, code: int = 200, reason: str = "remote_hangup") -> None:
-        """Hear from the service that the call is over."""
-        self._finish(code, reason)
+    def rings(self) -> None:
+        """Hear from the service that a call that it places for us rings; told once, and not after the answer."""
+        if not self._rung and not self._arrived.is_set():
+            self._rung = True
+            self._tell(Ringing(self.now, 180))
+
+    def answerer(self, what: Answerer) -> None:
+        """Hear from the service what has answered: before the answer, or at any time while the call lasts."""
+        self._tell(AnsweredBy(self.now, what))
+
+    def left(self, code: int = 200, reason: str = "remote_hangup", meaning: str = "") -> None:
+        """Hear from the service that the call is over; `meaning` where its word says more than the code."""
+        self._finish(code, reason, meaning)
+
+    def expire(self, why: str) -> None:
+        """End the call now because a rule of ours says so; `why` is what `HungUp` tells."""
+        if not self._over:
+            self._last_words(why)
+            self._finish(200, why)
+            self._ending = self._loop.create_task(self._controls.hang_up())
 
     # For those who carry the words
 
@@ -162,6 +187,7 @@ class WordLeg:
         if not self._decision.done():
             self._decision.set_result(None)
         if not self._arrived.is_set() and not self._over:
+            self._begun = True
             self._arrived.set()
             self._inbox.put(Connected(self.now))
 
@@ -178,16 +204,17 @@ class WordLeg:
     def _closed(self) -> None:
         """Let go of what carried the words."""
 
-    def _finish(self, code: int, reason: str) -> None:
+    def _finish(self, code: int, reason: str, meaning: str = "") -> None:
         """Be over, and tell it last."""
         if self._over:
             return
         self._over = True
         self._closed()
+        meaning = meaning or COMMON.of(code)
         if not self._decision.done():
-            self._decision.set_exception(DialFailed(code, reason, COMMON.of(code)))
+            self._decision.set_exception(DialFailed(code, reason, meaning))
             self._decision.exception()  # whoever asked for it may have gone
-        self._inbox.put(HungUp(self.now, code, reason, COMMON.of(code)))
+        self._inbox.put(HungUp(self.now, code, reason, meaning))
         self._inbox.close()
         self._arrived.set()
         self._gone(self)

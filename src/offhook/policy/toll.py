@@ -33,7 +33,7 @@ class Meter:
     def __init__(self, name: str, caps: Caps) -> None:
         self.name = name
         self.caps = caps
-        self._live: dict[int, Instant | None] = {}  # when a call of ours began; None: it came in and costs nothing
+        self._live: dict[int | str, Instant | None] = {}  # when ours began; None: it came in and costs nothing
         self._hours: deque[tuple[int, int]] = deque()  # (hour, nanoseconds talked in it), at most 25 of them
         self._bucket = _first(caps)
         self._filled: Instant | None = None
@@ -59,17 +59,17 @@ class Meter:
             return f"{self.name} takes {caps.calls_a_second:g} calls a second"
         return None
 
-    def begin(self, now: Instant, call: int) -> None:
-        """Count a call of ours from now on; `call` is any number that no other live call has."""
+    def begin(self, now: Instant, call: int | str) -> None:
+        """Count a call of ours from now on; `call` is any name that no other live call has."""
         self._fill(now)
         self._bucket -= 1.0
         self._live[call] = now
 
-    def came(self, call: int) -> None:
+    def came(self, call: int | str) -> None:
         """Count a call that came in: it takes a place and costs nothing."""
         self._live[call] = None
 
-    def end(self, now: Instant, call: int, *, answered: bool = True) -> None:
+    def end(self, now: Instant, call: int | str, *, answered: bool = True) -> None:
         """Stop counting a call; what was never answered has cost nothing."""
         begun = self._live.pop(call, None)
         if begun is None or not answered:  # never known, or it came in

@@ -54,7 +54,6 @@ from offhook.run.strangers import Strangers
 from offhook.run.tolls import Tolls
 from offhook.run.users import Users
 from offhook.run.vigil import Vigil
-from offhook.sip.challenges import User as Password
 from offhook.sip.grammar import Fields
 from offhook.sip.header import NameAddr
 from offhook.sip.manners import Manners
@@ -134,13 +133,7 @@ class Host:
             admission=self.admission,
             security=self.security,
             dial=rules.dial,
-            settings=replace(
-                rules.settings,
-                gate=self.gate,
-                manners=self._manners,
-                users={user.name: Password(user.password or None, dict(user.secrets)) for user in rules.users},
-                ring_at_once=False,
-            ),
+            settings=rules.of_user_agent(self.gate, self._manners),
             reach=await found(rules),
             tls=rules.tls,
             origins=rules.origins,
@@ -148,8 +141,7 @@ class Host:
         )
         line.on_ended = self.ended
         self._tolls.attach(line)
-        hosts = [*[ip for _, (ip, _) in rules.listen], rules.external or "", rules.settings.realm]
-        self._users = Users(line, self.security, [user.name for user in rules.users], hosts)
+        self._users = Users(line, self.security, [user.name for user in rules.users], rules.hosts)
         self.gate.sentry = line.agent.registrar
         line.on_place = self._consult
         line.on_terms = lambda info: rules.terms(info.trunk)
@@ -278,10 +270,14 @@ class Host:
         return leg
 
     def bring(self, make: Callable[[CallInfo], Brought], info: CallInfo, agent: AgentLike | None) -> Brought:
-        """Take a call that a service brings, or places for our `agent`. ProtocolError where it is refused."""
-        wanted = Wanted((info.called,), info.trunk, info.caller)
+        """Take a call that a service brings (ProtocolError), or is to place for our `agent` (NotAllowed)."""
+        wanted, now = Wanted((info.called,), info.trunk, info.caller), self.line.now()
+        if agent is not None:
+            self._tolls.afford(now, info.trunk, info.called)
         route = self._vacant(wanted) if agent is None else Route(agent)
         leg = make(replace(info, id=CallId(self._name()), language=route.language))
+        if agent is not None:
+            self._tolls.begin(now, info.trunk, leg.info.id)
         self._places.take(leg.info.id, route, info.caller)
         self._take(leg)
         self._start(leg, route.agent)
@@ -345,8 +341,7 @@ class Host:
         """Begin to call over one way, for a leg that may hear it; the order still has to settle. Raises as `dial`."""
         line = self.line
         name = way.trunk.name if way.trunk is not None else ""
-        if (why := self._tolls.why_not(line.now(), name)) is not None:
-            raise NotAllowed(f"{to} can't be called now: {why}")
+        self._tolls.afford(line.now(), name, to)
         account = self._accounts.account(name) if self._accounts is not None else None
         hop = account.next_hop(way.next_hop) if account is not None else way.next_hop
         flows = way.flows or await line.ways_to(hop)
@@ -414,14 +409,16 @@ class Host:
         allow = (*self.rules.dial, *(self._users.targets if self._users is not None else ()))
         calls = self.conversations.calls
         under = self.rules.ambience
-        call = Call(leg, agent, models=self.models, events=self._heard, allow=allow, calls=calls, ambience=under)
+        call = Call(leg, agent, models=self.models, events=self.tell, allow=allow, calls=calls, ambience=under)
         self.conversations.begin(call)
         return call
 
-    def _heard(self, event: CallEvent) -> None:
+    def tell(self, event: CallEvent) -> None:
         """Pass on what happens in a call."""
         leg = self._legs.get(event.call) if isinstance(event, Answered) else None
-        if leg is not None and leg.info.direction == "inbound" and isinstance(leg, SipLeg | WebLeg):
+        if leg is not None and not isinstance(leg, SipLeg | WebLeg):
+            self._tolls.watch(leg, self.line.now)
+        elif leg is not None and leg.info.direction == "inbound":
             self.admission.answered(leg.remote_ip if isinstance(leg, WebLeg) else leg.first[1][0].remote[0])
         if (tap := self.taps.get(event.call)) is not None:
             tap(event)
@@ -436,6 +433,8 @@ class Host:
             self._places.leave(info.id)
             if isinstance(leg, WebLeg):
                 self.admission.ended(leg.remote_ip, answered=leg.answered)
+            elif info.direction == "outbound":
+                self._tolls.end(self.line.now(), info.trunk, info.id, answered=leg.answered)
             self._admit()
             return self._vigil.look()
         call, flows = leg.first

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
@@ -17,7 +17,10 @@ from offhook.core.media import Address
 from offhook.policy.admission import Admission, Kind, Pace, Source
 from offhook.policy.toll import Caps
 from offhook.run.transports.tls import TlsRules
+from offhook.sip.challenges import User as Password
+from offhook.sip.gate import Gate
 from offhook.sip.manners import Manners
+from offhook.sip.outcomes import Flow
 from offhook.sip.useragent import Settings
 
 
@@ -96,6 +99,16 @@ class HostRules:
         }
         ban: Duration = round(self.ban_s * SECOND)
         return Admission(networks, strangers=bool(self.users), paces=paces, ban=ban)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names that our users may call us by."""
+        return (*[ip for _, (ip, _) in self.listen], self.external or "", self.settings.realm)
+
+    def of_user_agent(self, gate: Gate, manners: Callable[[Flow], Manners | None]) -> Settings:
+        """Give the settings of the user agent, with who is let in, how whom is dealt with, and our users."""
+        users = {user.name: Password(user.password or None, dict(user.secrets)) for user in self.users}
+        return replace(self.settings, gate=gate, manners=manners, users=users, ring_at_once=False)
 
     def trunk(self, name: str) -> Trunk | None:
         """Give a trunk by its name."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from offhook.call.leg import CallInfo
+from offhook.carriers.brought import Brought
 from offhook.carriers.sip import SipLeg
 from offhook.core.errors import NotAllowed
 from offhook.core.instants import Instant
@@ -31,7 +32,7 @@ class Tolls:
 
     def __init__(self, rules: HostRules) -> None:
         self._all = Meter("dial", rules.toll)
-        self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._timers: dict[int | str, asyncio.TimerHandle] = {}
         self._trunks = {trunk.name: Meter(f"the trunk {trunk.name}", trunk.caps) for trunk in rules.trunks}
 
     def full(self, trunk: str) -> bool:
@@ -43,7 +44,12 @@ class Tolls:
         """Say which cap stands against one more call of ours through a trunk ("": none); None where none does."""
         return next((why for meter in self._meters(trunk) if (why := meter.why_not(now)) is not None), None)
 
-    def begin(self, now: Instant, trunk: str, call: int) -> None:
+    def afford(self, now: Instant, trunk: str, to: str) -> None:
+        """Say whether one more call of ours may be placed. NotAllowed, with the cap that stands against it."""
+        if (why := self.why_not(now, trunk)) is not None:
+            raise NotAllowed(f"{to} can't be called now: {why}")
+
+    def begin(self, now: Instant, trunk: str, call: int | str) -> None:
         """Count a call of ours."""
         for meter in self._meters(trunk):
             meter.begin(now, call)
@@ -53,7 +59,7 @@ class Tolls:
         if trunk in self._trunks:
             self._trunks[trunk].came(call)
 
-    def end(self, now: Instant, trunk: str, call: int, *, answered: bool) -> None:
+    def end(self, now: Instant, trunk: str, call: int | str, *, answered: bool) -> None:
         """Stop counting a call."""
         if (timer := self._timers.pop(call, None)) is not None:
             timer.cancel()
@@ -65,8 +71,7 @@ class Tolls:
         now = line.now
 
         def affords(info: CallInfo) -> None:
-            if (why := self.why_not(now(), info.trunk)) is not None:
-                raise NotAllowed(f"another can't be called now: {why}")
+            self.afford(now(), info.trunk, "another")
 
         def spend(leg: SipLeg, call: SipCall) -> None:
             self.begin(now(), leg.info.trunk, call)
@@ -83,8 +88,10 @@ class Tolls:
         """Give how long the calls of ours through a trunk may go on, all together."""
         return min([meter.left_s(now) for meter in self._meters(trunk)])
 
-    def watch(self, leg: SipLeg, now: Callable[[], Instant]) -> None:
+    def watch(self, leg: SipLeg | Brought, now: Callable[[], Instant]) -> None:
         """Hang a call of ours up when the minutes of a day are used up; looked at again when that may be."""
+        if not isinstance(leg, SipLeg) and leg.info.direction == "inbound":
+            return  # it costs nothing
         left_s = self.left_s(now(), leg.info.trunk)
         if leg.over or left_s == inf:
             return
@@ -92,10 +99,11 @@ class Tolls:
             log.warning("a call was ended: its minutes are used up", call=leg.info.id, trunk=leg.info.trunk)
             leg.expire("toll")
             return
-        if (timer := self._timers.pop(leg.first[0], None)) is not None:
+        key = leg.first[0] if isinstance(leg, SipLeg) else leg.info.id
+        if (timer := self._timers.pop(key, None)) is not None:
             timer.cancel()
         wait_s = max(1.0, left_s / max(1, self._all.live))
-        self._timers[leg.first[0]] = asyncio.get_running_loop().call_later(wait_s, self.watch, leg, now)
+        self._timers[key] = asyncio.get_running_loop().call_later(wait_s, self.watch, leg, now)
 
     def _meters(self, trunk: str) -> list[Meter]:
         return [self._all, *([self._trunks[trunk]] if trunk in self._trunks else [])]

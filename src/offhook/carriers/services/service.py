@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response
 from offhook.carriers.services.stream import Dialect
 from offhook.core.carriage import Carriage
+from offhook.core.signals import Answerer
 
 if TYPE_CHECKING:
     from offhook.carriers.services.turn import Turn
@@ -39,7 +40,7 @@ class Offered:
     diverted_from: str = ""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     verstat: str = ""
-    machine: str = ""
+    machine: Answerer | Literal[""] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,15 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A call is over. `code` is the SIP status that means the same: 200, 486 (busy), 480, 404, 603."""
+    """A call is over. `code` is the SIP status that means the same: 200, 486 (busy), 480, 404, 603.
+
+    `meaning` is one of `sip.meanings` where the service's own word says it better: that it rang, and nobody came.
+    """
 
     call: str
     code: int = 200
     reason: str = ""
+    meaning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class Detected:
     """What answered a call of ours; `machine_beep`: it may be spoken to now."""
 
     call: str
-    what: Literal["human", "machine", "machine_beep", "fax", "unknown"]
+    what: Answerer
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,15 +17,17 @@ import asyncio
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import structlog
 
-from offhook.call import Call
+from offhook.call import Call, events
 from offhook.call.leg import CallInfo
 from offhook.carriers.brought import Brought
+from offhook.carriers.numbers import is_emergency
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response, Unsigned
 from offhook.carriers.services.service import (
     Answer,
@@ -44,14 +46,15 @@ from offhook.carriers.services.service import (
 )
 from offhook.carriers.stir import from_verstat
 from offhook.carriers.turns import TurnLeg
-from offhook.core.errors import DialFailed, NotAllowed, ProtocolError, Unreachable
+from offhook.core.errors import ConfigError, DialFailed, NotAllowed, OffhookError, ProtocolError, Unreachable
 from offhook.core.ids import CallId, redacted
 from offhook.core.verdict import Verdict
-from offhook.policy.screening import allows
+from offhook.policy.screening import allows, number_of
 from offhook.run.host import AgentLike, Host
 from offhook.run.services.legs import RelayVisit, make_leg, visit
 from offhook.run.services.line import Line
 from offhook.run.services.visit import START_S, Visit
+from offhook.sip.meanings import COMMON
 
 log: Final = structlog.get_logger("offhook.services")
 
@@ -69,6 +72,9 @@ TOKEN_S: Final = 120.0
 
 KNOWN_LIMIT: Final = 10_000
 """Calls that are remembered after their end, so that what is sent again does nothing again; the oldest is forgotten."""
+
+CLOSE_S: Final = 10.0
+"""How long the end waits for what was asked of services: their calls are to be over, too."""
 
 AGAIN_S: Final = 10.0
 """How often the same refusal is told to the operator: who sends nonsense must not fill a terminal."""
@@ -101,11 +107,17 @@ class Switchboard:
         self._wall_s = wall_s
         self._say = say
         self._lines: OrderedDict[tuple[str, str], Line] = OrderedDict()  # by service and its name of the call
-        self._keys: dict[str, Line] = {}
+        self._keys: OrderedDict[str, Line] = OrderedDict()
         self._tokens: dict[str, tuple[Line, float]] = {}
         self._told: dict[tuple[str, str], float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self.refused: dict[str, int] = {}
         """What was not let in, by why."""
+
+    @property
+    def waiting(self) -> int:
+        """How many media sockets are waited for, and requests to services are under way."""
+        return len(self._tokens) + len(self._tasks)
 
     # Webhooks
 
@@ -146,6 +158,7 @@ class Switchboard:
             line = self._note(service, offered)
             line.answer = asyncio.create_task(self._take(line), name=f"{service.name} {offered.call}")
         elif line.answer is None:
+            self._answered(line, offered)
             line.answer = asyncio.create_task(self._connect(line), name=f"{service.name} {offered.call}")
         answer = await asyncio.shield(line.answer)
         for order in answer.calls:
@@ -154,13 +167,25 @@ class Switchboard:
 
     def _note(self, service: Service, offered: Offered) -> Line:
         line = Line(self, service, offered.call, offered)
-        if offered.call:
-            self._lines[service.name, offered.call] = line
         self._keys[line.key] = line
-        while len(self._lines) > KNOWN_LIMIT:
-            _, old = self._lines.popitem(last=False)
-            self._keys.pop(old.key, None)
+        self._named(line)
+        while len(self._keys) > KNOWN_LIMIT:
+            _, old = self._keys.popitem(last=False)
+            self._lines.pop((old.service.name, old.call), None)
         return line
+
+    def _named(self, line: Line) -> None:
+        """Find a call by the service's name for it, too, where that is known."""
+        if line.call:
+            self._lines[line.service.name, line.call] = line
+
+    def _answered(self, line: Line, offered: Offered) -> None:
+        """Take note of what the service says of a call of ours that was answered."""
+        line.offered = replace(offered, direction="outbound")
+        line.call = line.call or offered.call  # it may be told before the API's own answer is here
+        self._named(line)
+        if offered.machine and line.leg is not None:
+            line.leg.answerer(offered.machine)
 
     async def _take(self, line: Line) -> Answer:
         """Give an incoming call to its agent; the answer is that one's."""
@@ -174,7 +199,7 @@ class Switchboard:
 
     async def _connect(self, line: Line) -> Answer:
         leg = line.leg
-        if leg is None:
+        if leg is None or leg.over:
             return line.service.refuse(line.offered, 480)
         try:
             if line.offered.direction == "inbound":
@@ -223,16 +248,30 @@ class Switchboard:
         return self.host.bring(make, info, agent)
 
     async def _hear(self, line: Line, news: News) -> Response | None:
-        """Take what is told of a call that is there; give a document where the call is to go on."""
+        """Take what is told of a call that is there; give a document where the call is to go on.
+
+        What comes twice, or after what it was before, changes nothing: an end is an end, whatever is told then.
+        """
+        leg = line.leg
         match news:
             case Left():
                 line.over = True
-                if line.leg is not None:
-                    line.leg.left(news.code, news.reason or "remote_hangup")
+                if leg is not None:
+                    leg.left(news.code, news.reason or "remote_hangup", news.meaning)
             case Handed():
                 return self._handed(line, news)
-            case Detected() | Progressed() | Recorded() | Said() | Offered() | Asked():
-                log.info("news of a call", service=line.service.name, news=type(news).__name__)
+            case Progressed():
+                if line.moves(news.order) and news.state == "ringing" and leg is not None:
+                    leg.rings()
+            case Detected():
+                if leg is not None:
+                    leg.answerer(news.what)
+            case Recorded():
+                if leg is not None and line.records(news.url):
+                    now_s = asyncio.get_running_loop().time()
+                    self.host.tell(events.Recorded(now_s, leg.info.id, news.url, news.seconds))
+            case Said() | Offered() | Asked():
+                log.info("news that this call has no use for", service=line.service.name, news=type(news).__name__)
         return None
 
     def _handed(self, line: Line, news: Handed) -> Response | None:
@@ -270,31 +309,83 @@ class Switchboard:
     # What is asked of services
 
     async def dial(
-        self, name: str, to: str, agent: AgentLike, *, caller: str = "", ring_s: int = 60, detect: str = ""
+        self,
+        name: str,
+        to: str,
+        agent: AgentLike,
+        *,
+        caller: str = "",
+        ring_s: int = 60,
+        detect: Literal["", "sync", "async"] = "",
     ) -> Call:
         """Have a service call `to`, and let `agent` speak once it is answered; give the call.
 
-        NotAllowed outside `dial.allow`, DialFailed if it is not taken, Unreachable where the API does not answer.
+        `caller` is a number of the account's; `detect` has the service say what has answered, before the agent speaks
+        (`sync`) or meanwhile (`async`). NotAllowed outside `dial.allow` and its caps, ConfigError without a caller,
+        DialFailed if it is not taken, Unreachable where the API does not answer.
         """
         service = self.services[name]
-        if not allows(self.host.rules.dial, to):
-            raise NotAllowed(f"{to} is not among what dial.allow lists")
+        if not caller:
+            raise ConfigError(f"services.{name}.caller: a call shows a number of the account's: say which")
+        self._screen(to)
         line = self._note(service, Offered("", caller, to, "outbound"))
-        leg = line.leg = self._bring(line, agent)
         try:
-            placement = Placement(to, caller, ring_s, detect)  # type: ignore[arg-type]
-            line.call = service.placed(await self.ask(service, service.dial(placement, line.links)))
-            self._lines[name, line.call] = line
+            leg = self._bring(line, agent)
+            call = self.host.conversations.calls[leg.info.id]
+            await asyncio.shield(self._do(self._place(line, Placement(to, caller, ring_s, detect))))
             async with asyncio.timeout(ring_s + START_S):
                 await leg.connected()
+            await call.up()
         except BaseException as error:
-            leg.left(error.code if isinstance(error, DialFailed) else 408, "no_answer")
+            failed = error
             if isinstance(error, TimeoutError):
-                raise DialFailed(408, f"nobody answered for {ring_s} s", "no_answer") from None
-            raise
-        call = self.host.conversations.calls[leg.info.id]
-        await call.up()
+                failed = DialFailed(408, f"nobody answered for {ring_s} s", "no_answer")
+            elif isinstance(error, DialFailed):
+                error.meaning = error.meaning or COMMON.of(error.code)
+            self._give_up(line, failed)
+            if failed is error:
+                raise
+            raise failed from None
         return call
+
+    def _screen(self, to: str) -> None:
+        """Say whether `to` may be called. NotAllowed where not: emergency numbers, too, which have no country."""
+        number = number_of(to)
+        if number is not None and (not number.startswith("+") or is_emergency(number, "")):
+            raise NotAllowed(f"{to}: a service calls whole numbers, with + and their country, and no emergency numbers")
+        if not allows(self.host.rules.dial, to):
+            raise NotAllowed(f"{to} is not among what dial.allow lists")
+
+    async def _place(self, line: Line, placement: Placement) -> None:
+        """Have the API place a call; where nobody wants it any more once that is done, end it again."""
+        if line.leg is None or line.leg.over:
+            return
+        service = line.service
+        call = service.placed(await self.ask(service, service.dial(placement, line.links)))
+        line.call = line.call or call
+        self._named(line)
+        if line.leg.over:
+            await line.hang_up()
+
+    def _give_up(self, line: Line, error: BaseException) -> None:
+        """Leave a call of ours that did not come about, here and at the service."""
+        code = error.code if isinstance(error, DialFailed) else 503 if isinstance(error, OffhookError) else 487
+        meaning = error.meaning if isinstance(error, DialFailed) else ""
+        if line.leg is not None:
+            line.leg.left(code, "cancelled" if code == 487 else "rejected", meaning)
+        self._do(line.hang_up())
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do something that goes on whoever waits for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._did)
+        return task
+
+    def _did(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # who waited was told
 
     async def ask(self, service: Service, order: ApiCall) -> ApiReply:
         """Ask a service's API. Unreachable where it does not answer."""
@@ -330,3 +421,6 @@ class Switchboard:
                 line.answer.cancel()
             if line.leg is not None and not line.leg.over:
                 await line.leg.hangup(503)
+                await line.hang_up()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_S)

@@ -24,6 +24,10 @@ TRANSFER_S: Final = 90.0
 """How long a transfer may ring at its target."""
 
 
+RECORDINGS_LIMIT: Final = 100
+"""Recordings of one call that are told of."""
+
+
 class Line:
     """One call at a service: what the leg can have done with it there (`carriers.stream.Controls`)."""
 
@@ -39,6 +43,8 @@ class Line:
         self.answer: asyncio.Task[Answer] | None = None
         self.handing: asyncio.Future[int] | None = None
         self.over = False
+        self._order = -1
+        self._recordings: set[str] = set()
         self._board = board
 
     @property
@@ -55,6 +61,20 @@ class Line:
     def transfers(self) -> bool:
         """Whether the service hands calls on."""
         return bool(self.service.transfer(self.call or "-", "+10000000000", "", Links("", "")))
+
+    def moves(self, order: int | None) -> bool:
+        """Take note of a step of the call, by its number where it has one; give whether it is a new one."""
+        if self.over or (order is not None and order <= self._order):
+            return False
+        self._order = self._order if order is None else order
+        return True
+
+    def records(self, url: str) -> bool:
+        """Take note of a recording; give whether it is a new one."""
+        if url in self._recordings or len(self._recordings) >= RECORDINGS_LIMIT:
+            return False
+        self._recordings.add(url)
+        return True
 
     async def hang_up(self) -> None:
         """End the call at the service."""

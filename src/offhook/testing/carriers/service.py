@@ -71,8 +71,8 @@ class FakeWire:
 class FakeService(ABC):
     """One account at a fake service. Use as `async with`.
 
-    `brain` and `models` are as for the fixture `phone` (`testing.plugin`), `dial` is what may be dialled, `rtt_s` the
-    way there and back; `wrap` may put something of its own before the media engine.
+    `brain` and `models` are as for the fixture `phone` (`testing.plugin`), `dial` is what may be dialled (or all
+    `rules` of the host), `rtt_s` the way there and back; `wrap` may put something of its own before the media engine.
     """
 
     hearing: Literal["all", "speech"] = "all"
@@ -84,6 +84,7 @@ class FakeService(ABC):
         brain: Brain | Model | str | None = None,
         models: Models | None = None,
         dial: tuple[str, ...] = ("+",),
+        rules: HostRules | None = None,
         rtt_s: float = 0.08,
         wrap: Callable[[Any], Any] = lambda engine: engine,
     ) -> None:
@@ -91,7 +92,7 @@ class FakeService(ABC):
         self._wrap = wrap
         self._brain = brain
         self._models = models
-        self._dial = dial
+        self._rules = rules or HostRules(listen=(), dial=dial)
         self.rtt_s = rtt_s
         self.board: Switchboard | RemoteBoard
         self.events: list[CallEvent] = []
@@ -148,12 +149,11 @@ class FakeService(ABC):
         agent = self._app
         assert agent is not None, "a fake that is to be called needs an app"
         made = self._models if self._models is not None else await models_for(agent, self._brain)
-        rules = HostRules(listen=(), dial=self._dial)
         host = await self._stack.enter_async_context(
             Host(
                 engine=self._wrap(self._engine()),
                 rng=self._rng,
-                rules=rules,
+                rules=self._rules,
                 route=lambda wanted: agent,
                 models=made,
                 events=self.events.append,

@@ -3,7 +3,9 @@
     call ─► POST /services/twilio/voice ─► <Connect><Stream> ─► connected, start, media … ─► stop
     POST …/Calls/{sid}.json ─► Status=completed, or another document      POST …/Calls.json ─► a call of ours
 
-`lines` says what happens to who dials a number: `answers`, or a `DialCallStatus` (`busy`, `no-answer`, `failed`).
+`lines` says what happens to who dials a number: `answers`, a `DialCallStatus` (`busy`, `no-answer`, `failed`), `rings`
+(until it is given up), `invalid` (the API takes it for no number), `silent` (the API does not answer). `answerers` says
+what has answered there, in Twilio's words (`human`, `machine_end_beep` …), where a call is placed that asks for it.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from offhook.carriers.services.service import Service
 from offhook.carriers.services.stream import Encoding, Frame
 from offhook.carriers.services.twilio import TwilioAccount, twilio
 from offhook.carriers.services.twilio.signature import HEADER, signature
-from offhook.core.errors import DialFailed
+from offhook.core.errors import DialFailed, Unreachable
 from offhook.testing.callers import Caller
 from offhook.testing.carriers.farend import FarEnd, Order
 from offhook.testing.carriers.service import FakeService
@@ -32,6 +34,9 @@ ACCOUNT: Final = "AC" + "0" * 32
 TOKEN: Final = "a-fake-auth-token"  # noqa: S105 - of a fake
 FORM: Final = {"content-type": "application/x-www-form-urlencoded; charset=UTF-8"}
 Way = Literal["stream", "relay", "turns"]
+LISTEN_S: Final = 3.0
+"""How long it listens before it says what has answered."""
+
 _REFUSED: Final = {"busy": 486, "rejected": 603}
 
 
@@ -119,9 +124,11 @@ class FakeTwilio(FakeService):
         self.lines: dict[str, str] = {}
         self.people: dict[str, WordCaller] = {}
         """The callers in words, by the service's name of the call."""
+        self.answerers: dict[str, str] = {}
         self._calls = 0
         self._streams = 0
         self._numbers: dict[str, tuple[str, str, str]] = {}
+        self._ringing: dict[str, str] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._resume: dict[str, str] = {}
         self._moving: set[str] = set()
@@ -191,6 +198,11 @@ class FakeTwilio(FakeService):
             self._changes(call, person, asked)
             return ApiReply(200, json.dumps({"sid": call}).encode())
         end = self.ends.get(call)
+        ringing = self._ringing.pop(call, None)
+        if ringing is not None and asked.get("Status") == "completed":
+            self._running[call].cancel()
+            self._spawn(call, self._tells(call, ringing, "canceled", 3))
+            return ApiReply(200, json.dumps({"sid": call}).encode())
         if end is None or end.over:
             return ApiReply(404, json.dumps({"code": 20404, "status": 404}).encode())
         if asked.get("Status") == "completed":
@@ -211,20 +223,37 @@ class FakeTwilio(FakeService):
 
     def _places(self, asked: Mapping[str, str]) -> ApiReply:
         line = self.lines.get(asked["To"], "answers")
+        if line == "silent":
+            raise Unreachable("api.twilio.com: it does not answer")
         if line == "invalid":
             return ApiReply(400, json.dumps({"code": 21211, "status": 400, "message": "Invalid 'To'"}).encode())
         call = self._name(asked["From"], asked["To"], "outbound-api")
-        self._spawn(call, self._rings(call, line, asked["Url"], asked["StatusCallback"]))
+        self._ringing[call] = asked["StatusCallback"]
+        self._spawn(call, self._rings(call, line, asked))
         return ApiReply(201, json.dumps({"sid": call, "status": "queued"}).encode())
 
-    async def _rings(self, call: str, line: str, url: str, status: str) -> None:
-        await self.hook(self.form(urlsplit(status).path, self.fields(call, "ringing", SequenceNumber="1")))
-        await asyncio.sleep(2.0)
+    async def _rings(self, call: str, line: str, asked: Mapping[str, str]) -> None:
+        news = asked["StatusCallback"]
+        await self._tells(call, news, "ringing", 1)
+        await asyncio.sleep(float(asked["Timeout"]) if line == "rings" else 2.0)
+        self._ringing.pop(call, None)
         if line != "answers":
-            await self.hook(self.form(urlsplit(status).path, self.fields(call, line, SequenceNumber="2")))
+            await self._tells(call, news, "no-answer" if line == "rings" else line, 2)
             return
-        reply = await self.hook(self.form(urlsplit(url).path, self.fields(call, "in-progress")))
+        await self._tells(call, news, "in-progress", 2)
+        found: dict[str, str] = {}
+        if "MachineDetection" in asked and "AsyncAmd" not in asked:
+            await asyncio.sleep(LISTEN_S)
+            found = {"AnsweredBy": self.answerers.get(asked["To"], "unknown")}
+        reply = await self.hook(self.form(urlsplit(asked["Url"]).path, self.fields(call, "in-progress", **found)))
         await self._carry_out(call, reply)
+        if "AsyncAmd" in asked:
+            await asyncio.sleep(LISTEN_S)
+            said = {"CallSid": call, "AccountSid": ACCOUNT, "AnsweredBy": self.answerers.get(asked["To"], "unknown")}
+            await self.hook(self.form(urlsplit(asked["AsyncAmdStatusCallback"]).path, said))
+
+    async def _tells(self, call: str, news: str, status: str, number: int) -> None:
+        await self.hook(self.form(urlsplit(news).path, self.fields(call, status, SequenceNumber=str(number))))
 
     async def hung_up(self, end: FarEnd) -> None:
         """Tell our side that the caller has hung up."""

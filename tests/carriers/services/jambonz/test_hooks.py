@@ -52,7 +52,7 @@ def test_a_call_is_offered_with_its_headers():
         ("status", {"call_status": "busy", "sip_status": 486, "sip_reason": "Busy"}, [Left("c-1", 486, "Busy")]),
         ("status", {"call_status": "failed", "sip_status": 404}, [Left("c-1", 404, "failed")]),
         ("status", {"call_status": "failed", "sip_status": 100}, [Left("c-1", 480, "failed")]),
-        ("status", {"call_status": "no-answer", "sip_status": None}, [Left("c-1", 480, "no-answer")]),
+        ("status", {"call_status": "no-answer", "sip_status": None}, [Left("c-1", 480, "no-answer", "no_answer")]),
         ("status", {"call_status": "in-progress", "parent_call_sid": "c-0"}, [Handed("c-0", 200)]),
         ("status", {"call_status": "completed", "parent_call_sid": "c-0"}, []),
         ("transfer", {"dial_call_status": "completed", "dial_sip_status": 200}, [Handed("c-1", 200, over=True)]),

@@ -90,7 +90,8 @@ def _status(told: Mapping[str, object], call: str) -> Sequence[News]:
         case "in-progress":
             return (Progressed(call, "answered"),)
         case _ if status in ENDS:
-            return (Left(call, _code(status, told, "sip_status"), text(told.get("sip_reason")) or status),)
+            meaning = "no_answer" if status == "no-answer" else ""
+            return (Left(call, _code(status, told, "sip_status"), text(told.get("sip_reason")) or status, meaning),)
         case _:
             return ()
 

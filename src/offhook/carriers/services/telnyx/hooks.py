@@ -27,9 +27,9 @@ from offhook.carriers.services.http import Request
 from offhook.carriers.services.jsonstream import part, text, whole
 from offhook.carriers.services.service import Detected, Handed, Left, News, Offered, Progressed, Recorded
 from offhook.core.errors import ProtocolError
+from offhook.core.signals import Answerer
 
 Payload = Mapping[str, object]
-What = Literal["human", "machine", "machine_beep", "fax", "unknown"]
 
 OUT: Final = "out"
 FIRST: Final = "first"
@@ -45,7 +45,7 @@ _CAUSES: Final = {
     "user_busy": 486,
     "not_found": 404,
 }
-_ANSWERERS: Final[Mapping[str, What]] = {
+_ANSWERERS: Final[Mapping[str, Answerer]] = {
     "human": "human",
     "human_residence": "human",
     "human_business": "human",
@@ -80,9 +80,11 @@ def read(request: Request) -> Sequence[News]:
         case "call.answered":
             return (Progressed(call, "answered"),)
         case "call.hangup":
-            return (Left(call, _code(payload), text(payload.get("hangup_cause"))),)
+            cause = text(payload.get("hangup_cause"))
+            meaning = "no_answer" if cause in ("timeout", "no_answer") else ""
+            return (Left(call, _code(payload), cause, meaning),)
         case "call.machine.detection.ended" | "call.machine.premium.detection.ended":
-            what: What = _ANSWERERS.get(text(payload.get("result")), "unknown")
+            what: Answerer = _ANSWERERS.get(text(payload.get("result")), "unknown")
             return (_offered(call, payload, "outbound", what) if mine == FIRST else Detected(call, what),)
         case "call.machine.greeting.ended" | "call.machine.premium.greeting.ended":
             return (Detected(call, "machine_beep"),)
@@ -103,7 +105,12 @@ def _target(call: str, event: str, payload: Payload) -> Sequence[News]:
             return ()
 
 
-def _offered(call: str, payload: Payload, direction: Literal["inbound", "outbound"], machine: str = "") -> Offered:
+def _offered(
+    call: str,
+    payload: Payload,
+    direction: Literal["inbound", "outbound"],
+    machine: Answerer | Literal[""] = "",
+) -> Offered:
     headers = _headers(payload.get("custom_headers")) | _headers(payload.get("sip_headers"))
     return Offered(
         call,

@@ -18,7 +18,7 @@ https://www.twilio.com/docs/voice/twiml#twilios-request-to-your-application, htt
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Final
 
 from offhook.carriers.services.http import Request
 from offhook.carriers.services.jsonstream import whole
@@ -33,13 +33,13 @@ from offhook.carriers.services.service import (
     Said,
 )
 from offhook.core.errors import ProtocolError
+from offhook.core.signals import Answerer
 
 Fields = Mapping[str, str]
-What = Literal["human", "machine", "machine_beep", "fax", "unknown"]
 
 _SIP_HEADER: Final = "SipHeader_"
 _ENDS: Final = {"completed": 200, "busy": 486, "no-answer": 480, "failed": 404, "canceled": 487}
-_ANSWERERS: Final[Mapping[str, What]] = {
+_ANSWERERS: Final[Mapping[str, Answerer]] = {
     "human": "human",
     "fax": "fax",
     "machine_start": "machine",
@@ -96,7 +96,7 @@ def offered(call: str, said: Fields) -> Offered:
     )
 
 
-def answerer(word: str) -> What:
+def answerer(word: str) -> Answerer:
     """Say what has answered. A machine whose greeting has ended, in whatever way, may be spoken to now."""
     return _ANSWERERS.get(word, "unknown")
 
@@ -109,7 +109,8 @@ def _status(call: str, said: Fields) -> Sequence[News]:
     if status in ("in-progress", "answered"):
         return (Progressed(call, "answered", order),)
     if status in _ENDS:
-        return (Left(call, _code(status, said.get("SipResponseCode")), status),)
+        meaning = "no_answer" if status == "no-answer" else ""
+        return (Left(call, _code(status, said.get("SipResponseCode")), status, meaning),)
     return ()
 
 
@@ -135,6 +136,9 @@ def _transfer(call: str, said: Fields) -> Sequence[News]:
 
 
 def _code(status: str, sip: str | None) -> int:
-    """Give the SIP status of an end: the one that is told, where it tells of one, else what the word means."""
+    """Give the SIP status of an end: the one that is told, where it tells of one, else what the word means.
+
+    Who did not answer was given up on (487), which is not what became of the call.
+    """
     told = whole(sip) or 0
-    return told if status != "completed" and 300 <= told < 700 else _ENDS.get(status, 480)
+    return told if status not in ("completed", "no-answer") and 300 <= told < 700 else _ENDS.get(status, 480)

@@ -86,7 +86,8 @@ def _status(status: str, told: Mapping[str, object], call: str) -> Sequence[News
         case "machine":
             return (Detected(call, "machine"),)
         case _ if status in ENDS:
-            return (Left(call, _code(status, told), text(told.get("detail")) or status),)
+            meaning = "no_answer" if status in ("timeout", "unanswered") else ""
+            return (Left(call, _code(status, told), text(told.get("detail")) or status, meaning),)
         case _:
             return ()
 
