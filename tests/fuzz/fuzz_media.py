@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import atheris
@@ -17,10 +18,15 @@ from services import frames, script, seeds
 with atheris.instrument_imports(include=["offhook.carriers.services"]):  # pyright: ignore[reportAttributeAccessIssue]
     from offhook.carriers.services.asterisk import AudioSocketDialect, Splitter, WebSocketDialect
     from offhook.carriers.services.asterisk.audiosocket import framed
+    from offhook.carriers.services.exotel import ExotelStream
     from offhook.carriers.services.freeswitch import AudioForkDialect, AudioStreamDialect
     from offhook.carriers.services.genesys import AudioHookDialect
     from offhook.carriers.services.jambonz.media import JambonzDialect
-    from offhook.carriers.services.stream import Dialect, Odd, Passed, Pressed, Sound, Started, Told
+    from offhook.carriers.services.plivo.media import PlivoStream
+    from offhook.carriers.services.signalwire import SignalWireStream
+    from offhook.carriers.services.stream import Dialect, Encoding, Odd, Passed, Pressed, Sound, Started, Told
+    from offhook.carriers.services.telnyx.media import TelnyxStream
+    from offhook.carriers.services.twilio.media import MediaStream
     from offhook.carriers.services.vonage.media import VonageDialect
 
 DIALECTS: dict[str, Callable[[], Dialect]] = {
@@ -31,6 +37,11 @@ DIALECTS: dict[str, Callable[[], Dialect]] = {
     "audio_stream": AudioStreamDialect,
     "audio_fork": AudioForkDialect,
     "audiosocket": AudioSocketDialect,
+    "twilio": MediaStream,
+    "signalwire": SignalWireStream,
+    "telnyx": lambda: TelnyxStream(Encoding()),
+    "plivo": PlivoStream,
+    "exotel": ExotelStream,
 }
 NAMES = (*DIALECTS, "splitter")
 
@@ -109,6 +120,48 @@ OPEN: dict[str, Any] = {
 }
 VONAGE = {"event": "websocket:connected", "content-type": "audio/l16;rate=8000", "call": "1"}
 START = "MEDIA_START connection_id:1 channel:WebSocket/1 format:slin optimal_frame_size:320 ptime:20"
+
+
+@dataclass(frozen=True, slots=True)
+class InJson:
+    """How one of those that speak JSON with base64 names what the others have, too."""
+
+    stream: str
+    call: str
+    media_format: str
+    rate: str
+    params: str
+    encoding: str = "audio/x-mulaw"
+
+
+IN_JSON = (
+    InJson("streamSid", "callSid", "mediaFormat", "sampleRate", "customParameters"),
+    InJson("streamSid", "callSid", "mediaFormat", "sampleRate", "customParameters", "audio/x-L16"),
+    InJson("stream_id", "call_control_id", "media_format", "sample_rate", "custom_parameters", "PCMA"),
+    InJson("streamId", "callId", "mediaFormat", "sampleRate", "extra_headers"),
+    InJson("stream_sid", "call_sid", "media_format", "sample_rate", "custom_parameters", "audio/x-raw"),
+)
+
+
+def in_json(words: InJson) -> bytes:
+    of = {words.stream: "1"}
+    coded = {"encoding": words.encoding, words.rate: "8000", "channels": 1}
+    begun = {**of, words.call: "1", words.media_format: coded, words.params: {"a": "b"}}
+    start = {"event": "start", **of, "start": begun, words.params: "a=b;c=d"}
+    media = {"track": "inbound", "chunk": "2", "timestamp": 5, "payload": "/////w=="}
+    return script(
+        {"event": "connected", "version": "1.0.0"},
+        start,
+        {"event": "media", **of, "media": media},
+        {"event": "dtmf", **of, "dtmf": {"digit": "5", "duration": "100"}},
+        {"event": "mark", **of, "mark": {"name": "1"}},
+        {"event": "playedStream", **of, "name": "1"},
+        start,
+        {"event": "clearedAudio", **of},
+        {"event": "stop", **of},
+    )
+
+
 SCRIPTS = {
     0: [script(VONAGE, SOUND, {"event": "websocket:dtmf", "digit": "5"}, VONAGE, {"event": "websocket:cleared"})],
     1: [
@@ -127,7 +180,8 @@ SCRIPTS = {
     4: [script({"call": "1", "caller": "2"}, SOUND, '{"event":"dtmf","digit":"1"}')],
     5: [script("metadata", SOUND, SOUND)],
     6: [script(b"\x01" + bytes(16), b"\x10" + SOUND, b"\x035", b"\x01" + bytes(16), b"\x00")],
-    7: [framed(1, bytes(16)) + framed(0x10, SOUND) + framed(3, b"5"), struct.pack(">BH", 0x10, 40) + b"\x10" * 40],
+    **{number: [in_json(dialect)] for number, dialect in enumerate(IN_JSON, 7)},
+    12: [framed(1, bytes(16)) + framed(0x10, SOUND) + framed(3, b"5"), struct.pack(">BH", 0x10, 40) + b"\x10" * 40],
 }
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+FAMILY = ("twilio", "signalwire", "telnyx", "plivo", "exotel")
 READERS = {
-    "media": ("vonage", "websocket", "jambonz", "genesys", "audiosocket", "splitter"),
-    "hooks": ("vonage", "asterisk", "jambonz", "openai", "proof"),
+    "media": ("vonage", "websocket", "jambonz", "genesys", "audiosocket", "splitter", *FAMILY),
+    "hooks": ("vonage", "asterisk", "jambonz", "openai", "proof", *FAMILY),
 }
 PLANTED_S = 300
 """What a planted fault may take on a busy machine; a run ends when it is found."""

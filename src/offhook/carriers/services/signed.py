@@ -13,6 +13,7 @@ part of its neighbour: such a form is refused.
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from offhook.core.errors import ProtocolError
 
 FORM: Final = "application/x-www-form-urlencoded"
 _PORTS: Final = {"https": 443, "http": 80, "wss": 443, "ws": 80}
+_HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?", re.ASCII)
 _SOCKETS: Final = {"https": "wss", "http": "ws"}
 
 Sign = Callable[[str], Sequence[str]]
@@ -46,7 +48,7 @@ def check(given: str, request: Request, base: str, sign: Sign, *, slash: bool = 
     if signed_for(base):
         return
     host = request.header("x-forwarded-host") or request.header("host")
-    for address in (f"https://{host}", f"http://{host}") if host else ():
+    for address in (f"https://{host}", f"http://{host}") if _HOST.fullmatch(host) else ():
         if signed_for(address):
             raise Unsigned("signed for another address", 403, f"it is signed for {address}: set that as public address")
     raise Unsigned("the signature is wrong", 403, "the secret is wrong, or the public address has another path")

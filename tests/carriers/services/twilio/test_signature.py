@@ -250,6 +250,17 @@ def test_the_operator_is_told_that_a_proxy_has_another_address():
     assert "https://real.example" in error.value.hint
 
 
+@pytest.mark.parametrize("name", ["host", "x-forwarded-host"])
+@pytest.mark.parametrize(
+    "host", ["[", "[x]", "]", "a b", "a/b", "é", "\udc80", "a:b", "x" * 100_000, "", "@", "[::1]:99999"]
+)
+def test_whatever_the_host_is_said_to_be_it_is_refused(name, host):
+    """Only a hint is made of it."""
+    with pytest.raises(Unsigned) as error:
+        verify(Request("POST", TARGET, {"content-type": FORM, HEADER: "x", name: host}, b"CallSid=1"))
+    assert error.value.code == 403
+
+
 def test_an_account_without_a_token_is_none():
     with pytest.raises(ConfigError):
         TwilioAccount("AC1", "")
