@@ -20,7 +20,7 @@ import hmac
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Literal
 
 from offhook.carriers.services import bearer
 from offhook.carriers.services.http import Request
@@ -30,6 +30,7 @@ from offhook.carriers.services.stream import Frame, Odd, Started
 from offhook.carriers.services.twilio.api import Calls, basic
 from offhook.carriers.services.twilio.media import CARRIAGE as TWILIOS
 from offhook.carriers.services.twilio.service import TwimlService
+from offhook.carriers.services.twilio.words import in_words
 from offhook.core.carriage import Carriage
 from offhook.core.errors import ConfigError
 
@@ -45,6 +46,7 @@ class SignalWireAccount:
 
     `space` is its host (`example.signalwire.com`), `signing_key` what signs webhooks (PSK_…). `codec` is what media
     sockets carry: one of `CODECS`. `little_endian`: how SignalWire lays L16. `api` is another address of the API.
+    `way`: calls come as audio, or as words, turn by turn (<Gather>), heard in `language` and spoken with `voice`.
     """
 
     space: str
@@ -54,6 +56,9 @@ class SignalWireAccount:
     codec: str = "PCMU"
     little_endian: bool = True
     api: str = ""
+    way: Literal["stream", "turns"] = "stream"
+    language: str = ""
+    voice: str = ""
 
     def __post_init__(self) -> None:
         if not self.project or not self.token or not self.signing_key or not (self.space or self.api):
@@ -134,7 +139,7 @@ def signalwire(account: SignalWireAccount) -> TwimlService:
     calls = Calls(
         f"{account.base}/api/laml/2010-04-01/Accounts/{account.project}/Calls", basic(account.project, account.token)
     )
-    return TwimlService(
+    heard = TwimlService(
         "signalwire",
         CARRIAGE,
         account.base,
@@ -144,3 +149,6 @@ def signalwire(account: SignalWireAccount) -> TwimlService:
         takes_documents=False,
         streaming=streaming,
     )
+    if account.way == "stream":
+        return heard
+    return in_words(heard, account.way, language=account.language, voice=account.voice)

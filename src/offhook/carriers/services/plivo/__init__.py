@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlencode
 
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response, segment
@@ -36,7 +36,8 @@ class PlivoAccount:
     """What Plivo's console shows. ConfigError where it can't work.
 
     `codec` is what media sockets carry (PCMU, L16/8000, L16/16000), `little_endian` how Plivo lays L16. `records`:
-    Plivo records each call. `api` is the API's address where it is not Plivo's own.
+    Plivo records each call. `api` is the API's address where it is not Plivo's own. `way`: calls come as audio, or as
+    words, turn by turn (<GetInput>), heard in `language` and spoken with `voice`.
     """
 
     auth_id: str
@@ -45,6 +46,9 @@ class PlivoAccount:
     little_endian: bool = True
     records: bool = False
     api: str = ""
+    way: Literal["stream", "turns"] = "stream"
+    language: str = "en-US"
+    voice: str = ""
 
     def __post_init__(self) -> None:
         if not self.auth_id or not self.auth_token:
@@ -157,4 +161,6 @@ class Plivo:
 
 def plivo(account: PlivoAccount) -> Plivo:
     """Make the service of an account."""
-    return Plivo(account)
+    from offhook.carriers.services.plivo.words import PlivoWords
+
+    return Plivo(account) if account.way == "stream" else PlivoWords(account)

@@ -36,6 +36,34 @@ def stream(url: str, encoding: Encoding, news: str) -> Tag:
     return Tag("Stream", attributes, (url,))
 
 
+def speak(text: str, *, voice: str = "", language: str = "") -> Tag:
+    """Say a text."""
+    return Tag("Speak", {"voice": voice, "language": language}, (text,))
+
+
+def get_input(
+    action: str,
+    *inner: Tag,
+    hears: Literal["dtmf", "speech", "dtmf speech"] = "dtmf speech",
+    timeout_s: int = 8,
+    keys: int | None = None,
+    finish_on: str = "",
+    language: str = "",
+) -> Tag:
+    """Hear keys and speech while `inner` is said; what came is brought to `action`. Silence goes on behind it."""
+    attributes = {
+        "action": action,
+        "method": "POST",
+        "inputType": hears,
+        "executionTimeout": str(min(60, max(5, timeout_s))),
+        "numDigits": "" if keys is None else str(min(32, max(1, keys))),
+        "finishOnKey": finish_on,
+        "language": language,
+        "redirect": "true",
+    }
+    return Tag("GetInput", attributes, inner)
+
+
 def redirect(url: str) -> Tag:
     """Go on with another document."""
     return Tag("Redirect", {"method": "POST"}, (url,))

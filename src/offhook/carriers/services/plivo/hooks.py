@@ -19,7 +19,7 @@ from typing import Final, Literal
 
 from offhook.carriers.services.http import Request
 from offhook.carriers.services.jsonstream import whole
-from offhook.carriers.services.service import Asked, Detected, Handed, Left, News, Offered, Progressed, Recorded
+from offhook.carriers.services.service import Asked, Detected, Handed, Left, News, Offered, Progressed, Recorded, Said
 from offhook.core.errors import ProtocolError
 
 Fields = Mapping[str, str]
@@ -63,6 +63,14 @@ def read(kind: str, request: Request) -> Sequence[News]:
             return ()
         case _:
             raise ProtocolError("there is no such hook", 404)
+
+
+def read_said(request: Request) -> Sequence[Said]:
+    """Read what came of a <GetInput>, or that nothing did. ProtocolError (400) where it names no call."""
+    said = dict(request.fields())
+    if not said.get("CallUUID"):
+        raise ProtocolError("it names no call", 400)
+    return (Said(said["CallUUID"], said.get("Speech", ""), said.get("Digits", "")),)
 
 
 def number(text: str) -> str:

@@ -8,7 +8,7 @@ TeXML is TwiML with another API and a few attributes more; its calls are named a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from offhook.carriers.services.http import Request
 from offhook.carriers.services.service import Service
@@ -18,6 +18,7 @@ from offhook.carriers.services.telnyx.media import CARRIAGE, TelnyxStream
 from offhook.carriers.services.telnyx.signature import public_key, verify
 from offhook.carriers.services.twilio.api import Calls
 from offhook.carriers.services.twilio.service import TwimlService
+from offhook.carriers.services.twilio.words import in_words
 from offhook.core.errors import ConfigError
 
 _CODECS: Final = {"PCMU": Encoding(), "PCMA": Encoding("PCMA")}
@@ -29,7 +30,9 @@ class TelnyxAccount:
 
     `public_key` proves webhooks, in base64. `connection` is the application that places calls. `texml`: calls are ruled
     by documents, which needs the account's own id. `codec` is how we send, PCMU or PCMA. `records`: Telnyx records each
-    call (Call Control). `api` is the API's address where it is not Telnyx's own.
+    call (Call Control). `api` is the API's address where it is not Telnyx's own. `way`: calls come as audio, or (TeXML)
+    as words, over a socket (ConversationRelay) or turn by turn (<Gather>); then Telnyx hears in `language` and speaks
+    with `voice`.
     """
 
     key: str = field(repr=False)
@@ -40,6 +43,9 @@ class TelnyxAccount:
     codec: str = "PCMU"
     records: bool = False
     api: str = ""
+    way: Literal["stream", "relay", "turns"] = "stream"
+    language: str = ""
+    voice: str = ""
 
     def __post_init__(self) -> None:
         if not self.key:
@@ -49,6 +55,8 @@ class TelnyxAccount:
             raise ConfigError(f"telnyx.codec: {self.codec!r} is none of {', '.join(_CODECS)}")
         if self.texml and not self.account:
             raise ConfigError("telnyx.account: TeXML needs the account's id")
+        if self.way != "stream" and not self.texml:
+            raise ConfigError(f"telnyx.way: {self.way} is of TeXML: set telnyx.texml")
 
     @property
     def base(self) -> str:
@@ -82,7 +90,7 @@ def telnyx(account: TelnyxAccount) -> Service:
         extra=(("ApplicationSid", account.connection),),
     )
     streaming = {"bidirectionalMode": "rtp", "bidirectionalCodec": ours.label, "codec": ours.label}
-    return TwimlService(
+    heard = TwimlService(
         "telnyx",
         CARRIAGE,
         account.base,
@@ -91,3 +99,6 @@ def telnyx(account: TelnyxAccount) -> Service:
         calls,
         streaming=lambda media: streaming,
     )
+    if account.way == "stream":
+        return heard
+    return in_words(heard, account.way, language=account.language, voice=account.voice)

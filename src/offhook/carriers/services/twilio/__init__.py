@@ -79,4 +79,5 @@ def twilio(account: TwilioAccount) -> TwimlService:
     )
     if account.way == "stream":
         return heard
-    return in_words(heard, account.way, language=account.language, voice=account.voice)
+    told = {"events": "tokens-played"}  # so that the history has what was heard, and no goodbye is cut
+    return in_words(heard, account.way, language=account.language, voice=account.voice, relaying=told)

@@ -9,7 +9,8 @@ is fetched by a <Redirect>.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Literal, assert_never
 
 from offhook.agent.orders import Wait
@@ -26,16 +27,19 @@ LONGEST_S = 60
 
 @dataclass(frozen=True, slots=True)
 class TwimlWords(TwimlService):
-    """The same account, whose calls come as words. `voice` and `language` are the service's names for them."""
+    """The same account, whose calls come as words. `voice` and `language` are the service's names for them.
+
+    `relaying`: attributes of <ConversationRelay> that only this service has.
+    """
 
     way: Literal["relay", "turns"] = "relay"
     language: str = ""
     voice: str = ""
+    relaying: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def connect(self, offered: Offered, links: Links) -> Answer:
         """Take a call: have it relayed as words to `links.media`."""
-        told = {"events": "tokens-played"}  # so that the history has what was heard, and no goodbye is cut
-        relay = documents.relay(links.media, language=self.language, voice=self.voice, more=told)
+        relay = documents.relay(links.media, language=self.language, voice=self.voice, more=self.relaying)
         return Answer(answer(documents.connect(relay, f"{links.hook}/after")))
 
     def speak(self, turn: Turn, links: Links) -> Response:
@@ -68,7 +72,14 @@ class TwimlWords(TwimlService):
         )
 
 
-def in_words(service: TwimlService, way: Literal["relay", "turns"], *, language: str, voice: str) -> TwimlWords:
+def in_words(
+    service: TwimlService,
+    way: Literal["relay", "turns"],
+    *,
+    language: str,
+    voice: str,
+    relaying: Mapping[str, str] | None = None,
+) -> TwimlWords:
     """Give a service that is the same but for this: its calls come as words."""
     same = {field.name: getattr(service, field.name) for field in fields(service)}
-    return TwimlWords(**same, way=way, language=language, voice=voice)
+    return TwimlWords(**same, way=way, language=language, voice=voice, relaying=relaying or {})
