@@ -5,8 +5,8 @@
 
 Both dial us (`uuid_audio_stream <uuid> start <url> mono 16k <metadata>`, `uuid_audio_fork …`), with a first text
 message that is the metadata of that command, whatever it is; as JSON it may say `call`, `caller` and `called`. L16 is
-in little-endian order. Two-way binary audio is in mod_audio_stream's commercial build alone; what mod_audio_fork is
-sent becomes an event in FreeSWITCH, which an application there plays as a file.
+in little-endian order. Two-way binary audio is in mod_audio_stream's commercial build alone; what mod_audio_fork, whose
+subprotocol is audio.drachtio.org, is sent becomes an event in FreeSWITCH, which an application there plays as a file.
 """
 
 from __future__ import annotations
@@ -25,9 +25,6 @@ STREAM: Final = Carriage()
 
 FORK: Final = Carriage(least_ms=200, most_ms=200, paced_by="carrier", buffer_ms=10_000, lead_ms=400, clear="silent")
 """mod_audio_fork: a piece of audio is an event and a file there, so that pieces are long."""
-
-SUBPROTOCOL: Final = "audio.drachtio.org"
-"""What mod_audio_fork's handshake must be answered with."""
 
 LONGEST_MS: Final = 1000
 """The longest piece of audio in one message that is taken: theirs are 20 ms."""

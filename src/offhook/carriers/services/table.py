@@ -46,6 +46,15 @@ SERVICES: Final[Mapping[str, Entry]] = {
             ("Applications, your application, Voice, Event URL (HTTP POST)", "status"),
         ),
     ),
+    "jambonz": Entry(
+        "jambonz",
+        "JambonzAccount",
+        "Jambonz",
+        (
+            ("Applications, your application, Calling webhook (POST)", "voice"),
+            ("Applications, your application, Call status webhook (POST)", "status"),
+        ),
+    ),
 }
 """By name."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from offhook.testing.carriers.jambonz import FakeJambonz
 from offhook.testing.carriers.service import FakeService
 from offhook.testing.carriers.twilio import FakeTwilio
 from offhook.testing.carriers.vonage import FakeVonage
@@ -18,7 +19,8 @@ from offhook.testing.carriers.vonage import FakeVonage
 FAKES: Final[Mapping[str, type[FakeService]]] = {
     "twilio": FakeTwilio,
     "vonage": FakeVonage,
+    "jambonz": FakeJambonz,
 }
 """The fakes whose calls carry audio, by the service's name."""
 
-__all__ = ["FAKES", "FakeService", "FakeTwilio", "FakeVonage"]
+__all__ = ["FAKES", "FakeJambonz", "FakeService", "FakeTwilio", "FakeVonage"]

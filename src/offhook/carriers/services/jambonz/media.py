@@ -26,9 +26,6 @@ from offhook.carriers.services.stream import (
 )
 from offhook.core.carriage import Carriage
 
-SUBPROTOCOL: Final = "audio.jambonz.org"
-"""What the handshake must accept."""
-
 CARRIAGE: Final = Carriage(
     most_ms=60, paced_by="carrier", buffer_ms=60_000, lead_ms=400, marks="told", clear="silent", hang_up="api"
 )
