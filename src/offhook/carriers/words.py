@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from offhook.call.feed import Feed
 from offhook.call.leg import CallInfo, Capabilities
@@ -23,14 +23,6 @@ from offhook.sip.meanings import COMMON
 
 EVENTS: Final = 10_000
 """Events that wait for the call, which takes them at once; of more the oldest go."""
-
-
-class Gone(Protocol):
-    """Hears that a leg is over."""
-
-    def __call__(self, leg: WordLeg) -> None:
-        """Take note."""
-        ...
 
 
 class WordLeg:
