@@ -11,8 +11,8 @@
 //! forecast keeps the score of what lay above its base, and of its delays takes the one that is cheapest: delay, plus
 //! the share that would be late times the price. So a network that stalls every few seconds is worth waiting for, and
 //! one that does so twice a minute is not. What comes long after it was expected counts as less than it was, because
-//! the player lengthens what it has meanwhile. After Moon, Kurose and Towsley, "Packet audio playout delay adjustment"
-//! (Multimedia Systems 6, 1998), made causal. 8 KiB.
+//! the player lengthens what it has meanwhile, as far as it can. After Moon, Kurose and Towsley, "Packet audio playout
+//! delay adjustment" (Multimedia Systems 6, 1998), made causal. 8 KiB.
 
 /// A width of the histogram, ns, and how many there are: 240 ms. What is above is in the last.
 const BIN: i64 = 500_000;
@@ -27,18 +27,20 @@ const STEP: i64 = 20_000_000;
 const GROWTH: f32 = 1.0 + 1.0 / 8000.0;
 /// Weights are scaled back before they grow out of their precision.
 const HEAVY: f32 = 1.0e6;
-/// The share of packets that may be late.
-const LATE: f32 = 0.0096;
+/// The share of packets that may be late; what is left of the hundredth that is promised is for a stall at the end.
+const LATE: f32 = 0.0083;
 /// The price of a late packet: what it is worth in mean delay, ms over all packets, at first and at its bounds.
 const PRICE: f32 = 800.0;
-const PRICES: (f32, f32) = (20.0, 4000.0);
-/// A debt of so many packets makes the price e times as high; one that stays does so again in so many packets.
-const DEBT: f32 = 8.0;
-const PATIENCE: f32 = 1000.0;
+const PRICES: (f32, f32) = (20.0, 20_000.0);
+/// A debt of so many packets makes the price e times as high, and so many to the good make it as much lower: they are
+/// kept for a bad minute rather than spent. What stays moves it further, so many to the good by e in so many packets.
+const DEBT: f32 = 4.0;
+const CREDIT: f32 = 12.0;
+const PATIENCE: f32 = 700.0;
 /// A stream begins with this debt: what is not known yet is feared.
-const CAUTION: f32 = 2.0;
+const CAUTION: f32 = 6.0;
 const DEBT_MOST: f32 = 60.0;
-const RESENTMENT_MOST: f32 = 2.5;
+const RESENTMENT: (f32, f32) = (-2.5, 3.5);
 /// The forecasts are made again every so many packets.
 const EVERY: u32 = 8;
 /// Nothing is known yet: so much above the first packets, ns, until there are enough of them.
@@ -47,8 +49,13 @@ const ENOUGH: u32 = 25;
 /// A packet is overdue when it is later than all but this share are over the shortest base, and this much, ns.
 const UNUSUAL: f32 = 0.15;
 const GRACE: i64 = 1_000_000;
-/// From this long after a packet is overdue, ns, what is there is heard at half its speed.
-const STRETCHED: i64 = 8_000_000;
+/// From this long after a packet is overdue, ns, what is there is lengthened: in speech to nearly three times, where it
+/// is soft without end, and not at all where it has no period. Where two thirds of what is heard are put in, so much of
+/// the wait from then on is made good by it; where less are, less. What this is like now is what the last ms were like.
+const STRETCHED: i64 = 2_000_000;
+const MADE_GOOD: f32 = 0.75;
+const PUT_IN: f32 = 2.0 / 3.0;
+const LAST_MS: f32 = 15.0;
 
 #[derive(Debug)]
 struct Forecast {
@@ -73,6 +80,8 @@ pub struct Delay {
     /// Late packets beyond the share that is allowed, and what became of them over time.
     debt: f32,
     resentment: f32,
+    /// The share of what was heard while packets were overdue that was put in.
+    elastic: f32,
     until_next: u32,
     /// What lies above most packets, over the shortest base, ns.
     usual: i64,
@@ -90,6 +99,7 @@ impl Default for Delay {
             used: WINDOWS.len() - 1,
             debt: CAUTION,
             resentment: 0.0,
+            elastic: PUT_IN,
             until_next: EVERY,
             usual: UNKNOWN,
         }
@@ -97,19 +107,21 @@ impl Default for Delay {
 }
 
 impl Delay {
-    /// A packet came `transit` ns after its media time (from whatever origin, but always the same).
-    pub fn arrive(&mut self, transit: i64) {
+    /// A packet came `transit` ns after its media time (from whatever origin, but always the same). `overtaken`: one that
+    /// was sent after it came before it, and nobody lengthens what is there for what may be lost.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+    pub fn arrive(&mut self, transit: i64, overtaken: bool) {
         if self.seen == 0 {
             self.transits = [transit; MEMORY];
             for forecast in &mut self.forecasts {
                 forecast.base = transit;
             }
         }
-        // Half of what is beyond the reach of lengthening is made good by it.
-        let beyond = (transit - self.expected() - STRETCHED).max(0);
+        let beyond = if overtaken { 0 } else { (transit - self.expected() - STRETCHED).max(0) };
+        let made_good = (MADE_GOOD * (self.elastic / PUT_IN).min(1.0) * beyond as f32) as i64;
         for forecast in &mut self.forecasts {
             let over = (transit - forecast.base).max(0);
-            forecast.add(over - beyond.min(over) / 2, self.weight);
+            forecast.add((over - made_good).max(0), self.weight);
         }
         self.weight *= GROWTH;
         if self.weight > HEAVY {
@@ -129,8 +141,13 @@ impl Delay {
     /// Of `packets` whose turn came, and that somebody would have heard, `late` were not there.
     pub fn played(&mut self, packets: f32, late: f32) {
         self.debt = (self.debt + late - LATE * packets).clamp(-DEBT_MOST, DEBT_MOST);
-        let resentment = self.resentment + packets * self.debt / (DEBT * PATIENCE);
-        self.resentment = resentment.clamp(-RESENTMENT_MOST, RESENTMENT_MOST);
+        let resentment = self.resentment + packets * self.debt / (CREDIT * PATIENCE);
+        self.resentment = resentment.clamp(RESENTMENT.0, RESENTMENT.1);
+    }
+
+    /// Where packets were overdue, so many ms were heard, of which so many were put in.
+    pub fn lengthened(&mut self, heard: f32, put_in: f32) {
+        self.elastic = (LAST_MS * self.elastic + put_in) / (LAST_MS + heard);
     }
 
     /// How long after its media time a sample is best played, ns: what [`Delay::arrive`] calls transit.
@@ -181,7 +198,8 @@ impl Delay {
     }
 
     fn choose(&mut self) {
-        let price = (PRICE * (self.resentment + self.debt / DEBT).exp()).clamp(PRICES.0, PRICES.1);
+        let debt = self.debt / if self.debt > 0.0 { DEBT } else { CREDIT };
+        let price = (PRICE * (self.resentment + debt).exp()).clamp(PRICES.0, PRICES.1);
         let mut best = (f32::MAX, self.used);
         for (index, forecast) in self.forecasts.iter_mut().enumerate() {
             // A change of mind must be worth it.
@@ -259,7 +277,7 @@ mod tests {
         for _ in 0..packets {
             let transit = ((base + spread * chance(state)) * 1e6) as i64;
             let late = if transit > delay.target() { 1.0 } else { 0.0 };
-            delay.arrive(transit);
+            delay.arrive(transit, false);
             delay.played(1.0, late);
         }
     }
@@ -301,14 +319,30 @@ mod tests {
             stall(&mut delay, &mut state);
         }
         feed(&mut delay, 100, 0.0, 2.0, &mut state);
-        assert!(delay.target() > 30 * MS, "{}", delay.target());
+        assert!(delay.target() > 20 * MS, "{}: a quarter of it, lengthening does the rest", delay.target());
+    }
+
+    #[test]
+    fn what_cannot_be_lengthened_is_waited_for_longer() {
+        let target = |put_in: f32| {
+            let (mut delay, mut state) = (Delay::default(), 4);
+            for _ in 0..60 {
+                feed(&mut delay, 50, 0.0, 2.0, &mut state);
+                delay.lengthened(40.0, put_in);
+                feed(&mut delay, 1, 80.0, 1.0, &mut state);
+            }
+            feed(&mut delay, 20, 0.0, 2.0, &mut state);
+            delay.target()
+        };
+        assert!(target(27.0) < 30 * MS, "{}", target(27.0));
+        assert!(target(0.0) > 75 * MS, "{}", target(0.0));
     }
 
     #[test]
     fn the_scale_of_weights_and_any_transit_are_borne() {
         let mut delay = Delay::default();
         for n in 0..300_000i64 {
-            delay.arrive(if n % 1000 == 0 { i64::MAX / 4 } else { -n });
+            delay.arrive(if n % 1000 == 0 { i64::MAX / 4 } else { -n }, false);
         }
         assert!(delay.forecasts.iter().all(|one| one.total.is_finite() && one.total > 0.0));
     }

@@ -18,6 +18,7 @@
 //! second late is not heard, whether nobody listened, the network stood still or timestamps are made up.
 
 mod pace;
+mod pause;
 
 use crate::codec::{Codec, Decoder};
 use crate::conceal::Conceal;
@@ -26,6 +27,7 @@ use crate::shelf::{Load, Shelf};
 use crate::span::{Source, Span};
 use crate::stretch::Stretch;
 use crate::timeline::scaled;
+use pause::Pause;
 
 const MS: i64 = 1_000_000;
 /// A timestamp this many seconds off begins a new stream, and so does one that is this far from its delay.
@@ -38,9 +40,6 @@ const STOPPED: i64 = 300 * MS;
 const SKIPPED_MOST: i64 = 20 * MS;
 /// Audio that is remembered for lengthening, as part of a second.
 const PAST: usize = 50;
-/// A frame is quiet at this mean square (−57 dBov), or at this share of what speech has (−20 dB).
-const QUIET: f32 = 2000.0;
-const QUIET_SHARE: f32 = 0.01;
 
 /// What became of packets since the last time that was asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,8 +76,8 @@ pub struct Playout {
     rest: usize,
     /// Samples in the last packet.
     frame: usize,
-    /// Mean square of speech, and whether there was next to nothing to hear in what was decoded last.
-    speech: f32,
+    pause: Pause,
+    /// Whether what was decoded last lies in a pause.
     lull: bool,
     out: u64,
     spans: Vec<Span>,
@@ -107,7 +106,7 @@ impl Playout {
             ahead: Vec::new(),
             rest: 0,
             frame: rate / 50,
-            speech: 0.0,
+            pause: Pause::new(rate),
             lull: false,
             out: 0,
             spans: Vec::new(),
@@ -118,7 +117,7 @@ impl Playout {
 
     /// Take a packet that came at `now`. `marker`: its sender says that a talk spurt begins.
     pub fn push(&mut self, now: i64, timestamp: u32, pcm: &[i16], marker: bool) {
-        self.lull = is_quiet(&mut self.speech, pcm);
+        self.lull = self.pause.hear(pcm);
         self.put(now, timestamp, Load::Pcm(pcm), marker);
     }
 
@@ -135,7 +134,9 @@ impl Playout {
             return;
         }
         let position = self.place(now, timestamp);
-        self.delay.arrive(now - self.time(position));
+        let overtaken = self.shelf.back().is_some_and(|last| last.position > position)
+            || self.cursor.is_some_and(|cursor| cursor > position);
+        self.delay.arrive(now - self.time(position), overtaken);
         self.frame = samples;
         let begins = marker || self.cursor.is_none() && self.shelf.front().is_none();
         let end = position + i64::try_from(samples).unwrap_or(0);
@@ -377,9 +378,9 @@ impl Playout {
 
     /// Decode what is next.
     fn open(&mut self, cursor: i64, most: usize) {
-        let (speech, lull) = (&mut self.speech, &mut self.lull);
+        let (pause, lull) = (&mut self.pause, &mut self.lull);
         self.shelf.open(cursor, most, &mut self.decoder, |pcm| {
-            *lull = is_quiet(speech, pcm);
+            *lull = pause.hear(pcm);
             *lull
         });
     }
@@ -417,22 +418,6 @@ impl Playout {
     fn samples(&self, time: i64) -> usize {
         usize::try_from(time.max(0) * self.rate_hz / 1_000_000_000).unwrap_or(0)
     }
-}
-
-/// Whether there is next to nothing to hear, beside the mean square of speech, which what is heard makes.
-fn is_quiet(speech: &mut f32, pcm: &[i16]) -> bool {
-    let energy = energy(pcm);
-    let quiet = energy < (*speech * QUIET_SHARE).max(QUIET);
-    if !quiet {
-        *speech += (energy - *speech) * 0.05;
-    }
-    quiet
-}
-
-#[allow(clippy::cast_precision_loss)]
-fn energy(pcm: &[i16]) -> f32 {
-    let sum: i64 = pcm.iter().map(|&sample| i64::from(sample) * i64::from(sample)).sum();
-    sum as f32 / pcm.len().max(1) as f32
 }
 
 #[cfg(test)]

@@ -6,15 +6,24 @@
 //! ```
 //!
 //! Overlap-add of two neighbouring pieces that are alike (WSOLA with one overlap): each piece goes over into the other
-//! across its whole length, and begins and ends where the audio around it does, so there is no step. It is done only
-//! where it is not heard: where the two pieces correlate, or where there is next to nothing to hear. A rate in Hz is
-//! what all lengths follow from.
+//! across its whole length, or as far as there is any of it, and begins and ends where the audio around it does, so
+//! there is no step. It is done only where it is not heard: where the two pieces correlate, or where there is next to
+//! nothing to hear; and where audio is running out, two that correlate less will do, because what would be heard
+//! instead is made up. A rate in Hz is what all lengths follow from.
 
 /// Lags, of pitches from 400 Hz down to 66 Hz, as parts of a second.
 const SHORTEST: usize = 400;
 const LONGEST: usize = 66;
 /// Two pieces are alike from this correlation on, squared.
 const ALIKE: f64 = 0.72;
+/// The same where audio is running out. And there a longer lag must be so many times as much alike: one period is put in
+/// rather than two, as what is put in without need is delay that must be worked off.
+const ALIKE_ENOUGH: f64 = 0.4;
+const LONGER: f64 = 1.15;
+/// What must be ahead for that, and to lengthen at all, as parts of a second: 1.5 and 0.5 ms, over which one piece goes
+/// into the other.
+const OVERLAP: usize = 666;
+const OVERLAP_LEAST: usize = 2000;
 /// Correlated over this part of a second at most: 10 ms.
 const WINDOW: usize = 100;
 
@@ -24,6 +33,8 @@ pub struct Stretch {
     shortest: usize,
     longest: usize,
     window: usize,
+    overlap: usize,
+    overlap_least: usize,
     /// The search looks at every so manieth sample.
     step: usize,
 }
@@ -33,7 +44,9 @@ impl Stretch {
     #[must_use]
     pub fn new(rate_hz: usize) -> Self {
         let step = (rate_hz / 4000).max(1);
-        Self { shortest: rate_hz / SHORTEST, longest: rate_hz / LONGEST, window: rate_hz / WINDOW, step }
+        let (shortest, longest) = (rate_hz / SHORTEST, rate_hz / LONGEST);
+        let (overlap, overlap_least) = (rate_hz / OVERLAP, rate_hz / OVERLAP_LEAST);
+        Self { shortest, longest, window: rate_hz / WINDOW, overlap, overlap_least, step }
     }
 
     /// The most samples that one change looks at ahead.
@@ -52,55 +65,96 @@ impl Stretch {
     }
 
     /// Put at most `most` samples in between `past`, which was heard, and `ahead`: append them, give how many. Nothing
-    /// of `ahead` is used up.
-    pub fn lengthen(&self, past: &[i16], ahead: &[i16], most: usize, quiet: bool, out: &mut Vec<i16>) -> Option<usize> {
-        let most = most.min(ahead.len()).min(past.len()).min(self.longest);
-        let lag = if quiet { Some(most).filter(|&lag| lag > 0) } else { self.lag_back(past, ahead, most) }?;
-        blend(&ahead[..lag], &past[past.len() - lag..], out);
+    /// of `ahead` is used up, and there may be less of it than is put in. `scarce`: it is all there is.
+    pub fn lengthen(
+        &self,
+        past: &[i16],
+        ahead: &[i16],
+        most: usize,
+        quiet: bool,
+        scarce: bool,
+        out: &mut Vec<i16>,
+    ) -> Option<usize> {
+        if ahead.len() < self.overlap_least {
+            return None;
+        }
+        let most = most.min(past.len()).min(self.longest);
+        let least = if scarce && ahead.len() >= self.overlap { ALIKE_ENOUGH } else { ALIKE };
+        let bar = (least, if scarce { LONGER } else { 1.0 });
+        let lag = if quiet { Some(most).filter(|&lag| lag > 0) } else { self.lag_back(past, ahead, most, bar) }?;
+        let again = &past[past.len() - lag..];
+        let overlap = lag.min(ahead.len());
+        blend(&ahead[..overlap], again, out);
+        out.extend_from_slice(&again[overlap..]);
         Some(lag)
     }
 
     /// The lag at which `ahead` is most like itself, if it is like itself at all.
     fn lag(&self, ahead: &[i16], most: usize) -> Option<usize> {
-        self.best(most, |lag, step| alike(&ahead[..self.window.min(ahead.len() - lag)], &ahead[lag..], step))
+        self.best(most, (ALIKE, 1.0), |lag, step| {
+            Likeness::default().and(&ahead[..self.window.min(ahead.len() - lag)], &ahead[lag..], step).squared()
+        })
     }
 
-    /// The lag at which the end of `past` is most like `ahead`.
-    fn lag_back(&self, past: &[i16], ahead: &[i16], most: usize) -> Option<usize> {
-        self.best(most, |lag, step| alike(&past[past.len() - lag..], &ahead[..self.window.min(ahead.len())], step))
+    /// The lag at which the end of `past` is most like `ahead`, and, where a window has more room than `ahead` fills,
+    /// what is before it like what is before `ahead`.
+    fn lag_back(&self, past: &[i16], ahead: &[i16], most: usize, bar: (f64, f64)) -> Option<usize> {
+        let end = past.len();
+        self.best(most, bar, |lag, step| {
+            let behind = self.window.min(ahead.len()).min(lag);
+            let before = (self.window - behind).min(end - lag);
+            Likeness::default()
+                .and(&past[end - lag..], &ahead[..behind], step)
+                .and(&past[end - lag - before..end - lag], &past[end - before..], step)
+                .squared()
+        })
     }
 
-    fn best(&self, most: usize, score: impl Fn(usize, usize) -> f64) -> Option<usize> {
+    fn best(&self, most: usize, (least, longer): (f64, f64), score: impl Fn(usize, usize) -> f64) -> Option<usize> {
         let mut found = (0.0, 0);
         let mut lag = self.shortest;
         while lag <= most {
             let score = score(lag, self.step);
-            if score > found.0 {
+            if score > found.0 * longer {
                 found = (score, lag);
             }
             lag += self.step;
         }
-        if found.0 < ALIKE * 0.8 {
+        if found.0 < least * 0.8 {
             return None;
         }
         let around = found.1.saturating_sub(self.step - 1).max(self.shortest)..=(found.1 + self.step - 1).min(most);
         let best = around.map(|lag| (score(lag, 1), lag)).max_by(|one, other| one.0.total_cmp(&other.0))?;
-        (best.0 >= ALIKE).then_some(best.1)
+        (best.0 >= least).then_some(best.1)
     }
 }
 
-/// The correlation of two pieces, squared; 0 where it is negative.
-#[allow(clippy::cast_precision_loss)]
-fn alike(one: &[i16], other: &[i16], step: usize) -> f64 {
-    let (mut both, mut first, mut second) = (0i64, 1i64, 1i64);
-    for (&left, &right) in one.iter().zip(other).step_by(step) {
-        let (left, right) = (i64::from(left), i64::from(right));
-        both += left * right;
-        first += left * left;
-        second += right * right;
+/// The correlation of pieces with others.
+#[derive(Default)]
+struct Likeness {
+    both: i64,
+    first: i64,
+    second: i64,
+}
+
+impl Likeness {
+    /// Count every `step`th sample of these two in.
+    fn and(mut self, one: &[i16], other: &[i16], step: usize) -> Self {
+        for (&left, &right) in one.iter().zip(other).step_by(step) {
+            let (left, right) = (i64::from(left), i64::from(right));
+            self.both += left * right;
+            self.first += left * left;
+            self.second += right * right;
+        }
+        self
     }
-    let both = both.max(0) as f64;
-    both * both / (first as f64 * second as f64)
+
+    /// Give it squared; 0 where it is negative.
+    #[allow(clippy::cast_precision_loss)]
+    fn squared(&self) -> f64 {
+        let both = self.both.max(0) as f64;
+        both * both / ((self.first + 1) as f64 * (self.second + 1) as f64)
+    }
 }
 
 /// Append `from` as it goes over into `to`.
@@ -144,7 +198,7 @@ mod tests {
                 }
             } else if percent > 0 && out.len() < wanted {
                 let past = out[out.len().saturating_sub(stretch.reach())..].to_vec();
-                stretch.lengthen(&past, ahead, stretch.reach(), false, &mut out);
+                stretch.lengthen(&past, ahead, stretch.reach(), false, false, &mut out);
             }
             out.extend_from_slice(&pcm[at..at + piece]);
             at += piece;
@@ -196,8 +250,24 @@ mod tests {
         let stretch = Stretch::new(8000);
         let mut out = Vec::new();
         assert_eq!(stretch.shorten(&said, 0, true, &mut out), None);
-        assert_eq!(stretch.lengthen(&said, &said, 0, true, &mut out), None);
+        assert_eq!(stretch.lengthen(&said, &said, 0, true, false, &mut out), None);
         assert!(out.is_empty());
+    }
+
+    #[test]
+    fn a_period_is_put_in_before_what_is_shorter_than_it_without_a_click() {
+        for rate_hz in [8000, 16_000] {
+            let said = voice(rate_hz, 120.0, rate_hz / 5);
+            let (past, rest) = said.split_at(rate_hz / 8);
+            let past = &past[past.len() - rate_hz / 50..];
+            let mut out = past.to_vec();
+            let stretch = Stretch::new(rate_hz);
+            let lag = stretch.lengthen(past, &rest[..rate_hz / 500], stretch.reach(), false, true, &mut out).unwrap();
+            assert!(lag.abs_diff(rate_hz / 120) <= rate_hz / 4000, "{lag}");
+            out.extend_from_slice(rest);
+            assert!(steepest(&out) <= steepest(&said) * 5 / 4, "{} {}", steepest(&out), steepest(&said));
+            assert_eq!(stretch.lengthen(past, &rest[..rate_hz / 4000], lag, false, true, &mut out), None);
+        }
     }
 
     #[test]
@@ -223,7 +293,7 @@ mod tests {
         let stretch = Stretch::new(8000);
         let mut out = Vec::new();
         assert_eq!(stretch.shorten(&quiet, 13, true, &mut out), Some(13));
-        assert_eq!(stretch.lengthen(&quiet, &quiet, 29, true, &mut out), Some(29));
+        assert_eq!(stretch.lengthen(&quiet, &quiet, 29, true, false, &mut out), Some(29));
         assert_eq!(out.len(), 42);
     }
 
@@ -235,8 +305,8 @@ mod tests {
             let mut out = Vec::new();
             let taken = stretch.shorten(&loud[..length], 500, false, &mut out).unwrap_or(0);
             assert!(2 * taken <= length && out.len() == taken);
-            let put = stretch.lengthen(&loud, &loud[..length], 500, false, &mut out).unwrap_or(0);
-            assert!(put <= length && out.iter().all(|&sample| sample == i16::MIN));
+            let put = stretch.lengthen(&loud, &loud[..length], 500, false, true, &mut out).unwrap_or(0);
+            assert!(out.len() == taken + put && out.iter().all(|&sample| sample == i16::MIN));
         }
     }
 }

@@ -78,7 +78,7 @@ def test_a_stall_is_waited_for_heard_whole_and_worked_off():
     assert all(number in heard.delays_ms for number in range(121, 160)), "all of it but the beginning is heard"
     assert heard.skipped == 0
     assert heard.delays_ms[121] > 100
-    assert heard.delays_ms[190] < 40, "a second later nothing of it is left"
+    assert heard.delays_ms[190] < 50, "a second later only the caution that it taught is left"
 
 
 @pytest.mark.survives(22)

@@ -5,7 +5,7 @@
 //!                                                     too little, or nothing left soon ─► a pitch period more
 //! ```
 
-use super::{energy, Playout, MS, QUIET, QUIET_SHARE};
+use super::{Playout, MS};
 use crate::span::Source;
 
 /// The delay may be off by this much, ns, before anything is done about it: where it is quiet, and in speech.
@@ -18,6 +18,10 @@ const WARY: i64 = 4 * MS;
 /// A pitch period that is put in may exceed what lacks by this much, ns, and one that is taken out by that much.
 const OVER_MOST: i64 = 6 * MS;
 const UNDER_MOST: i64 = 1_500_000;
+/// When packets are overdue, so much is put in at once, ns, and again if they still are: where it is soft, and in speech a
+/// period of 95 Hz at most. What is put in and was not needed is delay.
+const HASTY_SOFT: i64 = 2 * MS;
+const HASTY_MOST: i64 = 10_500_000;
 /// Further behind than this is worked off in haste.
 const FAR_BEHIND: i64 = 15 * MS;
 
@@ -36,6 +40,7 @@ impl Playout {
         self.open(cursor, self.stretch.reach());
         self.shelf.gather(cursor, self.stretch.reach(), &mut self.ahead);
         let quiet = self.is_soft();
+        let from = self.ready.len();
         let changed = if scarce || excess < 0 {
             (scarce || quiet || self.is_framed() || -excess > OFF_MOST) && self.lengthen(cursor, -excess, quiet, scarce)
         } else {
@@ -44,7 +49,18 @@ impl Playout {
         if !changed {
             self.rest = if scarce { self.frame / 20 } else { self.frame / 8 };
         }
+        if scarce {
+            self.overdue(if changed { self.ready.len() - from } else { 0 });
+        }
         changed
+    }
+
+    /// Tell the estimator what lengthening is worth: so many samples were put in, and `rest` will be heard as they are.
+    #[allow(clippy::cast_precision_loss)]
+    fn overdue(&mut self, put_in: usize) {
+        let ms = |samples: usize| self.duration(samples) as f32 / MS as f32;
+        let (heard, put_in) = (ms(put_in + self.rest), ms(put_in));
+        self.delay.lengthened(heard, put_in);
     }
 
     /// The delay that the sample at the cursor should have now.
@@ -95,13 +111,14 @@ impl Playout {
 
     fn lengthen(&mut self, cursor: i64, lack: i64, quiet: bool, scarce: bool) -> bool {
         let most = match (scarce, quiet) {
-            (true, _) => self.stretch.reach(),
+            (true, true) => self.samples(HASTY_SOFT),
+            (true, false) => self.samples(HASTY_MOST),
             (_, true) if self.is_framed() => self.samples(lack + OFF_FRAME),
             (_, true) => self.samples(lack),
             _ => self.samples(lack + OVER_MOST),
         };
         let start = self.ready.len();
-        let Some(lag) = self.stretch.lengthen(&self.past, &self.ahead, most, quiet, &mut self.ready) else {
+        let Some(lag) = self.stretch.lengthen(&self.past, &self.ahead, most, quiet, scarce, &mut self.ready) else {
             return false;
         };
         self.rest = match (quiet, scarce) {
@@ -119,6 +136,6 @@ impl Playout {
     /// Whether what is next is soft beside the speech around it.
     fn is_soft(&self) -> bool {
         let end = self.ahead.len().min(self.frame / 2);
-        energy(&self.ahead[..end]) < (self.speech * QUIET_SHARE).max(QUIET)
+        self.pause.is_soft(&self.ahead[..end])
     }
 }
