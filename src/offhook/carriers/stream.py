@@ -23,6 +23,7 @@ from offhook.carriers.line import Line
 from offhook.carriers.plane import configure
 from offhook.carriers.port import PortVerbs
 from offhook.carriers.reel import Reel
+from offhook.carriers.services.jsonstream import KEYS
 from offhook.carriers.services.stream import (
     Cleared,
     Dialect,
@@ -243,6 +244,8 @@ class StreamLeg(PortVerbs):
     def press(self, keys: str) -> None:
         """Send keys by the service, or as tones. ValueError for what is no key."""
         if self._carriage.keys and self._dialect is not None:
+            if not keys or not KEYS.issuperset(keys):
+                raise ValueError(f"{keys!r} are no keys: 0-9*#A-D")
             self._write(self._dialect.press(keys))
         else:
             super().press(keys)

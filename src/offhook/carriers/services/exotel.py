@@ -34,10 +34,10 @@ from offhook.core.errors import ConfigError, DialFailed, ProtocolError
 CARRIAGE: Final = Carriage(
     frame_ms=20,
     least_ms=200,
-    most_ms=400,
+    most_ms=200,
     paced_by="carrier",
     buffer_ms=60_000,
-    lead_ms=600,
+    lead_ms=400,
     marks="echoed",
     clear="silent",
     keys=False,

@@ -332,7 +332,7 @@ class Switchboard:
         try:
             leg = self._bring(line, agent)
             call = self.host.conversations.calls[leg.info.id]
-            await asyncio.shield(self._do(self._place(line, Placement(to, caller, ring_s, detect))))
+            await asyncio.shield(self.do(self._place(line, Placement(to, caller, ring_s, detect))))
             async with asyncio.timeout(ring_s + START_S):
                 await leg.connected()
             await call.up()
@@ -373,9 +373,9 @@ class Switchboard:
         meaning = error.meaning if isinstance(error, DialFailed) else ""
         if line.leg is not None:
             line.leg.left(code, "cancelled" if code == 487 else "rejected", meaning)
-        self._do(line.hang_up())
+        self.do(line.hang_up())
 
-    def _do(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def do(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do something that goes on whoever waits for it."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)

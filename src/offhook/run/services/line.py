@@ -77,10 +77,13 @@ class Line:
         return True
 
     async def hang_up(self) -> None:
-        """End the call at the service."""
+        """End the call at the service, whatever becomes of who waits for it: a call may outlive its socket there."""
         if self.over or not self.call:
             return
         self.over = True
+        await asyncio.shield(self._board.do(self._end()))
+
+    async def _end(self) -> None:
         for order in self.service.hang_up(self.call):
             try:
                 reply = await self._board.ask(self.service, order)
