@@ -11,16 +11,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from offhook.testing.carriers.exotel import FakeExotel
 from offhook.testing.carriers.jambonz import FakeJambonz
+from offhook.testing.carriers.plivo import FakePlivo
 from offhook.testing.carriers.service import FakeService
+from offhook.testing.carriers.signalwire import FakeSignalWire
+from offhook.testing.carriers.telnyx import FakeTelnyx
 from offhook.testing.carriers.twilio import FakeTwilio
 from offhook.testing.carriers.vonage import FakeVonage
 
 FAKES: Final[Mapping[str, type[FakeService]]] = {
+    "plivo": FakePlivo,
+    "signalwire": FakeSignalWire,
+    "telnyx": FakeTelnyx,
     "twilio": FakeTwilio,
     "vonage": FakeVonage,
     "jambonz": FakeJambonz,
 }
 """The fakes whose calls carry audio, by the service's name."""
 
-__all__ = ["FAKES", "FakeJambonz", "FakeService", "FakeTwilio", "FakeVonage"]
+__all__ = [
+    "FAKES",
+    "FakeExotel",
+    "FakeJambonz",
+    "FakePlivo",
+    "FakeService",
+    "FakeSignalWire",
+    "FakeTelnyx",
+    "FakeTwilio",
+    "FakeVonage",
+]

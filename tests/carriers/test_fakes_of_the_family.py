@@ -1,0 +1,134 @@
+"""Calls that come through fakes of SignalWire, Telnyx, Plivo and Exotel, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+import offhook
+from offhook.core.errors import DialFailed, TransferFailed
+from offhook.testing.carriers import FakeExotel, FakePlivo, FakeService, FakeSignalWire, FakeTelnyx
+from offhook.testing.loop import VirtualLoop
+
+HANDING: list[type[Any]] = [FakeSignalWire, FakeTelnyx, FakePlivo]
+ALL: list[type[Any]] = [*HANDING, FakeExotel]
+NAMES: dict[type[FakeService], dict[str, str]] = {
+    FakeTelnyx: {"busy": "user_busy"},
+}
+"""How a service calls what becomes of a call, where it is not called so."""
+
+
+def live(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(limit_s=600.0)) as runner:
+        runner.run(main())
+
+
+@pytest.mark.parametrize("fake", ALL)
+def test_a_caller_is_greeted_and_let_go(fake: type[Any]) -> None:
+    async def greeter(call: offhook.Call) -> None:
+        assert call.caller == "+15550001111"
+        digit = await call.gather("press a key", digits=1, timeout_s=8)
+        await call.hangup(f"you pressed {digit} goodbye")
+
+    async def main() -> None:
+        async with fake(greeter) as phone:
+            caller = await phone.call()
+            await caller.hears("press a key")
+            await caller.waits(0.5)
+            caller.presses("7")
+            await caller.hears("you pressed 7 goodbye")
+            await caller.gone()
+            assert phone.board.refused == {}
+
+    live(main)
+
+
+@pytest.mark.parametrize("fake", ALL)
+def test_a_caller_who_hangs_up_is_gone(fake: type[Any]) -> None:
+    ended: list[str] = []
+
+    async def greeter(call: offhook.Call) -> None:
+        await call.say("good evening")
+        await call.ask("anything else", timeout_s=60)
+
+    async def main() -> None:
+        async with fake(greeter) as phone:
+            caller = await phone.call()
+            await caller.hears("good evening")
+            await caller.hangs_up()
+            await asyncio.sleep(2)
+            ended.extend(event.reason for event in phone.events if type(event).__name__ == "Ended")
+
+    live(main)
+    assert ended == ["remote_hangup"]
+
+
+@pytest.mark.parametrize(("fake", "code"), [*((fake, 486) for fake in HANDING), (FakeExotel, 480)])
+def test_a_busy_agent_is_busy(fake: type[Any], code: int) -> None:
+    @offhook.answers
+    async def busy(call: offhook.Call) -> None:
+        await call.reject("busy")
+
+    async def main() -> None:
+        async with fake(busy) as phone:
+            with pytest.raises(DialFailed) as failed:
+                await phone.call()
+            assert failed.value.code == code
+
+    live(main)
+
+
+@pytest.mark.parametrize("line", ["answers", "busy"])
+@pytest.mark.parametrize("fake", HANDING)
+def test_a_transfer_is_the_services_and_a_failed_one_brings_the_caller_back(fake: type[Any], line: str) -> None:
+    outcomes: list[object] = []
+
+    async def clerk(call: offhook.Call) -> None:
+        await call.say("one moment")
+        try:
+            await call.transfer("+15559990000")
+            outcomes.append("done")
+        except TransferFailed as failed:
+            outcomes.append(failed.code)
+            await call.hangup("nobody is there goodbye")
+
+    async def main() -> None:
+        async with fake(clerk) as phone:
+            phone.lines["+15559990000"] = NAMES.get(fake, {}).get(line, line)
+            caller = await phone.call()
+            await caller.hears("one moment")
+            if line == "busy":
+                await caller.hears("nobody is there goodbye")
+            await caller.gone()
+            assert phone.board.refused == {}
+
+    live(main)
+    assert outcomes == (["done"] if line == "answers" else [486])
+
+
+@pytest.mark.parametrize("line", ["answers", "busy"])
+@pytest.mark.parametrize("fake", ALL)
+def test_a_call_of_ours_is_placed(fake: type[Any], line: str) -> None:
+    async def seller(call: offhook.Call) -> None:
+        await call.hangup("hello there goodbye")
+
+    async def main() -> None:
+        async with fake(seller) as phone:
+            phone.lines["+15559990000"] = NAMES.get(fake, {}).get(line, line)
+            name = phone.service().name
+            dialling = asyncio.ensure_future(phone.board.dial(name, "+15559990000", seller, caller="+15550001111"))
+            if line == "busy":
+                with pytest.raises(DialFailed) as failed:
+                    await dialling
+                assert failed.value.code == 486
+                return
+            await asyncio.sleep(2.5)  # it rings for two seconds
+            caller = phone.caller(next(iter(phone.ends.values())))
+            await caller.hears("hello there goodbye")
+            await caller.gone()
+            await dialling
+
+    live(main)
