@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import offhook
+from offhook.carriers.services.stream import Encoding
 from offhook.core.errors import DialFailed, TransferFailed
 from offhook.testing.carriers import FakeExotel, FakePlivo, FakeService, FakeSignalWire, FakeTelnyx
 from offhook.testing.loop import VirtualLoop
@@ -24,6 +25,34 @@ NAMES: dict[type[FakeService], dict[str, str]] = {
 def live(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(limit_s=600.0)) as runner:
         runner.run(main())
+
+
+WIDE: dict[str, tuple[type[Any], dict[str, Any]]] = {
+    "signalwire at 16 kHz": (FakeSignalWire, {"codec": "L16@16000h"}),
+    "signalwire at 24 kHz": (FakeSignalWire, {"codec": "L16@24000h"}),
+    "plivo at 8 kHz": (FakePlivo, {"codec": "L16/8000"}),
+    "plivo at 16 kHz": (FakePlivo, {"codec": "L16/16000"}),
+    "telnyx in µ-law": (FakeTelnyx, {"heard": Encoding()}),
+}
+
+
+@pytest.mark.parametrize("how", WIDE)
+def test_a_caller_is_heard_in_each_encoding(how: str) -> None:
+    fake, options = WIDE[how]
+
+    async def greeter(call: offhook.Call) -> None:
+        heard = await call.ask("how many people", timeout_s=10)
+        await call.hangup(f"a table for {heard} goodbye")
+
+    async def main() -> None:
+        async with fake(greeter, **options) as phone:
+            caller = await phone.call()
+            await caller.hears("how many people")
+            await caller.says("four")
+            await caller.hears("a table for four goodbye")
+            await caller.gone()
+
+    live(main)
 
 
 @pytest.mark.parametrize("fake", ALL)

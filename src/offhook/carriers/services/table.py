@@ -55,6 +55,30 @@ SERVICES: Final[Mapping[str, Entry]] = {
             ("Applications, your application, Call status webhook (POST)", "status"),
         ),
     ),
+    "signalwire": Entry(
+        "signalwire",
+        "SignalWireAccount",
+        "signalwire",
+        (
+            ("Phone Numbers, your number, Handle calls using cXML webhooks, When a call comes in (POST)", "voice"),
+            ("Phone Numbers, your number, Status change webhook (POST)", "status"),
+        ),
+    ),
+    "telnyx": Entry(
+        "telnyx",
+        "TelnyxAccount",
+        "telnyx",
+        (("Voice, Programmable Voice, your application, Webhook URL", "voice"),),
+    ),
+    "plivo": Entry(
+        "plivo",
+        "PlivoAccount",
+        "plivo",
+        (
+            ("Voice, Applications, your application, Primary Answer URL (POST)", "voice"),
+            ("Voice, Applications, your application, Hangup URL (POST)", "status"),
+        ),
+    ),
 }
 """By name."""
 

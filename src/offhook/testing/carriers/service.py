@@ -76,6 +76,8 @@ class FakeService(ABC):
     """
 
     hearing: Literal["all", "speech"] = "all"
+    commanded: bool = False
+    """Whether a call is answered by a request to its API: that one is in the fake's process alone."""
 
     def __init__(
         self,

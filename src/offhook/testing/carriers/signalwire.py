@@ -60,7 +60,7 @@ class SignalWireTongue(TwilioTongue):
 class FakeSignalWire(FakeTwilio):
     """A space at a fake SignalWire."""
 
-    def __init__(self, app: Any, *, codec: str = "L16@24000h", **options: Any) -> None:
+    def __init__(self, app: Any, *, codec: str = "PCMU", **options: Any) -> None:
         super().__init__(app, **options)
         self.codec = codec
         self.secrets = {"SIGNALWIRE_TOKEN": "a-fake-token", "SIGNALWIRE_SIGNING_KEY": KEY}
