@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from offhook.call import Agent, Ambience, Call, Manners, Participant, answers
+    from offhook.console.phone import Phone
     from offhook.core.errors import (
         CallEnded,
         ConfigError,
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
         TransferFailed,
         Unreachable,
     )
-    from offhook.run import Phone, run
+    from offhook.run import run
 
 __version__ = "0.1.0"
 
@@ -53,7 +54,7 @@ _ROOMS = {
     "NotAllowed": "offhook.core.errors",
     "OffhookError": "offhook.core.errors",
     "Participant": "offhook.call",
-    "Phone": "offhook.run",
+    "Phone": "offhook.console.phone",
     "TransferFailed": "offhook.core.errors",
     "Unreachable": "offhook.core.errors",
     "answers": "offhook.call",

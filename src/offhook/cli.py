@@ -159,19 +159,33 @@ def call(
     ] = "offhook.examples:receptionist",
     config: ConfigFile = None,
     sip: SipAddress = None,
+    carrier: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--carrier", metavar="NAME", help="Have this service place it (default: a trunk does, by SIP)."),
+    ] = None,
+    public: PublicUrl = None,
+    http: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--http", metavar="HOST:PORT", help="Where that service's requests come in (web.listen)."),
+    ] = None,
     events: EventsFile = None,
 ) -> None:
     """Place a call and let an agent speak."""
 
     def work() -> None:
-        loaded = settings(config, sip)
+        loaded = settings(config, sip, http, public)
         from offhook.run.agents import load_agent
         from offhook.run.logs import log_to_stderr
         from offhook.run.serve import dial, run_live
 
         log_to_stderr()
         speaker = load_agent(agent)
-        run_live(lambda: dial(loaded, to, speaker, events=events, say=say))
+        by = None
+        if carrier is not None:
+            from offhook.console.phone import by_service
+
+            by = by_service(loaded, carrier, say)
+        run_live(lambda: dial(loaded, to, speaker, events=events, say=say, by=by))
 
     done(work)
 

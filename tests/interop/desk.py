@@ -20,8 +20,8 @@ from typing import Any
 
 import offhook
 from offhook.call.events import CallEvent, as_json
+from offhook.console.phone import Phone
 from offhook.run.logs import log_to_stderr
-from offhook.run.phone import Phone
 from offhook.run.serve import run_live
 
 

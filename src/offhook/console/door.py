@@ -37,6 +37,7 @@ from offhook.console.services import Opened
 from offhook.core.errors import ConfigError, DialFailed, ProtocolError
 from offhook.run.config import Web, is_loopback, parse_address
 from offhook.run.host import Host
+from offhook.run.services import Switchboard
 from offhook.sip.grammar import write_host_port
 from offhook.sip.sdp import parse_sdp
 
@@ -69,6 +70,17 @@ async def _open(rules: Web, services: Sequence[Service], say: Callable[[str], No
             opened = await stack.enter_async_context(Opened(rules, services, say, host))
             app, sockets = opened.hooks(app), opened.socket
         yield await stack.enter_async_context(_serve(rules, app, sockets))
+
+
+@asynccontextmanager
+async def outward_door(
+    rules: Web, services: Sequence[Service], host: Host, say: Callable[[str], None]
+) -> AsyncGenerator[Switchboard]:
+    """Open the door for `services` alone, that they may place calls for us; there are no pages behind it."""
+    async with Opened(rules, services, say, host, outward=True) as opened:
+        nobody = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        async with _serve(rules, opened.hooks(nobody), opened.socket):
+            yield opened.board
 
 
 @asynccontextmanager

@@ -37,9 +37,17 @@ SPARE: Final = 50
 
 
 class Opened:
-    """The services of one host, open."""
+    """The services of one host, open; where they only place calls for us (`outward`) there is nothing to paste."""
 
-    def __init__(self, rules: Web, services: Sequence[Service], say: Callable[[str], None], host: Host) -> None:
+    def __init__(
+        self,
+        rules: Web,
+        services: Sequence[Service],
+        say: Callable[[str], None],
+        host: Host,
+        *,
+        outward: bool = False,
+    ) -> None:
         if rules.public_url is None:
             raise ConfigError(
                 "services need to know where they find us: set web.public_url (or --public) to the address that leads "
@@ -55,6 +63,7 @@ class Opened:
         self._stack = AsyncExitStack()
         self._open: list[MediaSocket] = []
         self._nonce = secrets.token_urlsafe(16)
+        self._outward = outward
         self._board: Switchboard
         self._looking: asyncio.Task[None] | None = None
 
@@ -62,7 +71,7 @@ class Opened:
         """Open the client of the APIs, and say what is to be pasted where."""
         api = await self._stack.enter_async_context(HttpApi(self._services))
         self._board = Switchboard(self._host, self._services, self._public, api, say=self._say)
-        for service in self._services:
+        for service in () if self._outward else self._services:
             for where, kind in SERVICES[service.name].paste:
                 self._say(f"{service.name}: {where}: {self._public}/services/{service.name}/{kind}")
         self._looking = asyncio.create_task(self._look(), name="looking at ourselves from outside")
@@ -78,6 +87,11 @@ class Opened:
             socket.close()
         await self._board.close()
         await self._stack.aclose()
+
+    @property
+    def board(self) -> Switchboard:
+        """What the services are for the host."""
+        return self._board
 
     def hooks(self, pages: Any) -> Hooks:
         """Give the application, behind which the pages are."""

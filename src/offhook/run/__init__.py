@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from offhook.run.host import AgentLike
-    from offhook.run.phone import Phone, Settings, run
+    from offhook.run.phone import Settings, run
 
-__all__ = ["Phone", "run"]
+__all__ = ["run"]
 
 
 def __getattr__(name: str) -> Any:

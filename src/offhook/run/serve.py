@@ -14,7 +14,7 @@ import contextlib
 import json
 import random
 import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,6 +39,9 @@ _T = TypeVar("_T")
 
 DoorTo = Callable[[Host], AbstractAsyncContextManager[str]]
 """Opens another way in to a host, for as long as it is entered; gives its address."""
+
+Place = Callable[[str, AgentLike], Awaitable[Call]]
+"""Places a call."""
 
 PLENTY: Final = 1000
 """Calls at a time where no model of ours on this machine bounds them."""
@@ -72,13 +75,17 @@ class Station:
         *,
         also: tuple[AgentLike, ...] = (),
         dial_also: tuple[str, ...] = (),
+        by_sip: bool = True,
         **rules: Any,
     ) -> Host:
-        """Load what the agents need, then bind. ConfigError, ModelError or ProviderError say what is wrong."""
+        """Load what the agents need, then bind. ConfigError, ModelError or ProviderError say what is wrong.
+
+        `dial_also` may be dialled besides; not `by_sip`, it goes another way than those of the trunks.
+        """
         config = self.config
         # First what costs nothing to check.
         made = replace(host_rules(config, max_calls=config.max_calls or PLENTY, dial_also=dial_also), **rules)
-        for to in dial_also:
+        for to in dial_also if by_sip else ():
             ways(made, to)
         models: Models | None = None
         hungry = [agent for agent in (*[route.agent for route in routes], *also) if needs_models(agent)]
@@ -222,15 +229,20 @@ async def dial(
     *,
     events: Path | None = None,
     say: Callable[[str], None] = lambda line: None,
+    by: Callable[[Host], AbstractAsyncContextManager[Place]] | None = None,
 ) -> Call:
-    """Place one call, see it to its end and give it. DialFailed, NotAllowed, … where it can't be."""
+    """Place one call, see it to its end and give it. DialFailed, NotAllowed, … where it can't be.
+
+    `by` opens another way out than SIP, for as long as the call lasts.
+    """
     async with AsyncExitStack() as stack:
         out = stack.enter_context(_open(events)) if events is not None else None
         station = Station(config, say, EventLines(out) if out is not None else None)
         await stack.enter_async_context(station.stack)
-        host = await station.open((), also=(agent,), dial_also=(to,), **outward(config))
+        host = await station.open((), also=(agent,), dial_also=(to,), by_sip=by is None, **outward(config))
+        place: Place = host.dial if by is None else await stack.enter_async_context(by(host))
         say(f"calling {to}")
-        call = await host.dial(to, agent)
+        call = await place(to, agent)
         say("answered")
         await host.finished(call)
         await host.drain(2.0)

@@ -1,7 +1,7 @@
 """The configuration: its keys (`tables`), how a file is read (`load`), what it means for the host (`rules`)."""
 
 from offhook.run.config.load import DEFAULT_FILE, LATER, load
-from offhook.run.config.rules import address_note, host_rules, routes_of, services_of
+from offhook.run.config.rules import address_note, caller_of, host_rules, routes_of, services_of
 from offhook.run.config.tables import Config, Models, Sip, Trunk, Web
 from offhook.run.config.words import CODECS, is_loopback, parse_address, parse_listen, parse_sip
 
@@ -15,6 +15,7 @@ __all__ = [
     "Trunk",
     "Web",
     "address_note",
+    "caller_of",
     "host_rules",
     "is_loopback",
     "load",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
 
 from pydantic import SecretStr
 
@@ -141,7 +141,20 @@ def services_of(config: Config, only: Sequence[str] | None = None) -> tuple[Serv
     for name in only or ():
         if name not in SERVICES:
             raise ConfigError(f"--carrier {name}: there is no such service; there are: {', '.join(sorted(SERVICES))}")
-    return tuple([make(name, config.services.get(name, {})) for name in only or config.services])
+    return tuple([make(name, _account(config, name)) for name in only or config.services])
+
+
+def _account(config: Config, name: str) -> Mapping[str, Any]:
+    """Give what the account of a service is made of: its table without what all of them may have."""
+    return {key: value for key, value in config.services.get(name, {}).items() if key != "caller"}
+
+
+def caller_of(config: Config, name: str) -> str:
+    """Give the number of ours that calls by a service show. ConfigError where none is said."""
+    caller: object = config.services.get(name, {}).get("caller", "")
+    if not isinstance(caller, str) or not caller:
+        raise ConfigError(f"services.{name}.caller: to place calls, say which number of the account's they show")
+    return caller
 
 
 def _only_country(config: Config) -> str | None:
