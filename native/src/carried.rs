@@ -66,6 +66,8 @@ pub struct Carried {
     begins: i64,
     fences: VecDeque<Fence>,
     last_fence: u64,
+    /// What fences are to be set behind once what is gathered has left.
+    pub posts: Vec<Post>,
 }
 
 impl Carried {
@@ -80,6 +82,7 @@ impl Carried {
             begins: 0,
             fences: VecDeque::new(),
             last_fence: 0,
+            posts: Vec::new(),
         }
     }
 
@@ -107,6 +110,12 @@ impl Carried {
         let lead = i64::from(self.terms.lead_ms) * MS;
         let message = i64::from(self.terms.most_ms) * MS;
         !self.gathered.is_empty() || self.is_dry(now) || self.until + message.min(lead) <= now + lead
+    }
+
+    /// Whether a message has begun.
+    #[must_use]
+    pub fn is_gathering(&self) -> bool {
+        !self.gathered.is_empty()
     }
 
     /// Whether what is gathered can't wait for its company: soon it will be due.
@@ -192,5 +201,6 @@ impl Carried {
         self.gathered.clear();
         self.gathered_ms = 0;
         self.fences.clear();
+        self.posts.clear();
     }
 }

@@ -118,10 +118,10 @@ impl Mouth {
         self.bed.is_some()
     }
 
-    /// Whether a packet that is not due yet can be filled.
+    /// Whether so many ms that are not due yet can be filled.
     #[must_use]
-    pub fn is_ready(&self, plan: &Plan) -> bool {
-        self.tone.is_some() || self.queue.is_ready(plan.samples())
+    pub fn is_ready(&self, ms: u32) -> bool {
+        self.tone.is_some() || self.queue.is_ready((ms * (self.rate_hz / 1000)) as usize)
     }
 
     /// Whether our voice is on the wire.

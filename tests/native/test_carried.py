@@ -149,6 +149,18 @@ def test_messages_are_filled_up_where_a_carrier_wants_them_long() -> None:
     assert carrier.sent[1][1].count(0xFF) == 7 * 160
 
 
+@pytest.mark.parametrize("fences", [False, True])
+def test_a_mark_in_mid_utterance_tears_nothing_where_messages_are_long(fences: bool) -> None:
+    carrier = Carrier(least_ms=200, most_ms=200, fences=fences)
+    carrier.port.play(carrier.now, 1, TONE * 3, 8000)
+    carrier.port.mark(carrier.now, 1, 1)
+    carrier.port.play(carrier.now, 1, TONE * 17, 8000)
+    carrier.port.end(carrier.now, 1)
+    carrier.run(1500)
+    assert b"".join(codes for _, codes in carrier.sent).count(0xFF) == 0
+    assert [one.mark for one in carrier.of(native.Marked)] == [1]
+
+
 def test_an_underrun_is_counted_where_the_voice_is_slow() -> None:
     carrier = Carrier()
     for _ in range(3):

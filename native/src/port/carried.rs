@@ -112,7 +112,10 @@ impl Port {
             due += ptime;
         }
         while !live && carried.has_room(self.clock) {
-            if !carried.is_dry(self.clock) && !self.mouth.is_ready(&plan) || !self.leave(&mut carried, &plan, sink) {
+            // What must be long begins only when all of it is there: what is gathered would have to wait.
+            let first = if carried.is_gathering() { plan.ptime_ms } else { carried.terms.least_ms.max(plan.ptime_ms) };
+            let waits = !carried.is_dry(self.clock) || first > plan.ptime_ms;
+            if waits && !self.mouth.is_ready(first) || !self.leave(&mut carried, &plan, sink) {
                 break;
             }
         }
@@ -156,20 +159,25 @@ impl Port {
         sounds
     }
 
-    /// Set fences behind the utterances and marks before which all has left.
+    /// Set fences behind the utterances and marks before which all has left. A mark in the middle of an utterance waits
+    /// for its message to be long enough; an utterance that ends does not.
     fn post(&mut self, carried: &mut Carried, plan: &Plan, sink: &mut Sink) {
-        let mut posts = Vec::new();
+        let mut ended = false;
         self.mouth.queue.take_posts(|utterance, mark| {
-            posts.push(mark.map_or(Post::End(utterance), |mark| Post::Mark(utterance, mark)));
+            ended |= mark.is_none();
+            carried.posts.push(mark.map_or(Post::End(utterance), |mark| Post::Mark(utterance, mark)));
         });
-        if posts.is_empty() {
+        if carried.posts.is_empty() {
             return;
         }
-        self.let_go(carried, plan, sink);
-        if !carried.terms.fences {
+        if ended || carried.lacks() == 0 {
+            self.let_go(carried, plan, sink);
+        }
+        if carried.is_gathering() {
             return;
         }
-        for post in posts {
+        let fences = carried.terms.fences;
+        for post in std::mem::take(&mut carried.posts).into_iter().filter(|_| fences) {
             let number = carried.fence(post);
             self.tell(self.clock, Kind::Fence { number }, sink);
         }

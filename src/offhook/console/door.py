@@ -31,7 +31,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 
-from offhook.carriers.services.service import Service
+from offhook.carriers.services.service import Direct, Service
 from offhook.console.pages import Page, Pages, Tokens
 from offhook.console.services import Opened
 from offhook.core.errors import ConfigError, DialFailed, ProtocolError
@@ -55,14 +55,16 @@ STATUS: Final = {400: 400, 403: 403, 404: 404, 413: 413, 488: 422, 603: 403}
 
 
 def web_door(
-    rules: Web, services: Sequence[Service] = (), say: Callable[[str], None] = lambda line: None
+    rules: Web, services: Sequence[Service | Direct] = (), say: Callable[[str], None] = lambda line: None
 ) -> Callable[[Host], AbstractAsyncContextManager[str]]:
     """Give what opens the door to a host: for pages, and for `services`, whose calls come by the same listener."""
     return partial(_open, rules, services, say)
 
 
 @asynccontextmanager
-async def _open(rules: Web, services: Sequence[Service], say: Callable[[str], None], host: Host) -> AsyncGenerator[str]:
+async def _open(
+    rules: Web, services: Sequence[Service | Direct], say: Callable[[str], None], host: Host
+) -> AsyncGenerator[str]:
     async with AsyncExitStack() as stack:
         app: Any = make_app(WebDoor(rules, host))
         sockets: Any = "none"

@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx2
 
-from offhook.carriers.services.http import Response
-from offhook.carriers.services.service import Service
+from offhook.carriers.services.direct import AudioSocket
+from offhook.carriers.services.http import Request, Response
+from offhook.carriers.services.service import Direct, Service
 from offhook.carriers.services.table import SERVICES
 from offhook.console.hooks import Hooks
 from offhook.console.sockets import MediaSocket
 from offhook.core.errors import ConfigError
-from offhook.run.config import Web
+from offhook.run.config import Web, parse_address
 from offhook.run.host import Host
 from offhook.run.services import Switchboard
 from offhook.run.services.api import HttpApi
+from offhook.run.services.tcp import FramedSocket
 
 HERE: Final = "/services/here"
 """What is asked for from outside, to see whether it is us who answer."""
@@ -42,7 +44,7 @@ class Opened:
     def __init__(
         self,
         rules: Web,
-        services: Sequence[Service],
+        services: Sequence[Service | Direct],
         say: Callable[[str], None],
         host: Host,
         *,
@@ -69,11 +71,15 @@ class Opened:
 
     async def __aenter__(self) -> Opened:
         """Open the client of the APIs, and say what is to be pasted where."""
-        api = await self._stack.enter_async_context(HttpApi(self._services))
+        asked = [service for service in self._services if not isinstance(service, Direct)]
+        api = await self._stack.enter_async_context(HttpApi(asked))
         self._board = Switchboard(self._host, self._services, self._public, api, say=self._say)
         for service in () if self._outward else self._services:
             for where, kind in SERVICES[service.name].paste:
-                self._say(f"{service.name}: {where}: {self._public}/services/{service.name}/{kind}")
+                base = self._board.sockets if kind.startswith("media/") else self._public
+                self._say(f"{service.name}: {where}: {base}/services/{service.name}/{kind}")
+            if isinstance(service, AudioSocket):
+                await self._stack.enter_async_context(self._connections(service))
         self._looking = asyncio.create_task(self._look(), name="looking at ourselves from outside")
         return self
 
@@ -92,6 +98,22 @@ class Opened:
     def board(self) -> Switchboard:
         """What the services are for the host."""
         return self._board
+
+    @asynccontextmanager
+    async def _connections(self, service: AudioSocket) -> AsyncGenerator[None]:
+        """Take the connections of an Asterisk."""
+        ip, port = parse_address(service.listen)
+
+        def connected() -> FramedSocket:
+            return FramedSocket(lambda peer: self._board.straight(service, Request("GET", "", peer=peer)))
+
+        try:
+            server = await asyncio.get_running_loop().create_server(connected, ip, port)
+        except OSError as error:
+            raise ConfigError(f"can't listen on {service.listen}: {error.strerror or error}") from None
+        self._say(f"{service.name}: AudioSocket(${{UUID}},{service.listen})")
+        async with server:
+            yield
 
     def hooks(self, pages: Any) -> Hooks:
         """Give the application, behind which the pages are."""

@@ -24,7 +24,7 @@ from websockets.typing import Subprotocol
 
 from offhook.carriers.services.http import Request, Response
 from offhook.carriers.services.stream import Frame
-from offhook.run.services import RelayVisit, Switchboard, Visit
+from offhook.run.services import Listener, Switchboard
 
 log: Final = structlog.get_logger("offhook.services")
 
@@ -51,7 +51,7 @@ class MediaSocket(asyncio.Protocol):
         self._open = ids
         self._limit = limit
         self._inner = ServerProtocol(max_size=MESSAGE_LIMIT, select_subprotocol=_agree)
-        self._visit: Visit | RelayVisit | None = None
+        self._visit: Listener | None = None
         self._parts: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -126,7 +126,7 @@ class MediaSocket(asyncio.Protocol):
         name, _, rest = handshake.path.removeprefix(PATH).partition("?")[0].partition("/")
         peer: Any = self._transport.get_extra_info("peername") if self._transport is not None else None
         request = Request("GET", handshake.path, folded(handshake.headers), peer=str(peer[0]) if peer else "")
-        found: Visit | RelayVisit | Response = Response(404)
+        found: Listener | Response = Response(404)
         if rest.startswith("media/"):
             found = self._board.socket(name, rest.removeprefix("media/"), request)
         if isinstance(found, Response):

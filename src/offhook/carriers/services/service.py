@@ -10,6 +10,7 @@ account; it keeps nothing between two calls of its methods.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
@@ -149,6 +150,27 @@ class Placement:
     caller: str
     ring_s: int = 60
     detect: Literal["", "sync", "async"] = ""
+
+
+class Direct(ABC):
+    """A service that has no webhooks: it opens a media socket to a fixed address, and says there whose call it is."""
+
+    __slots__ = ()
+    name: str
+    """The word for it in paths and configuration."""
+
+    @property
+    @abstractmethod
+    def carriage(self) -> Carriage:
+        """How its media sockets take audio."""
+
+    @abstractmethod
+    def verify(self, request: Request, base: str, now_s: float) -> None:
+        """Check that a socket's handshake is the service's; `base` is our public address. Unsigned where it is not."""
+
+    @abstractmethod
+    def dialect(self) -> Dialect:
+        """Give what one media socket speaks."""
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ from dataclasses import MISSING, dataclass, fields
 from importlib import import_module
 from typing import Any, Final, Literal, cast, get_args, get_origin, get_type_hints
 
-from offhook.carriers.services.service import Service
+from offhook.carriers.services.service import Direct, Service
 from offhook.core.errors import ConfigError
 
 
@@ -79,18 +79,25 @@ SERVICES: Final[Mapping[str, Entry]] = {
             ("Voice, Applications, your application, Hangup URL (POST)", "status"),
         ),
     ),
+    "genesys": Entry(
+        "genesys", "GenesysAccount", "Genesys", (("Integrations, Audio Connector, Connection URI", "media/audio"),)
+    ),
+    "freeswitch": Entry(
+        "direct", "FreeSwitchAccount", "FreeSwitch", (("uuid_audio_stream UUID start, then the secret", "media/"),)
+    ),
+    "audiosocket": Entry("direct", "AudioSocketAccount", "AudioSocket", ()),
 }
 """By name."""
 
 
-def make(name: str, table: Mapping[str, Any]) -> Service:
+def make(name: str, table: Mapping[str, Any]) -> Service | Direct:
     """Make a service of its account's table. ConfigError where it can't work; the text names the key."""
     if name not in SERVICES:
         raise ConfigError(f"services.{name}: there is no such service; there are: {', '.join(sorted(SERVICES))}")
     entry = SERVICES[name]
     found = import_module(f"offhook.carriers.services.{entry.module}")
     kind: type[Any] = getattr(found, entry.account)
-    build: Callable[[Any], Service] = getattr(found, entry.make)
+    build: Callable[[Any], Service | Direct] = getattr(found, entry.make)
     known = {field.name: field for field in fields(kind)}
     for key in table:
         if key not in known:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from offhook.call.ambience import BUILT_IN, Ambience, load
 from offhook.carriers.negotiation import AudioRules
-from offhook.carriers.services.service import Service
+from offhook.carriers.services.service import Direct, Service
 from offhook.carriers.services.table import SERVICES, make
 from offhook.carriers.trunks import Trunk, added_headers
 from offhook.core.errors import ConfigError
@@ -136,7 +136,7 @@ def routes_of(config: Config) -> tuple[Route[str], ...]:
     return tuple(found)
 
 
-def services_of(config: Config, only: Sequence[str] | None = None) -> tuple[Service, ...]:
+def services_of(config: Config, only: Sequence[str] | None = None) -> tuple[Service | Direct, ...]:
     """Make the services of the file, or those that are named. ConfigError where one can't work, or is not there."""
     for name in only or ():
         if name not in SERVICES:

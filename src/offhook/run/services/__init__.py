@@ -1,7 +1,6 @@
 """Managed services at a host: webhooks, media sockets, and requests to their APIs."""
 
 from offhook.run.services.board import Api, Switchboard
-from offhook.run.services.legs import RelayVisit
-from offhook.run.services.visit import Visit
+from offhook.run.services.legs import Listener
 
-__all__ = ["Api", "RelayVisit", "Switchboard", "Visit"]
+__all__ = ["Api", "Listener", "Switchboard"]

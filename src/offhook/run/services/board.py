@@ -33,6 +33,7 @@ from offhook.carriers.services.service import (
     Answer,
     Asked,
     Detected,
+    Direct,
     Handed,
     Left,
     News,
@@ -51,9 +52,10 @@ from offhook.core.ids import CallId, redacted
 from offhook.core.verdict import Verdict
 from offhook.policy.screening import allows, number_of
 from offhook.run.host import AgentLike, Host
-from offhook.run.services.legs import RelayVisit, make_leg, visit
+from offhook.run.services.direct import DirectVisit
+from offhook.run.services.legs import Listener, make_leg, visit
 from offhook.run.services.line import Line
-from offhook.run.services.visit import START_S, Visit
+from offhook.run.services.visit import START_S
 from offhook.sip.meanings import COMMON
 
 log: Final = structlog.get_logger("offhook.services")
@@ -89,7 +91,7 @@ class Switchboard:
     def __init__(
         self,
         host: Host,
-        services: Sequence[Service],
+        services: Sequence[Service | Direct],
         public: str,
         api: Api,
         *,
@@ -98,7 +100,8 @@ class Switchboard:
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.host = host
-        self.services = {service.name: service for service in services}
+        self.services = {one.name: one for one in services if not isinstance(one, Direct)}
+        self.direct = {one.name: one for one in services if isinstance(one, Direct)}
         self.public = public.rstrip("/")
         self.sockets = "ws" + self.public.removeprefix("http")
         """Our address for websockets."""
@@ -290,8 +293,10 @@ class Switchboard:
         self._tokens = {token: kept for token, kept in self._tokens.items() if kept[1] > now}
         self._tokens[line.media] = (line, now + TOKEN_S)
 
-    def socket(self, name: str, token: str, request: Request) -> Visit | RelayVisit | Response:
+    def socket(self, name: str, token: str, request: Request) -> Listener | Response:
         """Let a media socket in, or say why not."""
+        if (direct := self.direct.get(name)) is not None:
+            return self.straight(direct, request)
         service = self.services.get(name)
         if service is None:
             return self._refuse(404, "no_such_service")
@@ -305,6 +310,14 @@ class Switchboard:
         line.media = ""
         assert line.leg is not None
         return visit(service, line.leg, line.call) or self._refuse(404, "no_socket")
+
+    def straight(self, service: Direct, request: Request) -> DirectVisit | Response:
+        """Let a socket in that no webhook was before, or say why not."""
+        try:
+            service.verify(request, self.public, self._wall_s())
+        except Unsigned as error:
+            return self._unsigned(service.name, error)
+        return DirectVisit(service, self.host, request.peer)
 
     # What is asked of services
 

@@ -14,6 +14,7 @@ from typing import Final
 from offhook.testing.carriers.exotel import FakeExotel
 from offhook.testing.carriers.jambonz import FakeJambonz
 from offhook.testing.carriers.plivo import FakePlivo
+from offhook.testing.carriers.direct import FakeAudioSocket, FakeFreeSwitch, FakeGenesys
 from offhook.testing.carriers.service import FakeService
 from offhook.testing.carriers.signalwire import FakeSignalWire
 from offhook.testing.carriers.telnyx import FakeTelnyx
@@ -27,6 +28,9 @@ FAKES: Final[Mapping[str, type[FakeService]]] = {
     "twilio": FakeTwilio,
     "vonage": FakeVonage,
     "jambonz": FakeJambonz,
+    "genesys": FakeGenesys,
+    "freeswitch": FakeFreeSwitch,
+    "audiosocket": FakeAudioSocket,
 }
 """The fakes whose calls carry audio, by the service's name."""
 

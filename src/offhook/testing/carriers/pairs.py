@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from offhook.call.leg import CallInfo
-from offhook.carriers.services.stream import Dialect, Frame, Started
+from offhook.carriers.services.stream import Dialect, Frame, Reply, Started
 from offhook.carriers.stream import StreamLeg
 from offhook.core.errors import TransferFailed
 from offhook.core.ids import CallId
@@ -64,6 +64,8 @@ async def stream_pair(
             for told in dialect.hear(frame):
                 if isinstance(told, Started):
                     leg.attach(wires[0], dialect, told)
+                elif isinstance(told, Reply):
+                    wires[0].send(told.frame)
                 else:
                     leg.take(told)
 

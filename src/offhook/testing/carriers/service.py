@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 
 from offhook import _native as native
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response
-from offhook.carriers.services.service import Service
+from offhook.carriers.services.service import Direct, Service
 from offhook.carriers.services.stream import Frame
 from offhook.core.errors import DialFailed
 from offhook.core.ids import CallId
 from offhook.run.host import AgentLike, Host, HostRules
-from offhook.run.services import RelayVisit, Switchboard, Visit
+from offhook.run.services import Listener, Switchboard
 from offhook.testing.callers import Caller
 from offhook.testing.carriers.farend import FarEnd, Tongue
 from offhook.testing.carriers.remote import RemoteBoard, RemoteVisit
@@ -103,7 +103,7 @@ class FakeService(ABC):
         """What the API was asked."""
         self.ends: dict[str, FarEnd] = {}
         """The far ends, by the service's name of the call."""
-        self.visits: dict[str, Visit | RelayVisit | RemoteVisit] = {}
+        self.visits: dict[str, Listener | RemoteVisit] = {}
         self.public = PUBLIC
         """Where it finds us."""
         self.secrets: Mapping[str, str] = {}
@@ -115,7 +115,7 @@ class FakeService(ABC):
     # What each service says in its own words
 
     @abstractmethod
-    def service(self) -> Service:
+    def service(self) -> Service | Direct:
         """Give our side's end of it: the account that the fake has keys of."""
 
     @abstractmethod

@@ -1,7 +1,7 @@
 """Genesys' Audio Connector as the host sees it.
 
 It has no webhooks, and asks for no document: Architect opens a media socket to a fixed URL, and what is known of a call
-its first message brings. So this is no whole `Service`: it has a name, a carriage, a proof and a dialect. Calls are
+its first message brings. So this is no `Service` but a `Direct`: a name, a carriage, a proof and a dialect. Calls are
 ended, and handed on by the flow, with the session's own goodbye (`AudioHookDialect.outputs`).
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from offhook.carriers.services.genesys import signature
 from offhook.carriers.services.genesys.media import CARRIAGE, AudioHookDialect
 from offhook.carriers.services.http import Request
+from offhook.carriers.services.service import Direct
 from offhook.core.carriage import Carriage
 
 
@@ -28,7 +29,7 @@ class GenesysAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class Genesys:
+class Genesys(Direct):
     """An integration of the Audio Connector."""
 
     account: GenesysAccount

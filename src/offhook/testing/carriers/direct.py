@@ -1,0 +1,300 @@
+"""Fakes of services without webhooks: Genesys' Audio Connector, FreeSWITCH, and Asterisk's AudioSocket.
+
+call ─► a socket to a fixed address ─► open, metadata or a UUID ─► 20 ms of audio …      hung up ─► the socket ends
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from abc import abstractmethod
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+from offhook.carriers.services.asterisk.audiosocket import HANGUP, KEY, NAME, Splitter, framed
+from offhook.carriers.services.direct import AudioSocket, AudioSocketAccount, FreeSwitch, FreeSwitchAccount
+from offhook.carriers.services.genesys import Genesys, GenesysAccount
+from offhook.carriers.services.genesys.signature import COMPONENTS, sign
+from offhook.carriers.services.http import ApiCall, ApiReply, Request
+from offhook.carriers.services.service import Direct
+from offhook.carriers.services.stream import Encoding, Frame, turned
+from offhook.core.errors import DialFailed
+from offhook.testing.callers import Caller
+from offhook.testing.carriers.farend import FarEnd, Order, Tongue
+from offhook.testing.carriers.service import FakeService
+
+SLIN: Final = 0x10
+
+
+class FakeDirect(FakeService):
+    """What they have in common: a call is a socket."""
+
+    def __init__(self, app: Any, **options: Any) -> None:
+        super().__init__(app, **options)
+        self._calls = 0
+
+    @abstractmethod
+    def handshake(self, call: str) -> Request:
+        """Make the request that opens a socket."""
+
+    @abstractmethod
+    def service(self) -> Direct:
+        """Give our side's end of it."""
+
+    async def call(self, *, caller: str = "+15550001111", called: str = "+15552223333") -> Caller:
+        """Call the agent; give the caller, unless the socket is closed at once. DialFailed (480) where it is."""
+        self._calls += 1
+        call = str(UUID(int=self._calls))
+        end = self.dial_socket(call, self.tongue(call), self.handshake(call))
+        await asyncio.sleep(self.rtt_s + 0.05)
+        if not end.open:
+            raise DialFailed(480, "the socket was closed")
+        return self.caller(end)
+
+    async def api(self, order: ApiCall) -> ApiReply:
+        """Have no API."""
+        return ApiReply(404)
+
+    async def hung_up(self, end: FarEnd) -> None:
+        """Say goodbye and close the socket."""
+        end.ends()
+        visit = self.visits.pop(str(end.info.id), None)
+        await asyncio.sleep(self.rtt_s / 2 + 0.001)
+        if visit is not None:
+            visit.closed()
+
+    async def left_alone(self, end: FarEnd) -> None:
+        """End the call whose socket our side has closed."""
+        end.finish()
+
+
+class GenesysTongue:
+    """Genesys' side of one session."""
+
+    heard = ours = Encoding()
+
+    def __init__(self, call: str) -> None:
+        self._call = call
+        self._seq = 0
+        self._theirs = 0
+
+    def _message(self, type: str, **parameters: Any) -> str:
+        self._seq += 1
+        said = {"version": "2", "id": self._call, "type": type, "seq": self._seq, "serverseq": self._theirs}
+        return json.dumps({**said, "position": "PT0S", "parameters": parameters})
+
+    def begins(self) -> Sequence[Frame]:
+        """Give `open`."""
+        media = [
+            {"type": "audio", "format": "PCMU", "channels": ["external", "internal"], "rate": 8000},
+            {"type": "audio", "format": "PCMU", "channels": ["external"], "rate": 8000},
+        ]
+        party = {"id": self._call, "ani": "tel:+15550001111", "aniName": "Ada", "dnis": "tel:+15552223333"}
+        return (
+            self._message("open", organizationId=self._call, conversationId=self._call, participant=party, media=media),
+        )
+
+    def sound(self, payload: bytes) -> Sequence[Frame]:
+        """Give a frame of audio."""
+        return (payload,)
+
+    def key(self, key: str) -> Sequence[Frame]:
+        """Tell of a key."""
+        return (self._message("dtmf", digit=key),)
+
+    def passed(self, mark: str, cleared: bool) -> Sequence[Frame]:
+        """Say nothing: there are no marks."""
+        return ()
+
+    def cleared(self) -> Sequence[Frame]:
+        """Say nothing."""
+        return ()
+
+    def ends(self) -> Sequence[Frame]:
+        """Give `close`."""
+        return (self._message("close", reason="end"),)
+
+    def read(self, frame: Frame) -> Sequence[Order]:
+        """Read what Genesys takes. AssertionError for anything else."""
+        if isinstance(frame, bytes):
+            assert len(frame) >= 1600, "Genesys answers 429 to short messages"
+            return (Order("sound", frame),)
+        said = json.loads(frame)
+        assert said["seq"] == self._theirs + 1, "a message out of its number"
+        self._theirs = said["seq"]
+        match said["type"]:
+            case "opened":
+                assert len(said["parameters"]["media"]) == 1, "one media of those that were offered"
+                return (Order("other", text="opened"),)
+            case "event" if said["parameters"]["entities"][0]["type"] == "barge_in":
+                return (Order("clear"),)
+            case "disconnect":
+                return (Order("close"),)
+            case "pong" | "closed":
+                return ()
+            case other:
+                raise AssertionError(f"Genesys knows no {other}")
+
+
+class FakeGenesys(FakeDirect):
+    """An Audio Connector at a fake Genesys."""
+
+    KEY: Final = "a-fake-api-key"
+    SECRET: Final = b64encode(b"a fake client secret").decode()
+
+    def __init__(self, app: Any, **options: Any) -> None:
+        super().__init__(app, **options)
+        self.secrets: Mapping[str, str] = {"GENESYS_API_KEY": self.KEY, "GENESYS_CLIENT_SECRET": self.SECRET}
+
+    def service(self) -> Direct:
+        """Give our integration."""
+        return Genesys(GenesysAccount(self.KEY, self.SECRET))
+
+    def tongue(self, call: str) -> Tongue:
+        """Give Genesys' side of a session."""
+        return GenesysTongue(call)
+
+    def handshake(self, call: str) -> Request:
+        """Make a signed handshake."""
+        path = "/services/genesys/media/audio"
+        headers = {
+            "audiohook-organization-id": call,
+            "audiohook-session-id": call,
+            "audiohook-correlation-id": call,
+            "x-api-key": self.KEY,
+        }
+        values = {"@request-target": path, "@authority": urlsplit(self.public).netloc, **headers}
+        signed = {name: values[name] for name in COMPONENTS}
+        now = int(self.wall_s)
+        said, given = sign(signed, self.KEY, self.SECRET, f"{self._rng.getrandbits(64):x}", now, now + 10)
+        return Request(
+            "GET",
+            path,
+            {**headers, "signature-input": said, "signature": given, "upgrade": "websocket"},
+            peer="203.0.113.9",
+        )
+
+
+class FreeSwitchTongue:
+    """FreeSWITCH's side of one socket of mod_audio_stream."""
+
+    def __init__(self, call: str, rate_hz: int) -> None:
+        self.heard = self.ours = Encoding("L16", rate_hz)
+        self._call = call
+
+    def begins(self) -> Sequence[Frame]:
+        """Give the metadata of the command."""
+        return (json.dumps({"call": self._call, "caller": "+15550001111", "called": "+15552223333"}),)
+
+    def sound(self, payload: bytes) -> Sequence[Frame]:
+        """Give a frame of audio."""
+        return (turned(payload),)
+
+    def key(self, key: str) -> Sequence[Frame]:
+        """Tell of a key, as a dialplan may."""
+        return (json.dumps({"event": "dtmf", "digit": key}),)
+
+    def passed(self, mark: str, cleared: bool) -> Sequence[Frame]:
+        """Say nothing: there are no marks."""
+        return ()
+
+    def cleared(self) -> Sequence[Frame]:
+        """Say nothing."""
+        return ()
+
+    def ends(self) -> Sequence[Frame]:
+        """Say nothing: the socket ends."""
+        return ()
+
+    def read(self, frame: Frame) -> Sequence[Order]:
+        """Read what it takes: audio alone. AssertionError for anything else."""
+        assert isinstance(frame, bytes), "text"
+        return (Order("sound", turned(frame)),)
+
+
+class FakeFreeSwitch(FakeDirect):
+    """A fake FreeSWITCH."""
+
+    SECRET: Final = "aFakeSecretOf24Characters"  # noqa: S105 - of a fake
+
+    def __init__(self, app: Any, **options: Any) -> None:
+        super().__init__(app, **options)
+        self.secrets: Mapping[str, str] = {"FREESWITCH_SECRET": self.SECRET}
+
+    def service(self) -> Direct:
+        """Give our side."""
+        return FreeSwitch(FreeSwitchAccount(self.SECRET))
+
+    def tongue(self, call: str) -> Tongue:
+        """Give its side of a socket."""
+        return FreeSwitchTongue(call, 16000)
+
+    def handshake(self, call: str) -> Request:
+        """Make the handshake of a socket to our secret address."""
+        headers = {"upgrade": "websocket"}
+        return Request("GET", f"/services/freeswitch/media/{self.SECRET}", headers, peer="192.0.2.8")
+
+
+class AudioSocketTongue:
+    """Asterisk's side of one AudioSocket."""
+
+    heard = ours = Encoding("L16", 8000)
+
+    def __init__(self, call: str) -> None:
+        self._call = call
+        self._splitter = Splitter()
+
+    def begins(self) -> Sequence[Frame]:
+        """Give the UUID."""
+        return (framed(NAME, uuid5(NAMESPACE_OID, self._call).bytes),)
+
+    def sound(self, payload: bytes) -> Sequence[Frame]:
+        """Give a frame of audio."""
+        return (framed(SLIN, turned(payload)),)
+
+    def key(self, key: str) -> Sequence[Frame]:
+        """Tell of a key."""
+        return (framed(KEY, key.encode()),)
+
+    def passed(self, mark: str, cleared: bool) -> Sequence[Frame]:
+        """Say nothing: there are no marks."""
+        return ()
+
+    def cleared(self) -> Sequence[Frame]:
+        """Say nothing."""
+        return ()
+
+    def ends(self) -> Sequence[Frame]:
+        """Hang up."""
+        return (framed(HANGUP),)
+
+    def read(self, frame: Frame) -> Sequence[Order]:
+        """Read frames. AssertionError for what Asterisk would end the call for."""
+        assert isinstance(frame, bytes), "text"
+        orders: list[Order] = []
+        for one in self._splitter.push(frame):
+            if one[0] == HANGUP:
+                orders.append(Order("close"))
+            else:
+                assert (one[0], len(one)) == (SLIN, 323), "20 ms of slin"
+                orders.append(Order("sound", turned(one[3:])))
+        return orders
+
+
+class FakeAudioSocket(FakeDirect):
+    """A fake Asterisk with AudioSocket."""
+
+    def service(self) -> Direct:
+        """Give our side."""
+        return AudioSocket(AudioSocketAccount())
+
+    def tongue(self, call: str) -> Tongue:
+        """Give its side of a connection."""
+        return AudioSocketTongue(call)
+
+    def handshake(self, call: str) -> Request:
+        """Come from this machine."""
+        return Request("GET", "/services/audiosocket/media/tcp", {}, peer="127.0.0.1")
