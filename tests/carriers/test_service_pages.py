@@ -17,6 +17,7 @@ import pytest
 
 from offhook.carriers.services.table import SERVICES
 from offhook.testing.carriers import FAKES
+from offhook.testing.carriers.direct import FakeAudioSocket
 from offhook.testing.carriers.service import FakeService
 
 ROOT = Path(__file__).parents[2]
@@ -51,8 +52,13 @@ def test_a_newcomer_who_does_what_the_page_says_has_a_number_that_talks(name: st
         port = free.getsockname()[1]
     public = f"http://127.0.0.1:{port}"
     text = block(name, "toml").replace("127.0.0.1:8080", f"127.0.0.1:{port}").replace("https://agent.example", public)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+    text = text.replace("127.0.0.1:9092", place)
     (tmp_path / "offhook.toml").write_text(f'sip = {{ listen = ["udp://127.0.0.1:0"] }}\n{text}', encoding="utf-8")
     fake = FAKES[name](public)
+    if isinstance(fake, FakeAudioSocket):
+        fake.place = place
     program, *words = shlex.split(block(name, "sh").strip())
     assert program == "offhook"
     serving = subprocess.Popen(
@@ -74,6 +80,8 @@ def test_a_newcomer_who_does_what_the_page_says_has_a_number_that_talks(name: st
             assert f"{public}/services/{name}/{kind}" in told
         if not fake.commanded:
             asyncio.run(calls(fake))
+            assert f"{public.removeprefix('http')}/services/{name}/{kind}" in told
+        asyncio.run(calls(fake))
     finally:
         serving.send_signal(signal.SIGTERM)
         serving.communicate(timeout=20)

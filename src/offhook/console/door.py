@@ -33,7 +33,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 
 from offhook.carriers.services.service import Direct, Service
 from offhook.console.pages import Page, Pages, Tokens
-from offhook.console.services import Opened
+from offhook.console.services import LISTEN, Opened
 from offhook.core.errors import ConfigError, DialFailed, ProtocolError
 from offhook.run.config import Web, is_loopback, parse_address
 from offhook.run.host import Host
@@ -43,9 +43,6 @@ from offhook.sip.sdp import parse_sdp
 
 OFFER_LIMIT: Final = 64 * 1024
 """Bytes of an offer: browsers send some 4 KiB for audio."""
-
-LISTEN: Final = "127.0.0.1:8080"
-"""Where services come in where nothing is said: behind a proxy or a tunnel that speaks TLS."""
 
 ANSWER_S: Final = 60.0
 """How long a page waits for an agent that answers when it likes; then it is refused."""

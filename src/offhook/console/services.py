@@ -29,6 +29,9 @@ from offhook.run.services import Switchboard
 from offhook.run.services.api import HttpApi
 from offhook.run.services.tcp import FramedSocket
 
+LISTEN: Final = "127.0.0.1:8080"
+"""Where services come in where nothing is said: behind a proxy or a tunnel that speaks TLS."""
+
 HERE: Final = "/services/here"
 """What is asked for from outside, to see whether it is us who answer."""
 
@@ -50,15 +53,7 @@ class Opened:
         *,
         outward: bool = False,
     ) -> None:
-        if rules.public_url is None:
-            raise ConfigError(
-                "services need to know where they find us: set web.public_url (or --public) to the address that leads "
-                "to this machine from outside, as in https://agent.example"
-            )
-        parts = urlsplit(rules.public_url)
-        if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
-            raise ConfigError(f"web.public_url = {rules.public_url}: services call and open sockets by https alone")
-        self._public = rules.public_url
+        self._public = _public(rules, services)
         self._services = services
         self._say = say
         self._host = host
@@ -125,6 +120,21 @@ class Opened:
 
     async def _look(self) -> None:
         self._say(await reached(self._public, self._nonce))
+
+
+def _public(rules: Web, services: Sequence[Service | Direct]) -> str:
+    """Give our public address. ConfigError where a service needs one that is not there, or another."""
+    if rules.public_url is None:
+        if all(isinstance(service, Direct) and service.is_near for service in services):
+            return f"http://{rules.listen or LISTEN}"
+        raise ConfigError(
+            "services need to know where they find us: set web.public_url (or --public) to the address that leads "
+            "to this machine from outside, as in https://agent.example"
+        )
+    parts = urlsplit(rules.public_url)
+    if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+        raise ConfigError(f"web.public_url = {rules.public_url}: services call and open sockets by https alone")
+    return rules.public_url
 
 
 async def reached(public: str, nonce: str) -> str:

@@ -50,6 +50,11 @@ class FreeSwitch(Direct):
     name: str = "freeswitch"
 
     @property
+    def is_near(self) -> bool:
+        """Say that it is a machine of ours."""
+        return True
+
+    @property
     def carriage(self) -> Carriage:
         """How its media sockets take audio."""
         return STREAM if self.account.module == "audio_stream" else FORK
@@ -87,6 +92,11 @@ class AudioSocket(Direct):
 
     account: AudioSocketAccount
     name: str = "audiosocket"
+
+    @property
+    def is_near(self) -> bool:
+        """Say that it is a machine of ours."""
+        return True
 
     @property
     def carriage(self) -> Carriage:

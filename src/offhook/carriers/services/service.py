@@ -160,6 +160,11 @@ class Direct(ABC):
     """The word for it in paths and configuration."""
 
     @property
+    def is_near(self) -> bool:
+        """Whether it is a machine of ours, which needs no public address to find us."""
+        return False
+
+    @property
     @abstractmethod
     def carriage(self) -> Carriage:
         """How its media sockets take audio."""

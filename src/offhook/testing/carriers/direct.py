@@ -285,7 +285,11 @@ class AudioSocketTongue:
 
 
 class FakeAudioSocket(FakeDirect):
-    """A fake Asterisk with AudioSocket."""
+    """A fake Asterisk with AudioSocket. `place` is where it connects, where it is called for real."""
+
+    def __init__(self, app: Any, *, place: str = "127.0.0.1:9092", **options: Any) -> None:
+        super().__init__(app, **options)
+        self.place = place
 
     def service(self) -> Direct:
         """Give our side."""
@@ -297,4 +301,4 @@ class FakeAudioSocket(FakeDirect):
 
     def handshake(self, call: str) -> Request:
         """Come from this machine."""
-        return Request("GET", "/services/audiosocket/media/tcp", {}, peer="127.0.0.1")
+        return Request("GET", self.place, {}, peer="127.0.0.1")

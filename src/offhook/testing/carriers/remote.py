@@ -35,8 +35,10 @@ class RemoteBoard:
             )
         return Response(found.status_code, found.content, found.headers.get("content-type", ""))
 
-    def socket(self, name: str, token: str, request: Request) -> RemoteVisit:
-        """Open a media socket."""
+    def socket(self, name: str, token: str, request: Request) -> RemoteVisit | RemoteConnection:
+        """Open a media socket; a target without a path is a place for TCP."""
+        if not request.target.startswith("/"):
+            return RemoteConnection(request.target)
         headers = {key: value for key, value in request.headers.items() if key not in ("upgrade", "connection")}
         return RemoteVisit("ws" + self._base.removeprefix("http") + request.target, headers)
 
@@ -79,3 +81,48 @@ class RemoteVisit:
         while (frame := await self._going.get()) is not None:
             await socket.send(frame)
         await socket.close()
+
+
+class RemoteConnection(asyncio.Protocol):
+    """One connection over TCP, to `place` (HOST:PORT)."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self._waiting: list[bytes] = []
+        self._wire: Wire | None = None
+        self._transport: asyncio.Transport | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def opened(self, wire: Wire) -> None:
+        """Open it."""
+        self._wire = wire
+        self._task = asyncio.get_running_loop().create_task(self._open())
+
+    async def _open(self) -> None:
+        host, _, port = self._place.rpartition(":")
+        transport, _ = await asyncio.get_running_loop().create_connection(lambda: self, host, int(port))
+        self._transport = transport
+        transport.writelines(self._waiting)
+
+    def heard(self, frame: Frame) -> None:
+        """Send a frame."""
+        assert isinstance(frame, bytes)
+        if self._transport is None:
+            self._waiting.append(frame)
+        else:
+            self._transport.write(frame)
+
+    def closed(self) -> None:
+        """Close it, behind what was sent."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes."""
+        if self._wire is not None:
+            self._wire.send(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go."""
+        if self._wire is not None:
+            self._wire.close()

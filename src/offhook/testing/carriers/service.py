@@ -28,7 +28,7 @@ from offhook.run.host import AgentLike, Host, HostRules
 from offhook.run.services import Listener, Switchboard
 from offhook.testing.callers import Caller
 from offhook.testing.carriers.farend import FarEnd, Tongue
-from offhook.testing.carriers.remote import RemoteBoard, RemoteVisit
+from offhook.testing.carriers.remote import RemoteBoard, RemoteConnection, RemoteVisit
 from offhook.testing.engine import VirtualEngine
 from offhook.testing.journal import Journal
 from offhook.testing.loop import VirtualLoop
@@ -103,7 +103,7 @@ class FakeService(ABC):
         """What the API was asked."""
         self.ends: dict[str, FarEnd] = {}
         """The far ends, by the service's name of the call."""
-        self.visits: dict[str, Listener | RemoteVisit] = {}
+        self.visits: dict[str, Listener | RemoteVisit | RemoteConnection] = {}
         self.public = PUBLIC
         """Where it finds us."""
         self.secrets: Mapping[str, str] = {}
