@@ -73,7 +73,7 @@ async def _open(
 
 @asynccontextmanager
 async def outward_door(
-    rules: Web, services: Sequence[Service], host: Host, say: Callable[[str], None]
+    rules: Web, services: Sequence[Service | Direct], host: Host, say: Callable[[str], None]
 ) -> AsyncGenerator[Switchboard]:
     """Open the door for `services` alone, that they may place calls for us; there are no pages behind it."""
     async with Opened(rules, services, say, host, outward=True) as opened:

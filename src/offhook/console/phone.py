@@ -19,6 +19,7 @@ from typing import Literal
 
 from offhook.call import Call
 from offhook.call.events import CallEvent
+from offhook.carriers.services.service import Direct
 from offhook.core.errors import ConfigError
 from offhook.run.agents import needs_models
 from offhook.run.config import Config, caller_of, services_of
@@ -36,6 +37,8 @@ def by_service(
 ) -> Callable[[Host], AbstractAsyncContextManager[Place]]:
     """Give what opens the way out by a service. ConfigError where it is none, or has no number to show."""
     (service,) = services_of(config, [carrier])
+    if isinstance(service, Direct):
+        raise ConfigError(f"{carrier} places no calls: it only brings them")
     caller = caller_of(config, carrier)
 
     @asynccontextmanager

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from offhook.testing.carriers.direct import FakeAudioSocket, FakeFreeSwitch, FakeGenesys
 from offhook.testing.carriers.exotel import FakeExotel
 from offhook.testing.carriers.jambonz import FakeJambonz
 from offhook.testing.carriers.plivo import FakePlivo
-from offhook.testing.carriers.direct import FakeAudioSocket, FakeFreeSwitch, FakeGenesys
 from offhook.testing.carriers.service import FakeService
 from offhook.testing.carriers.signalwire import FakeSignalWire
 from offhook.testing.carriers.telnyx import FakeTelnyx
