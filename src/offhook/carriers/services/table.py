@@ -86,6 +86,12 @@ SERVICES: Final[Mapping[str, Entry]] = {
         "direct", "FreeSwitchAccount", "FreeSwitch", (("uuid_audio_stream UUID start, then the secret", "media/"),)
     ),
     "audiosocket": Entry("direct", "AudioSocketAccount", "AudioSocket", ()),
+    "exotel": Entry(
+        "exotel",
+        "ExotelAccount",
+        "exotel",
+        (("App Bazaar, your flow, Voicebot applet, URL (with exotel:PASSWORD@ in it)", "voice"),),
+    ),
 }
 """By name."""
 

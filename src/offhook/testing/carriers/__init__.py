@@ -22,6 +22,7 @@ from offhook.testing.carriers.twilio import FakeTwilio
 from offhook.testing.carriers.vonage import FakeVonage
 
 FAKES: Final[Mapping[str, type[FakeService]]] = {
+    "exotel": FakeExotel,
     "plivo": FakePlivo,
     "signalwire": FakeSignalWire,
     "telnyx": FakeTelnyx,
