@@ -274,7 +274,7 @@ impl Port {
             _ => {}
         }
         // RFC 6263: RTCP on the same port keeps the way open (section 4.3), and to 0.0.0.0 there is none.
-        let idle = !sends && plan.remote.is_some() && !plan.rtcp_mux;
+        let idle = !sends && plan.remote.is_some() && !plan.rtcp_mux && self.carried.is_none();
         self.keepalive = idle.then(|| self.keepalive.unwrap_or(self.clock + KEEPALIVE));
         if plan.remote.is_some() || plan.remote_rtcp.is_some() {
             self.reports.start(self.clock);

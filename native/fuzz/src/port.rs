@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 
+use _native::carried::{Terms, LEAD_MOST_MS};
 use _native::codec::{Codec, Law};
 use _native::dtmf;
 use _native::event::Sink;
@@ -115,6 +116,16 @@ pub enum Step {
     Mark {
         utterance: u8,
     },
+    /// What a carrier brings, where it does.
+    Bring {
+        sequence: u16,
+        timestamp: u32,
+        payload: Vec<u8>,
+    },
+    /// A carrier tells of a fence, one of ours or any.
+    Passed {
+        fence: u8,
+    },
     Hush,
     Arm {
         depth: Option<u8>,
@@ -165,6 +176,8 @@ pub enum Step {
 pub struct Life {
     /// The first plan is there from the beginning.
     agreed: bool,
+    /// A carrier brings the far end: its lead, the length of a message, and what it can.
+    carried: Option<(u16, u8, u8)>,
     sequence: u16,
     timestamp: u32,
     steps: Vec<Step>,
@@ -207,6 +220,13 @@ pub fn check(life: Life) {
         mark: 0,
         far: [Far { sequence: 65_530, timestamp: u32::MAX - 1000 }; 3],
     };
+    if let Some((lead_ms, message, flags)) = life.carried {
+        let most_ms = u32::from(message).clamp(10, 200);
+        let least_ms = if flags & 4 == 0 { 20.min(most_ms) } else { most_ms };
+        let lead_ms = u32::from(lead_ms).min(LEAD_MOST_MS);
+        world.port.carry(Terms { lead_ms, least_ms, most_ms, fences: flags & 1 > 0, clears: flags & 2 > 0 });
+        world.watch.carried = true;
+    }
     if life.agreed {
         world.step(Step::Configure { remote: Some(From::Agreed), rtcp: true, law: 0, keys: true, ptime: 0, flags: 0 });
         world.step(Step::Listen { mode: 0 });
@@ -248,6 +268,10 @@ impl World {
                 self.mark += 1;
                 self.port.mark(self.now, u64::from(utterance), self.mark);
             }
+            Step::Bring { sequence, timestamp, payload } => {
+                self.port.bring(self.now, sequence, timestamp, &payload, &mut self.sink);
+            }
+            Step::Passed { fence } => self.port.passed(self.now, u64::from(fence), &mut self.sink),
             Step::Hush => self.port.hush(self.now, &mut self.sink),
             Step::Arm { depth } => self.port.arm(depth.map(|depth| f32::from(depth % 101))),
             Step::Restore => self.port.restore(self.now, &mut self.sink),

@@ -3,6 +3,7 @@
 //! - Every datagram given is in exactly one counter.
 //! - Events are numbered without a gap. Each utterance ends in one `Played` or one `Cut` at most, each mark is told at
 //!   most once, no more is heard than was sent, no more sent than was given. Speech begins and ends in turn.
+//! - A port whose far end a carrier brings sends nothing, and its fences are numbered without a gap.
 //! - RTP that is sent is well formed, numbered without a gap, of an agreed type and size; RTCP reads back.
 //! - After a tick nothing is due.
 
@@ -45,6 +46,9 @@ pub struct Watch {
     sent_rtcp: u64,
     kept: u64,
     asked: u64,
+    /// A carrier brings the far end: nothing leaves but what it is told to take.
+    pub carried: bool,
+    fence: u64,
 }
 
 impl Watch {
@@ -64,6 +68,8 @@ impl Watch {
             sent_rtcp: 0,
             kept: 0,
             asked: 0,
+            carried: false,
+            fence: 0,
         }
     }
 
@@ -88,6 +94,7 @@ impl Watch {
                 self.asked += 1;
                 continue;
             }
+            assert!(!self.carried, "a packet left a port without sockets");
             let plan = plan.expect("a packet left before the first plan");
             if departure.rtcp || data.get(1).is_some_and(|kind| (192..=223).contains(kind)) {
                 let compound = if plan.rtcp_reduced { Compound::parse_reduced(data) } else { Compound::parse(data) };
@@ -161,10 +168,14 @@ impl Watch {
             | Kind::OneWay { .. }
             | Kind::Echo { .. }
             | Kind::Secured { .. }
-            | Kind::Severed { .. }
-            | Kind::Leaving { .. }
-            | Kind::Fence { .. }
-            | Kind::Emptied { .. } => {}
+            | Kind::Severed { .. } => {}
+            Kind::Leaving { codes } => assert!(self.carried && !codes.is_empty()),
+            Kind::Fence { number } => {
+                assert!(self.carried);
+                assert_eq!(*number, self.fence + 1, "a fence out of its number");
+                self.fence = *number;
+            }
+            Kind::Emptied { .. } => assert!(self.carried),
         }
     }
 

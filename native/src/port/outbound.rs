@@ -96,7 +96,7 @@ impl Port {
     }
 
     pub(super) fn rtcp_destination(&self) -> Option<(SocketAddr, bool)> {
-        let plan = self.plan.as_ref()?;
+        let plan = self.plan.as_ref().filter(|_| self.carried.is_none())?;
         if self.tunnel.is_some() {
             return self.open_way().map(|to| (to, false));
         }
