@@ -215,7 +215,7 @@ def doctor(
         str, typer.Option("--call", metavar="TO", help="Place a test call there, too: who picks up hears a tone.")
     ] = "",
 ) -> None:
-    """Check ports, certificates, trunks, registrations, a call, models and disk; each finding says the fix."""
+    """Check ports, certificates, trunks, a call, services, models, disk and clock; each finding says the fix."""
 
     def work() -> int:
         from offhook.run.doctor import main

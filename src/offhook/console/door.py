@@ -33,11 +33,12 @@ from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 
 from offhook.carriers.services.service import Direct, Service
 from offhook.console.pages import Page, Pages, Tokens
-from offhook.console.services import LISTEN, Opened
+from offhook.console.services import Opened
 from offhook.core.errors import ConfigError, DialFailed, ProtocolError
 from offhook.run.config import Web, is_loopback, parse_address
 from offhook.run.host import Host
 from offhook.run.services import Switchboard
+from offhook.run.services.here import LISTEN
 from offhook.sip.grammar import write_host_port
 from offhook.sip.sdp import parse_sdp
 

@@ -27,13 +27,8 @@ from offhook.run.config import Web, parse_address
 from offhook.run.host import Host
 from offhook.run.services import Switchboard
 from offhook.run.services.api import HttpApi
+from offhook.run.services.here import HERE, LISTEN
 from offhook.run.services.tcp import FramedSocket
-
-LISTEN: Final = "127.0.0.1:8080"
-"""Where services come in where nothing is said: behind a proxy or a tunnel that speaks TLS."""
-
-HERE: Final = "/services/here"
-"""What is asked for from outside, to see whether it is us who answer."""
 
 LOOK_S: Final = 8.0
 

@@ -1,7 +1,8 @@
 """What `offhook doctor` does: look at everything a call will need, and say of what is wrong how it is put right.
 
     configuration ─► agents ─► ports ─► codecs ─► certificate ─► signatures ─► a call to ourselves ─► trunks: name, TLS,
-    registration, OPTIONS ─► a call to who was named ─► models (timed) ─► files, disk, clock ─► findings
+    registration, OPTIONS ─► a call to who was named ─► services: account, address, what answers there, clock ─► models
+    (timed) ─► files, disk, clock ─► findings
 
 Every check gives at least one finding, good or bad, and none stops the others: one run tells all that is to be done.
 Findings are shown as they come.
@@ -23,6 +24,7 @@ from offhook.run import config as configuration
 from offhook.run.doctor import machine, media
 from offhook.run.doctor.finding import COLOURS, SIGNS, Finding
 from offhook.run.doctor.models import examine_models
+from offhook.run.doctor.services import examine_services
 from offhook.run.doctor.trunks import examine_trunks
 from offhook.run.identification import Identification
 from offhook.run.rules import HostRules
@@ -71,6 +73,8 @@ async def examine(path: Path | None, call: str = "") -> AsyncIterator[Finding]:
     for finding in _at_rest(config, rules):
         yield finding
     async for finding in _calls(config, rules, call):
+        yield finding
+    async for finding in examine_services(config):
         yield finding
     for finding in await examine_models(config.models):
         yield finding

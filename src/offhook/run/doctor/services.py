@@ -1,0 +1,178 @@
+"""Each managed service, as far as it can be seen from here: its account, our address, what answers there, the clock.
+
+account ─► web.public_url ─► its name ─► its certificate ─► does it lead to `serve` here? ─► are strangers refused?
+the service's API ─► its Date ─► our clock
+
+Every wait is bounded, so that a machine without a network is told so and not left hanging.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx2
+
+from offhook.carriers.services.service import Direct, Service
+from offhook.core.errors import ConfigError, OffhookError
+from offhook.run.config import Config, caller_of, services_of
+from offhook.run.doctor.finding import Finding
+from offhook.run.services.here import HERE, LISTEN
+
+LOOK_S: Final = 5.0
+"""How long a name, or an answer, may take."""
+
+SKEW_S: Final = 30.0
+"""How far our clock may be from a service's: proofs with a time in them are good for some minutes."""
+
+_PROXY: Final = "have the proxy or tunnel pass /services/ on to web.listen, with paths, queries and headers as they are"
+_SIGNED: Final = (
+    "where serve refuses requests that are the service's own, it says why: another secret than its console shows, "
+    "another address than web.public_url in its console, or a clock that is off"
+)
+
+
+async def examine_services(config: Config) -> AsyncIterator[Finding]:
+    """Look at each service of the file."""
+    made: list[Service | Direct] = []
+    for name in config.services:
+        try:
+            made += services_of(config.model_copy(update={"services": {name: config.services[name]}}))
+        except OffhookError as error:
+            fix = f"correct services.{name}; docs/services/{name}.md says where its console shows what is needed"
+            yield Finding(f"service {name}", "fault", str(error), fix)
+        else:
+            yield _account(config, name)
+    if all(isinstance(service, Direct) and service.is_near for service in made):
+        return  # who is near needs no public address, and has no API
+    there = False
+    async for finding in _address(config):
+        there = finding.subject == "public address" and finding.text.endswith("leads here")
+        yield finding
+    for service in made:
+        if isinstance(service, Direct):
+            continue
+        if there and config.web.public_url is not None:
+            yield await _knocked(service.name, config.web.public_url)
+        if service.api:
+            yield await _clock(service)
+
+
+def _account(config: Config, name: str) -> Finding:
+    try:
+        return Finding(f"service {name}", "good", f"the account can be used; its calls show {caller_of(config, name)}")
+    except ConfigError:
+        return Finding(f"service {name}", "good", "the account can be used; without `caller` it places no calls")
+
+
+async def _address(config: Config) -> AsyncIterator[Finding]:
+    """Say whether our public address is one, and leads to the `serve` that runs here."""
+    subject, public = "public address", config.web.public_url
+    if public is None:
+        fix = "set web.public_url to the address that leads to this machine from outside, as in https://agent.example"
+        yield Finding(subject, "fault", "services do not know where they find us", fix)
+        return
+    parts = urlsplit(public)
+    host = parts.hostname or ""
+    if parts.scheme != "https" and host not in ("127.0.0.1", "::1", "localhost"):
+        yield Finding(subject, "fault", f"{public}: services call by https alone", "set web.public_url to https://…")
+        return
+    if not await _resolves(host):
+        fix = "correct web.public_url, or enter the name where its domain is served; then wait for it to be known"
+        yield Finding(subject, "fault", f"{host} leads nowhere, or no name service answers", fix)
+        return
+    outside = await _asked("GET", f"{public}{HERE}")
+    if isinstance(outside, str):
+        yield Finding(subject, "fault", f"{public} does not answer: {outside}", _unanswered(outside))
+        return
+    scheme = "http" if config.web.certificate is None else "https"
+    inside = await _asked("GET", f"{scheme}://{config.web.listen or LISTEN}{HERE}", verify=False)
+    if isinstance(inside, str):
+        text = f"{public} answers ({outside.status_code}), and nothing listens at {config.web.listen or LISTEN}"
+        yield Finding(subject, "warning", text, "run offhook serve, then doctor again: it can tell then who answers")
+    elif outside.status_code == 200 and outside.text == inside.text:
+        yield Finding(subject, "good", f"{public} leads here")
+    else:
+        text = f"{public} is answered by something else ({outside.status_code} for {HERE})"
+        yield Finding(subject, "fault", text, _PROXY)
+
+
+def _unanswered(why: str) -> str:
+    if "certificate" in why.lower():
+        return "give that name a certificate that the world trusts, with its whole chain: services refuse any other"
+    return "start the proxy or tunnel, and open the firewall towards it"
+
+
+async def _knocked(name: str, public: str) -> Finding:
+    """Ask as a stranger: who does not sign must be refused, by us."""
+    subject, url = f"service {name}, webhooks", f"{public}/services/{name}/voice"
+    found = await _asked("POST", url)
+    if isinstance(found, str):
+        return Finding(subject, "fault", f"POST {url}: {found}", _PROXY)
+    if found.status_code in (401, 403):
+        return Finding(subject, "good", f"they come through, and who does not sign is refused; {_SIGNED}")
+    if found.status_code == 404:
+        fix = f"serve with --carrier {name}, or without it; and {_PROXY}"
+        return Finding(subject, "fault", f"POST {url}: serve takes no calls of this service", fix)
+    return Finding(subject, "fault", f"POST {url} is answered with {found.status_code}", _PROXY)
+
+
+async def _clock(service: Service) -> Finding:
+    """Compare our clock with the service's."""
+    subject = f"service {service.name}, clock"
+    host = urlsplit(service.api).hostname or ""
+    found = await _asked("HEAD", service.api) if await _resolves(host) else "its name leads nowhere"
+    if isinstance(found, str):
+        return Finding(
+            subject, "warning", f"{service.api} can't be reached: {found}", "see that this machine may go out by https"
+        )
+    try:
+        ahead_s = time.time() - parsedate_to_datetime(found.headers.get("date", "")).timestamp()
+    except (ValueError, OverflowError):
+        return Finding(subject, "good", f"{service.api} answers, and does not say what time it is")
+    if abs(ahead_s) <= SKEW_S:
+        return Finding(subject, "good", f"{service.api} answers, and has the same time")
+    text = f"our clock is {abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0 else 'behind'} that of {host}"
+    return Finding(subject, "fault", f"{text}: signatures with a time in them fail", "timedatectl set-ntp true")
+
+
+async def _asked(method: str, url: str, *, verify: bool = True) -> httpx2.Response | str:
+    """Ask; give the answer, or why there is none."""
+    try:
+        async with asyncio.timeout(LOOK_S), httpx2.AsyncClient(timeout=LOOK_S, verify=verify) as client:
+            return await client.request(method, url)
+    except TimeoutError:
+        return f"nothing comes for {LOOK_S:.0f} s"
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        return str(error) or type(error).__name__
+
+
+async def _resolves(host: str) -> bool:
+    """Say whether a name leads anywhere: asked in a thread that nobody waits for at the end."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[bool] = loop.create_future()
+
+    def tell(there: bool) -> None:
+        if not found.done():
+            found.set_result(there)
+
+    def look() -> None:
+        try:
+            there = bool(socket.getaddrinfo(host, None))
+        except (OSError, UnicodeError):
+            there = False
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(tell, there)
+
+    threading.Thread(target=look, daemon=True).start()
+    try:
+        async with asyncio.timeout(LOOK_S):
+            return await found
+    except TimeoutError:
+        return False
