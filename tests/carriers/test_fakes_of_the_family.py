@@ -11,10 +11,10 @@ import pytest
 import offhook
 from offhook.carriers.services.stream import Encoding
 from offhook.core.errors import DialFailed, TransferFailed
-from offhook.testing.carriers import FakeExotel, FakePlivo, FakeService, FakeSignalWire, FakeTelnyx
+from offhook.testing.carriers import FakeExotel, FakePlivo, FakeService, FakeSignalWire, FakeTelnyx, FakeTexml
 from offhook.testing.loop import VirtualLoop
 
-HANDING: list[type[Any]] = [FakeSignalWire, FakeTelnyx, FakePlivo]
+HANDING: list[type[Any]] = [FakeSignalWire, FakeTelnyx, FakeTexml, FakePlivo]
 ALL: list[type[Any]] = [*HANDING, FakeExotel]
 NAMES: dict[type[FakeService], dict[str, str]] = {
     FakeTelnyx: {"busy": "user_busy"},

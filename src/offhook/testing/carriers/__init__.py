@@ -18,6 +18,7 @@ from offhook.testing.carriers.plivo import FakePlivo
 from offhook.testing.carriers.service import FakeService
 from offhook.testing.carriers.signalwire import FakeSignalWire
 from offhook.testing.carriers.telnyx import FakeTelnyx
+from offhook.testing.carriers.texml import FakeTexml
 from offhook.testing.carriers.twilio import FakeTwilio
 from offhook.testing.carriers.vonage import FakeVonage
 
@@ -26,6 +27,7 @@ FAKES: Final[Mapping[str, type[FakeService]]] = {
     "plivo": FakePlivo,
     "signalwire": FakeSignalWire,
     "telnyx": FakeTelnyx,
+    "texml": FakeTexml,
     "twilio": FakeTwilio,
     "vonage": FakeVonage,
     "jambonz": FakeJambonz,
@@ -33,7 +35,7 @@ FAKES: Final[Mapping[str, type[FakeService]]] = {
     "freeswitch": FakeFreeSwitch,
     "audiosocket": FakeAudioSocket,
 }
-"""The fakes whose calls carry audio, by the service's name."""
+"""The fakes whose calls carry audio, by the service's name; Telnyx has two ways."""
 
 __all__ = [
     "FAKES",
@@ -43,6 +45,7 @@ __all__ = [
     "FakeService",
     "FakeSignalWire",
     "FakeTelnyx",
+    "FakeTexml",
     "FakeTwilio",
     "FakeVonage",
 ]

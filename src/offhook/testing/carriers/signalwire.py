@@ -12,16 +12,11 @@ from offhook.carriers.services.http import ApiCall, ApiReply, Request
 from offhook.carriers.services.service import Service
 from offhook.carriers.services.signalwire import HEADER, SignalWireAccount, signalwire, signature
 from offhook.carriers.services.stream import Encoding, Frame, turned
-from offhook.core.errors import DialFailed
-from offhook.testing.callers import Caller
 from offhook.testing.carriers.farend import Order
 from offhook.testing.carriers.twilio import FORM, FakeTwilio, TwilioTongue
 
 KEY: Final = "PSK_a-fake-signing-key"
 CODECS: Final = {"PCMU": Encoding(), "L16@16000h": Encoding("L16", 16000), "L16@24000h": Encoding("L16", 24000)}
-
-
-_REFUSED: Final = {"busy": 486, "rejected": 603}
 
 
 class SignalWireTongue(TwilioTongue):
@@ -60,6 +55,9 @@ class SignalWireTongue(TwilioTongue):
 class FakeSignalWire(FakeTwilio):
     """A space at a fake SignalWire."""
 
+    name = "signalwire"
+    account = "project"
+
     def __init__(self, app: Any, *, codec: str = "PCMU", **options: Any) -> None:
         super().__init__(app, **options)
         self.codec = codec
@@ -91,15 +89,6 @@ class FakeSignalWire(FakeTwilio):
         assert stream.get("codec", "PCMU") == self.codec
         self._bearer = stream.attrib["authBearerToken"]
         super()._connect(call, verb)
-
-    async def call(self, *, caller: str = "+15550001111", called: str = "+15552223333") -> Caller:
-        """Call the agent; give the caller once it has answered. DialFailed with the code where it is refused."""
-        call = self._name(caller, called, "inbound")
-        reply = await self.hook(self.form("/services/signalwire/voice", self.fields(call, "ringing")))
-        if self._why(reply):
-            raise DialFailed(_REFUSED.get(self._why(reply), 480), "the call was refused")
-        await self._carry_out(call, reply)
-        return self.caller(self.ends[call])
 
     async def api(self, order: ApiCall) -> ApiReply:
         """Do what the API is asked: a call goes on with a document that is asked for, never with one that is given."""

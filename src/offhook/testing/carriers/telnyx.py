@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from offhook.carriers.services.http import ApiCall, ApiReply, Request
 from offhook.carriers.services.service import Service
-from offhook.carriers.services.stream import Encoding
+from offhook.carriers.services.stream import Encoding, Frame
 from offhook.carriers.services.telnyx import TelnyxAccount, telnyx
 from offhook.carriers.services.telnyx.signature import HEADER, TIME, signature
 from offhook.core.errors import DialFailed
@@ -32,6 +32,29 @@ KEY: Final = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC_KEY: Final = b64encode(KEY.public_key().public_bytes_raw()).decode()
 API_KEY: Final = "KEY-a-fake-api-key"
 _REFUSED: Final = {"USER_BUSY": 486, "NOT_FOUND": 404, "TEMPORARILY_UNAVAILABLE": 480, "CALL_REJECTED": 603}
+
+
+class TelnyxTongue(JsonTongue):
+    """Telnyx's side of one stream: of every five frames of the caller's, one comes behind its neighbour."""
+
+    def __init__(self, call: str, heard: Encoding) -> None:
+        start = {
+            "call_control_id": call,
+            "media_format": {"encoding": heard.label, "sample_rate": 8000, "channels": 1},
+            "custom_parameters": {},
+        }
+        words = Words("stream_id", "sequence_number", start=start, named=False)
+        super().__init__(words, f"stream-{call}", heard, Encoding())
+        self._late: Sequence[Frame] = ()
+
+    def sound(self, payload: bytes) -> Sequence[Frame]:
+        """Give a frame of media, and the one that is late behind it."""
+        frames = super().sound(payload)
+        if self._chunk % 5 == 3:
+            self._late = frames
+            return ()
+        late, self._late = self._late, ()
+        return (*frames, *late)
 
 
 class FakeTelnyx(FakeService):
@@ -54,15 +77,9 @@ class FakeTelnyx(FakeService):
         """Give our account at it."""
         return telnyx(TelnyxAccount(API_KEY, PUBLIC_KEY, "connection"))
 
-    def tongue(self, call: str) -> JsonTongue:
+    def tongue(self, call: str) -> TelnyxTongue:
         """Give Telnyx's side of a new stream."""
-        start = {
-            "call_control_id": call,
-            "media_format": {"encoding": self.heard.label, "sample_rate": 8000, "channels": 1},
-            "custom_parameters": {},
-        }
-        words = Words("stream_id", "sequence_number", start=start, named=False)
-        return JsonTongue(words, f"stream-{call}", self.heard, Encoding())
+        return TelnyxTongue(call, self.heard)
 
     def event(self, kind: str, call: str, path: str = "/services/telnyx/voice", **more: Any) -> Request:
         """Make a signed event of a call."""

@@ -15,7 +15,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from xml.etree import ElementTree as ET
 
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response
@@ -25,7 +25,7 @@ from offhook.carriers.services.twilio import TwilioAccount, twilio
 from offhook.carriers.services.twilio.signature import HEADER, signature
 from offhook.core.errors import DialFailed, Unreachable
 from offhook.testing.callers import Caller
-from offhook.testing.carriers.farend import FarEnd, Order
+from offhook.testing.carriers.farend import FarEnd, Order, Tongue
 from offhook.testing.carriers.service import FakeService
 from offhook.testing.carriers.words import RelayCaller, TurnCaller, WordCaller
 from offhook.testing.fake_relay import FakeRelay
@@ -114,7 +114,15 @@ class TwilioTongue:
 
 
 class FakeTwilio(FakeService):
-    """An account at a fake Twilio."""
+    """An account at a fake Twilio. Services that took TwiML over are made of it, and say what they do else."""
+
+    name = "twilio"
+    account = ACCOUNT
+    """What webhooks call the account."""
+    asks = "Basic "
+    """How who asks the API proves it."""
+    document_field = "Twiml"
+    """What the API takes a document in."""
 
     def __init__(self, app: Any, *, way: Way = "stream", **options: Any) -> None:
         super().__init__(app, **options)
@@ -137,7 +145,7 @@ class FakeTwilio(FakeService):
         """Give our account at it."""
         return twilio(TwilioAccount(ACCOUNT, TOKEN, way=self.way))
 
-    def tongue(self, call: str) -> TwilioTongue:
+    def tongue(self, call: str) -> Tongue:
         """Give Twilio's side of a new stream."""
         self._streams += 1
         return TwilioTongue(call, f"MZ{self._streams:032x}")
@@ -159,7 +167,7 @@ class FakeTwilio(FakeService):
     def fields(self, call: str, status: str, **more: str) -> dict[str, str]:
         """Give what every webhook of a call says."""
         caller, called, direction = self._numbers[call]
-        said = {"CallSid": call, "AccountSid": ACCOUNT, "From": caller, "To": called, "Caller": caller}
+        said = {"CallSid": call, "AccountSid": self.account, "From": caller, "To": called, "Caller": caller}
         return {**said, "CallStatus": status, "Direction": direction, "ApiVersion": "2010-04-01", **more}
 
     # What happens
@@ -167,7 +175,7 @@ class FakeTwilio(FakeService):
     async def call(self, *, caller: str = "+15550001111", called: str = "+15552223333") -> Caller:
         """Call the agent; give the caller once it has answered. DialFailed with the code where it is refused."""
         call = self._name(caller, called, "inbound")
-        reply = await self.hook(self.form("/services/twilio/voice", self.fields(call, "ringing")))
+        reply = await self.hook(self.form(f"/services/{self.name}/voice", self.fields(call, "ringing")))
         if self._why(reply):
             raise DialFailed(_REFUSED.get(self._why(reply), 480), "the call was refused")
         await self._carry_out(call, reply)
@@ -176,7 +184,7 @@ class FakeTwilio(FakeService):
     async def call_in_words(self, *, caller: str = "+15550001111", called: str = "+15552223333") -> WordCaller:
         """Call the agent by a way of words; give the caller once it has answered. DialFailed where it is refused."""
         call = self._name(caller, called, "inbound")
-        reply = await self.hook(self.form("/services/twilio/voice", self.fields(call, "ringing")))
+        reply = await self.hook(self.form(f"/services/{self.name}/voice", self.fields(call, "ringing")))
         if self._why(reply):
             raise DialFailed(_REFUSED.get(self._why(reply), 480), "the call was refused")
         if self.way == "turns":
@@ -188,12 +196,12 @@ class FakeTwilio(FakeService):
 
     async def api(self, order: ApiCall) -> ApiReply:
         """Do what the API is asked."""
-        assert order.headers["authorization"].startswith("Basic "), "no account"
+        assert order.headers["authorization"].startswith(self.asks), "no account"
         asked = dict(parse_qsl(order.body.decode(), keep_blank_values=True))
-        path = urlsplit(order.url).path
-        if path.endswith("/Calls.json"):
+        path = unquote(urlsplit(order.url).path.removesuffix(".json"))
+        if path.endswith("/Calls"):
             return self._places(asked)
-        call = path.rpartition("/")[2].removesuffix(".json")
+        call = path.rpartition("/")[2]
         if (person := self.people.get(call)) is not None and not person.over:
             self._changes(call, person, asked)
             return ApiReply(200, json.dumps({"sid": call}).encode())
@@ -207,24 +215,24 @@ class FakeTwilio(FakeService):
             return ApiReply(404, json.dumps({"code": 20404, "status": 404}).encode())
         if asked.get("Status") == "completed":
             self._over(end)
-        elif "Twiml" in asked:
+        elif self.document_field in asked:
             self.close_socket(end)
-            self._spawn(call, self._carry_out(call, Response(200, asked["Twiml"].encode(), "text/xml")))
+            self._spawn(call, self._carry_out(call, Response(200, asked[self.document_field].encode(), "text/xml")))
         return ApiReply(200, json.dumps({"sid": call}).encode())
 
     def _changes(self, call: str, person: WordCaller, asked: Mapping[str, str]) -> None:
         """End a call in words, or have it go on with another document: then its socket ends, `action` is not asked."""
         if asked.get("Status") == "completed":
             self._spawn(f"{call} over", self._gone(call, person))
-        elif "Twiml" in asked and isinstance(person, RelayCaller):
+        elif self.document_field in asked and isinstance(person, RelayCaller):
             self._moving.add(call)
             person.relay.hangs_up()
-            self._spawn(call, self._carry_out(call, Response(200, asked["Twiml"].encode(), "text/xml")))
+            self._spawn(call, self._carry_out(call, Response(200, asked[self.document_field].encode(), "text/xml")))
 
     def _places(self, asked: Mapping[str, str]) -> ApiReply:
         line = self.lines.get(asked["To"], "answers")
         if line == "silent":
-            raise Unreachable("api.twilio.com: it does not answer")
+            raise Unreachable(f"{self.name}: its API does not answer")
         if line == "invalid":
             return ApiReply(400, json.dumps({"code": 21211, "status": 400, "message": "Invalid 'To'"}).encode())
         call = self._name(asked["From"], asked["To"], "outbound-api")
@@ -249,7 +257,11 @@ class FakeTwilio(FakeService):
         await self._carry_out(call, reply)
         if "AsyncAmd" in asked:
             await asyncio.sleep(LISTEN_S)
-            said = {"CallSid": call, "AccountSid": ACCOUNT, "AnsweredBy": self.answerers.get(asked["To"], "unknown")}
+            said = {
+                "CallSid": call,
+                "AccountSid": self.account,
+                "AnsweredBy": self.answerers.get(asked["To"], "unknown"),
+            }
             await self.hook(self.form(urlsplit(asked["AsyncAmdStatusCallback"]).path, said))
 
     async def _tells(self, call: str, news: str, status: str, number: int) -> None:
@@ -333,7 +345,7 @@ class FakeTwilio(FakeService):
         relay = verb.find("ConversationRelay")
         assert relay is not None
         url, action = relay.attrib["url"], urlsplit(verb.attrib.get("action", "")).path
-        found = self.board.socket("twilio", url.rpartition("/")[2], self.handshake(url))
+        found = self.board.socket(self.name, url.rpartition("/")[2], self.handshake(url))
         assert not isinstance(found, Response), f"the socket was refused with {found.status}"
 
         def lost() -> None:
@@ -362,7 +374,7 @@ class FakeTwilio(FakeService):
         """End a call in words, and tell."""
         if isinstance(person, RelayCaller | TurnCaller):
             person.ended = True
-        await self.hook(self.form("/services/twilio/status", self.fields(call, "completed", SequenceNumber="9")))
+        await self.hook(self.form(f"/services/{self.name}/status", self.fields(call, "completed", SequenceNumber="9")))
 
     def _connect(self, call: str, verb: ET.Element) -> None:
         stream = verb.find("Stream")
@@ -372,7 +384,8 @@ class FakeTwilio(FakeService):
         assert "?" not in url, "Twilio drops a query"
         self._resume[call] = verb.attrib.get("action", "")
         tongue = self.tongue(call)
-        tongue.parameters = {one.attrib["name"]: one.attrib["value"] for one in stream.findall("Parameter")}
+        if isinstance(tongue, TwilioTongue):
+            tongue.parameters = {one.attrib["name"]: one.attrib["value"] for one in stream.findall("Parameter")}
         self.dial_socket(call, tongue, self.handshake(url))
 
     async def _dials(self, call: str, verb: ET.Element) -> None:
@@ -382,7 +395,7 @@ class FakeTwilio(FakeService):
         if outcome == "answers":
             news = target.attrib.get("statusCallback", "")
             if news:
-                leg = {**self.fields(call, "in-progress"), "ParentCallSid": call, "CallSid": f"CA{'f' * 32}"}
+                leg = {**self.fields(call, "in-progress"), "ParentCallSid": call, "CallSid": f"{call}-target"}
                 await self.hook(self.form(urlsplit(news).path, leg))
             await asyncio.sleep(5.0)
             outcome = "completed"
@@ -392,9 +405,13 @@ class FakeTwilio(FakeService):
 
     # The rest
 
+    def named(self, number: int) -> str:
+        """Give the name of a new call."""
+        return f"CA{number:032x}"
+
     def _name(self, caller: str, called: str, direction: str) -> str:
         self._calls += 1
-        call = f"CA{self._calls:032x}"
+        call = self.named(self._calls)
         self._numbers[call] = (caller, called, direction)
         return call
 
@@ -408,4 +425,4 @@ class FakeTwilio(FakeService):
         end.finish()
 
     def _spawn(self, call: str, work: Any) -> None:
-        self._running[call] = asyncio.get_running_loop().create_task(work, name=f"twilio {call}")
+        self._running[call] = asyncio.get_running_loop().create_task(work, name=f"{self.name} {call}")
