@@ -61,12 +61,9 @@ def run(*, seed: int = 1, calls: int | None = None, seconds: float | None = None
     )
 
 
-def _waits(decided: list[float], clears: list[list[float]]) -> list[float]:
-    """Give how long each clear took, sorted, ms: the streams were hushed one after the other."""
-    came = {number: list(times) for number, times in enumerate(clears)}
-    waits: list[float] = []
-    for number, at in enumerate(decided):
-        times = came[number % len(clears)]
-        if times:
-            waits.append((times.pop(0) - at) * 1000)
-    return sorted(waits)
+def _waits(decided: list[list[float]], clears: list[list[float]]) -> list[float]:
+    """Give how long each clear of each stream took, sorted, ms."""
+    pairs = [
+        (at, came) for ats, cames in zip(decided, clears, strict=True) for at, came in zip(ats, cames, strict=False)
+    ]
+    return sorted((came - at) * 1000 for at, came in pairs)

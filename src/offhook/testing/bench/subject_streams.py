@@ -30,10 +30,40 @@ from offhook.testing.carriers.twilio import ACCOUNT, TOKEN
 CLIP = speech(random.Random(1), 8)
 
 
+class Talk:
+    """One call's: it speaks until it is told to stop, hushes, and speaks again. `decided` is when it hushed."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.stop = asyncio.Event()
+        self.decided: list[float] = []
+
+    async def live(self) -> None:
+        """Speak until the caller hangs up."""
+        while True:
+            speaking = asyncio.create_task(self._speak())
+            try:
+                await self.stop.wait()
+            finally:
+                speaking.cancel()
+            self.stop.clear()
+            self.decided.append(time.monotonic())
+            self._call.leg.hush()
+            await self._call.heard()
+
+    async def _speak(self) -> None:
+        while True:
+            await self._call.play(CLIP, rate_hz=8000)
+
+
+TALKS: list[Talk] = []
+"""All calls', in the order in which they came."""
+
+
 async def talks(call: Call) -> None:
     """Speak until the caller hangs up."""
-    while True:
-        await call.play(CLIP, rate_hz=8000)
+    TALKS.append(Talk(call))
+    await TALKS[-1].live()
 
 
 talks.needs_models = False  # type: ignore[attr-defined]
@@ -61,13 +91,10 @@ async def serve(port: int) -> None:
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         while line := await reader.readline():
             order = json.loads(line)
-            decided: list[float] = []
-            legs = [call.leg for call in host.conversations.calls.values()]
             for number in range(order["clears"]):
-                decided.append(time.monotonic())
-                legs[number % len(legs)].hush()
+                TALKS[number % len(TALKS)].stop.set()
                 await asyncio.sleep(order["every_ms"] / 1000)
-            tell(decided=decided, live=host.live)
+            tell(decided=[talk.decided for talk in TALKS], live=host.live)
 
 
 if __name__ == "__main__":
