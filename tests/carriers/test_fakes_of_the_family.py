@@ -161,3 +161,19 @@ def test_a_call_of_ours_is_placed(fake: type[Any], line: str) -> None:
             await dialling
 
     live(main)
+
+
+def test_a_webhook_that_is_sent_again_asks_the_api_nothing_again() -> None:
+    async def waits(call: offhook.Call) -> None:
+        await call.say("Good evening.")
+        await asyncio.sleep(5)
+
+    async def main() -> None:
+        async with FakeTelnyx(waits) as phone:
+            await phone.call()
+            before = [order.url for order in phone.asked]
+            (call,) = phone.ends
+            reply = await phone.hook(phone.event("call.initiated", call))
+            assert (reply.status, [order.url for order in phone.asked]) == (200, before)
+
+    live(main)

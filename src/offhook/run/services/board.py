@@ -164,7 +164,8 @@ class Switchboard:
             self._answered(line, offered)
             line.answer = asyncio.create_task(self._connect(line), name=f"{service.name} {offered.call}")
         answer = await asyncio.shield(line.answer)
-        for order in answer.calls:
+        orders, line.orders = (answer.calls if line.orders else ()), False
+        for order in orders:
             await self._order(service, order)
         return answer.response
 

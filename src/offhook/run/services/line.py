@@ -41,6 +41,8 @@ class Line:
         """What its next media socket has in its path; "" once it was used."""
         self.leg: Brought | None = None
         self.answer: asyncio.Task[Answer] | None = None
+        self.orders = True
+        """Whether what the answer asks of the API is still to be asked: a webhook that is sent again asks nothing."""
         self.handing: asyncio.Future[int] | None = None
         self.over = False
         self._order = -1
