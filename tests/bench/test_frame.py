@@ -92,5 +92,5 @@ def test_an_unknown_bench_is_one_clear_line(capsys: pytest.CaptureFixture[str]) 
     assert main("coffee", json=False) == 1
     assert capsys.readouterr().err == (
         "offhook bench coffee: there is no bench 'coffee'; "
-        "there are media, memory, ear, jitter, plc, resample, echo, signalling, setup, pacing, turn\n"
+        "there are media, memory, ear, jitter, plc, resample, echo, signalling, setup, pacing, carriers, turn\n"
     )
