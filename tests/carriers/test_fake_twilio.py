@@ -12,6 +12,7 @@ import offhook
 from offhook.core.errors import DialFailed, TransferFailed
 from offhook.testing.carriers.twilio import FakeTwilio
 from offhook.testing.loop import VirtualLoop
+from offhook.testing.spelled import spell
 
 
 def live(main: Callable[[], Coroutine[Any, Any, None]], limit_s: float = 600.0) -> None:
@@ -84,3 +85,58 @@ def test_a_transfer_is_twilios_and_a_failed_one_brings_the_caller_back(line: str
 
     live(main)
     assert outcomes == (["done"] if line == "answers" else [486])
+
+
+class Stalling:
+    """An engine whose reader is asleep for 200 ms of every 1200, as an interpreter may be."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+        self.slept = 0
+        self._woken = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def drain(self) -> list[Any]:
+        loop = asyncio.get_running_loop()
+        into = loop.time() % 1.2
+        if into >= 0.2:
+            return self._engine.drain()
+        if not self._woken:
+            self._woken = True
+            self.slept += 1
+            loop.call_later(0.2 - into + 0.0001, self._wakes)
+        return []
+
+    def _wakes(self) -> None:
+        self._woken = False
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.wake(self._engine.fileno())
+
+
+def test_speech_has_no_hole_at_150_ms_and_with_an_interpreter_that_sleeps() -> None:
+    engines: list[Stalling] = []
+
+    def stalling(engine: Any) -> Stalling:
+        engines.append(Stalling(engine))
+        return engines[-1]
+
+    async def talker(call: offhook.Call) -> None:
+        await call.play(spell("one two three four five six seven eight nine ten " * 8), rate_hz=8000)
+        await call.heard()
+        await call.hangup()
+
+    async def main() -> None:
+        async with FakeTwilio(talker, rtt_s=0.15, wrap=stalling) as phone:
+            caller = await phone.call()
+            await caller.gone()
+            (end,) = phone.ends.values()
+            assert end.buffer.played_ms >= 20_000
+            assert end.buffer.gaps == []
+            assert end.buffer.longest_ms <= 420
+            assert caller.heard.count("ten") == 8
+
+    live(main)
+    assert engines[0].slept >= 15
