@@ -81,7 +81,7 @@ class PlayoutBuffer:
         if self._timer is not None:
             return
         now = self._loop.time()
-        if self.plays and now > self._next:
+        if self.plays and now - self._next > 1e-6:
             self.gaps.append((self._next, now - self._next))
         self._next = max(now, self._next)
         self._timer = self._loop.call_at(self._next, self._tick)
