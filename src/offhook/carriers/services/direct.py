@@ -1,8 +1,9 @@
-"""FreeSWITCH and Asterisk's AudioSocket, whose calls come by their media sockets alone (`services.service.Direct`).
+"""FreeSWITCH and Asterisk, whose calls come by their media sockets alone (`services.service.Direct`).
 
     handshake ─► verify ─► Dialect ─► Started ─► a call ─► the agent takes it ─► audio both ways
 
-They prove nothing of themselves: a secret in the path, or the network that they come from, stands for them.
+FreeSWITCH and AudioSocket prove nothing of themselves: a secret in the path, or the network that they come from, stands
+for them. Asterisk's websocket channel has a user and a password.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Literal
 
+from offhook.carriers.services.asterisk.ari import basic
 from offhook.carriers.services.asterisk.audiosocket import CARRIAGE as AUDIOSOCKET
 from offhook.carriers.services.asterisk.audiosocket import AudioSocketDialect
+from offhook.carriers.services.asterisk.websocket import CARRIAGE as CHANNEL
+from offhook.carriers.services.asterisk.websocket import WebSocketDialect
 from offhook.carriers.services.freeswitch import FORK, STREAM, AudioForkDialect, AudioStreamDialect
 from offhook.carriers.services.http import Request, Unsigned
+from offhook.carriers.services.proof import same
 from offhook.carriers.services.service import Direct
 from offhook.carriers.services.stream import Dialect
 from offhook.core.carriage import Carriage
@@ -116,6 +121,48 @@ class AudioSocket(Direct):
     def dialect(self) -> Dialect:
         """Give what one connection speaks."""
         return AudioSocketDialect(self.account.rate_hz)
+
+
+@dataclass(frozen=True, slots=True)
+class AsteriskSocketAccount:
+    """The section of `websocket_client.conf` by which an Asterisk opens sockets to us: its user and its password."""
+
+    user: str
+    password: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.password:
+            raise ConfigError("services.asterisk.password: it is needed: nothing else says that it is your Asterisk")
+
+
+@dataclass(frozen=True, slots=True)
+class AsteriskSocket(Direct):
+    """An Asterisk whose dialplan calls us by its websocket channel: `Dial(WebSocket/offhook/c(ulaw)f(json))`."""
+
+    account: AsteriskSocketAccount
+    name: str = "asterisk"
+
+    @property
+    def is_near(self) -> bool:
+        """Say that it is a machine of ours."""
+        return True
+
+    @property
+    def carriage(self) -> Carriage:
+        """How its media sockets take audio."""
+        return CHANNEL
+
+    def verify(self, request: Request, base: str, now_s: float) -> None:
+        """Check user and password."""
+        given = request.header("authorization")
+        if not given:
+            raise Unsigned("no password", 401, "does the section in websocket_client.conf name a user and a password?")
+        if not same(basic(self.account.user, self.account.password), given):
+            raise Unsigned("another password", hint="is it the password of the section in websocket_client.conf?")
+
+    def dialect(self) -> Dialect:
+        """Give what one media socket speaks."""
+        return WebSocketDialect()
 
 
 def _inside(ip: str, networks: Sequence[str]) -> bool:

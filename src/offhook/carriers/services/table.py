@@ -85,6 +85,9 @@ SERVICES: Final[Mapping[str, Entry]] = {
     "freeswitch": Entry(
         "direct", "FreeSwitchAccount", "FreeSwitch", (("uuid_audio_stream UUID start, then the secret", "media/"),)
     ),
+    "asterisk": Entry(
+        "direct", "AsteriskSocketAccount", "AsteriskSocket", (("websocket_client.conf, uri", "media/audio"),)
+    ),
     "audiosocket": Entry("direct", "AudioSocketAccount", "AudioSocket", ()),
     "exotel": Entry(
         "exotel",

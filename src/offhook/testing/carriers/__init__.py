@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from offhook.testing.carriers.direct import FakeAudioSocket, FakeFreeSwitch, FakeGenesys
+from offhook.testing.carriers.direct import FakeAsterisk, FakeAudioSocket, FakeFreeSwitch, FakeGenesys
 from offhook.testing.carriers.exotel import FakeExotel
 from offhook.testing.carriers.jambonz import FakeJambonz
 from offhook.testing.carriers.plivo import FakePlivo
@@ -33,6 +33,7 @@ FAKES: Final[Mapping[str, type[FakeService]]] = {
     "jambonz": FakeJambonz,
     "genesys": FakeGenesys,
     "freeswitch": FakeFreeSwitch,
+    "asterisk": FakeAsterisk,
     "audiosocket": FakeAudioSocket,
 }
 """The fakes whose calls carry audio, by the service's name; Telnyx has two ways."""

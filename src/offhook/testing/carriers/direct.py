@@ -1,4 +1,4 @@
-"""Fakes of services without webhooks: Genesys' Audio Connector, FreeSWITCH, and Asterisk's AudioSocket.
+"""Fakes of services without webhooks: Genesys' Audio Connector, FreeSWITCH, and Asterisk's two ways.
 
 call ─► a socket to a fixed address ─► open, metadata or a UUID ─► 20 ms of audio …      hung up ─► the socket ends
 """
@@ -14,8 +14,16 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import NAMESPACE_OID, UUID, uuid5
 
+from offhook.carriers.services.asterisk.ari import basic
 from offhook.carriers.services.asterisk.audiosocket import HANGUP, KEY, NAME, Splitter, framed
-from offhook.carriers.services.direct import AudioSocket, AudioSocketAccount, FreeSwitch, FreeSwitchAccount
+from offhook.carriers.services.direct import (
+    AsteriskSocket,
+    AsteriskSocketAccount,
+    AudioSocket,
+    AudioSocketAccount,
+    FreeSwitch,
+    FreeSwitchAccount,
+)
 from offhook.carriers.services.genesys import Genesys, GenesysAccount
 from offhook.carriers.services.genesys.signature import COMPONENTS, sign
 from offhook.carriers.services.http import ApiCall, ApiReply, Request
@@ -302,3 +310,77 @@ class FakeAudioSocket(FakeDirect):
     def handshake(self, call: str) -> Request:
         """Come from this machine."""
         return Request("GET", self.place, {}, peer="127.0.0.1")
+
+
+class AsteriskTongue:
+    """Asterisk's side of one socket of its websocket channel: µ-law, control in JSON."""
+
+    heard = ours = Encoding()
+
+    def __init__(self, call: str) -> None:
+        self._call = call
+
+    def begins(self) -> Sequence[Frame]:
+        """Give MEDIA_START."""
+        said = {"event": "MEDIA_START", "connection_id": self._call, "channel": "WebSocket/offhook", "format": "ulaw"}
+        return (json.dumps({**said, "optimal_frame_size": 160, "ptime": 20, "channel_variables": {}}),)
+
+    def sound(self, payload: bytes) -> Sequence[Frame]:
+        """Give a frame of audio."""
+        return (payload,)
+
+    def key(self, key: str) -> Sequence[Frame]:
+        """Tell of a key."""
+        return (json.dumps({"event": "DTMF_END", "digit": key, "duration_ms": 120}),)
+
+    def passed(self, mark: str, cleared: bool) -> Sequence[Frame]:
+        """Give a mark back that was played; one that was flushed is gone."""
+        return () if cleared else (json.dumps({"event": "MEDIA_MARK_PROCESSED", "correlation_id": mark}),)
+
+    def cleared(self) -> Sequence[Frame]:
+        """Say nothing."""
+        return ()
+
+    def ends(self) -> Sequence[Frame]:
+        """Say nothing: the socket ends."""
+        return ()
+
+    def read(self, frame: Frame) -> Sequence[Order]:
+        """Read what Asterisk takes. AssertionError for anything else."""
+        if isinstance(frame, bytes):
+            assert len(frame) % 160 == 0, "Asterisk loses what is no whole frame"
+            return (Order("sound", frame),)
+        said = json.loads(frame)
+        match said["command"]:
+            case "MARK_MEDIA":
+                return (Order("mark", text=str(said["correlation_id"])),)
+            case "FLUSH_MEDIA":
+                return (Order("clear"),)
+            case "HANGUP":
+                return (Order("close"),)
+            case other:
+                raise AssertionError(f"Asterisk knows no {other}")
+
+
+class FakeAsterisk(FakeDirect):
+    """A fake Asterisk that calls us by its websocket channel."""
+
+    USER: Final = "offhook"
+    PASSWORD: Final = "a-fake-password"  # noqa: S105 - of a fake
+
+    def __init__(self, app: Any, **options: Any) -> None:
+        super().__init__(app, **options)
+        self.secrets: Mapping[str, str] = {"ASTERISK_PASSWORD": self.PASSWORD}
+
+    def service(self) -> Direct:
+        """Give our side."""
+        return AsteriskSocket(AsteriskSocketAccount(self.USER, self.PASSWORD))
+
+    def tongue(self, call: str) -> Tongue:
+        """Give its side of a socket."""
+        return AsteriskTongue(call)
+
+    def handshake(self, call: str) -> Request:
+        """Make the handshake of its client."""
+        headers = {"upgrade": "websocket", "authorization": basic(self.USER, self.PASSWORD)}
+        return Request("GET", "/services/asterisk/media/audio", headers, peer="192.0.2.9")
