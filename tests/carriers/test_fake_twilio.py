@@ -47,6 +47,20 @@ def test_a_caller_talks_and_presses_and_hears_the_goodbye() -> None:
     live(main)
 
 
+def test_one_caller_is_the_phones_own() -> None:
+    async def main() -> None:
+        async with FakeTwilio(greeter) as phone:
+            await phone.call()
+            await phone.hear("how many people")
+            await phone.say("four")
+            await phone.hear("press a key")
+            phone.press("7")
+            await phone.hear("you pressed 7")
+            await phone.hang_up()
+
+    live(main)
+
+
 def test_a_busy_agent_is_busy() -> None:
     @offhook.answers
     async def busy(call: offhook.Call) -> None:

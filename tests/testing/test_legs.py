@@ -12,11 +12,11 @@ from offhook import _native as native
 from offhook.call.leg import AudioLeg
 from offhook.carriers.services.twilio.media import MediaStream
 from offhook.core.signals import Connected, HungUp
+from offhook.testing import LegBroken, Pair, check_leg
 from offhook.testing.callers import CallerPhone
 from offhook.testing.carriers import FAKES
 from offhook.testing.carriers.pairs import stream_pair
 from offhook.testing.carriers.twilio import TwilioTongue
-from offhook.testing.legs import LegBroken, Pair, check_leg
 from offhook.testing.world import World
 
 

@@ -1,9 +1,11 @@
 """Fakes of managed services, for tests of agents and of ourselves: each speaks its service's own words.
 
 async with FakeTwilio(agent) as phone:
-    caller = await phone.call()
-    await caller.hears("good evening")
-    await caller.says("a table for two")
+    await phone.call()
+    await phone.hear("good evening")
+    await phone.say("a table for two")
+
+`phone.call` gives the caller, who can do more, and be one of several.
 """
 
 from __future__ import annotations

@@ -241,6 +241,24 @@ class FakeService(ABC):
         self._callers.append(made)
         return made
 
+    # The last caller, for tests with one
+
+    async def say(self, text: str) -> None:
+        """Say words; returns when they are said."""
+        await self._callers[-1].says(text)
+
+    async def hear(self, text: str, *, within_s: float = 15.0) -> str:
+        """Wait until the agent said `text`. NotHeard if it was not in time."""
+        return await self._callers[-1].hears(text, within_s=within_s)
+
+    def press(self, keys: str) -> None:
+        """Press keys."""
+        self._callers[-1].presses(keys)
+
+    async def hang_up(self) -> None:
+        """Hang up."""
+        await self._callers[-1].hangs_up()
+
     def told(self, call: CallId, event: str, data: Mapping[str, object]) -> None:  # noqa: B027 - who listens, overrides it
         """Hear what happens to a caller."""
 
