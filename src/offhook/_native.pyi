@@ -16,7 +16,7 @@ sample of the fastest packet was spoken as it arrived. Events are values: frozen
 """
 
 from collections.abc import Sequence
-from typing import Final, final
+from typing import Final, NotRequired, TypedDict, Unpack, final
 
 WatchedTone = tuple[str, Sequence[tuple[Sequence[int], int]], int]
 """A kind; its segments: frequencies that sound together in Hz (none: silence), and ms (0: on and on); and how many
@@ -361,33 +361,45 @@ class Sound:
 
     def __init__(self, pcm: bytes, rate_hz: int) -> None: ...
 
+class Agreed(TypedDict):
+    """The fields of a `MediaPlan`, by name. What is left out is as there: 20 ms, both ways, keys at 8000 Hz."""
+
+    remote: tuple[str, int] | None
+    remote_rtcp: tuple[str, int] | None
+    send: tuple[int, str]
+    receive: tuple[tuple[int, str], ...]
+    dtmf_send: NotRequired[int | None]
+    dtmf_receive: NotRequired[int | None]
+    dtmf_hz: NotRequired[int]
+    noise_send: NotRequired[int | None]
+    noise_receive: NotRequired[int | None]
+    ptime_ms: NotRequired[int]
+    sending: NotRequired[bool]
+    receiving: NotRequired[bool]
+    rtcp_mux: NotRequired[bool]
+    rtcp_extended: NotRequired[bool]
+    rtcp_reduced: NotRequired[bool]
+    protection: NotRequired[tuple[str, bytes, bytes | None] | None]
+
+class TunnelTerms(TypedDict):
+    """The fields of an agreed `Tunnel`, by name."""
+
+    ours: tuple[str, str]
+    theirs: tuple[str, str]
+    candidates: tuple[str, ...]
+    fingerprints: tuple[tuple[str, bytes], ...]
+    identity: tuple[bytes, bytes]
+    lite: bool
+    controlling: bool
+    active: bool
+    seed: int
+
 @final
 class Port:
     """One call's media, pure. Raises ValueError for arguments out of range, never for a bad packet (a counter)."""
 
     def __init__(self, *, ssrc: int, sequence: int, timestamp: int, number: int = 0, cname: str = "") -> None: ...
-    def configure(
-        self,
-        now: int,
-        generation: int,
-        *,
-        remote: tuple[str, int] | None,
-        remote_rtcp: tuple[str, int] | None,
-        send: tuple[int, str],
-        receive: tuple[tuple[int, str], ...],
-        dtmf_send: int | None = None,
-        dtmf_receive: int | None = None,
-        dtmf_hz: int = 8000,
-        noise_send: int | None = None,
-        noise_receive: int | None = None,
-        ptime_ms: int = 20,
-        sending: bool = True,
-        receiving: bool = True,
-        rtcp_mux: bool = False,
-        rtcp_extended: bool = False,
-        rtcp_reduced: bool = False,
-        protection: tuple[str, bytes, bytes | None] | None = None,
-    ) -> None:
+    def configure(self, now: int, generation: int, **plan: Unpack[Agreed]) -> None:
         """Apply an agreed `MediaPlan` (its fields, by name). SSRC, sequence, timestamp and tape survive.
 
         The Port runs at the rate of the codec that it sends: what was queued at another is converted. `protection` is a
@@ -397,20 +409,7 @@ class Port:
         A key that goes on keeps its counters; the far end's key before is taken for 5 s more.
         """
 
-    def tunnel(
-        self,
-        now: int,
-        *,
-        ours: tuple[str, str],
-        theirs: tuple[str, str],
-        candidates: tuple[str, ...],
-        fingerprints: tuple[tuple[str, bytes], ...],
-        identity: tuple[bytes, bytes],
-        lite: bool,
-        controlling: bool,
-        active: bool,
-        seed: int,
-    ) -> None:
+    def tunnel(self, now: int, **terms: Unpack[TunnelTerms]) -> None:
         """Have all media go through ICE and DTLS-SRTP, as an agreed `Tunnel` says (its fields, by name).
 
         From here on no plain RTP is taken or sent, whatever `configure` says, and its `remote` is what ICE finds.
@@ -583,42 +582,8 @@ class Engine:
         fewest.
         """
 
-    def configure(
-        self,
-        port: int,
-        generation: int,
-        *,
-        remote: tuple[str, int] | None,
-        remote_rtcp: tuple[str, int] | None,
-        send: tuple[int, str],
-        receive: tuple[tuple[int, str], ...],
-        dtmf_send: int | None = None,
-        dtmf_receive: int | None = None,
-        dtmf_hz: int = 8000,
-        noise_send: int | None = None,
-        noise_receive: int | None = None,
-        ptime_ms: int = 20,
-        sending: bool = True,
-        receiving: bool = True,
-        rtcp_mux: bool = False,
-        rtcp_extended: bool = False,
-        rtcp_reduced: bool = False,
-        protection: tuple[str, bytes, bytes | None] | None = None,
-    ) -> None: ...
-    def tunnel(
-        self,
-        port: int,
-        *,
-        ours: tuple[str, str],
-        theirs: tuple[str, str],
-        candidates: tuple[str, ...],
-        fingerprints: tuple[tuple[str, bytes], ...],
-        identity: tuple[bytes, bytes],
-        lite: bool,
-        controlling: bool,
-        active: bool,
-        seed: int,
-    ) -> None: ...
+    def configure(self, port: int, generation: int, **plan: Unpack[Agreed]) -> None: ...
+    def tunnel(self, port: int, **terms: Unpack[TunnelTerms]) -> None: ...
     def listen(self, port: int, mode: str, gain_control: bool = False) -> None: ...
     def tape(self, port: int, on: bool) -> None: ...
     def play(self, port: int, utterance: int, pcm: bytes, rate_hz: int) -> int: ...

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, Unpack
 
 from offhook import _native as native
 from offhook.carriers.identity import Identity
@@ -22,42 +22,8 @@ class Engine(Protocol):
     def open(
         self, *, ssrc: int, sequence: int, timestamp: int, cname: str = "", beside: int | None = None
     ) -> tuple[int, int]: ...
-    def configure(
-        self,
-        port: int,
-        generation: int,
-        *,
-        remote: tuple[str, int] | None,
-        remote_rtcp: tuple[str, int] | None,
-        send: tuple[int, str],
-        receive: tuple[tuple[int, str], ...],
-        dtmf_send: int | None = None,
-        dtmf_receive: int | None = None,
-        dtmf_hz: int = 8000,
-        noise_send: int | None = None,
-        noise_receive: int | None = None,
-        ptime_ms: int = 20,
-        sending: bool = True,
-        receiving: bool = True,
-        rtcp_mux: bool = False,
-        rtcp_extended: bool = False,
-        rtcp_reduced: bool = False,
-        protection: tuple[str, bytes, bytes | None] | None = None,
-    ) -> None: ...
-    def tunnel(
-        self,
-        port: int,
-        *,
-        ours: tuple[str, str],
-        theirs: tuple[str, str],
-        candidates: tuple[str, ...],
-        fingerprints: tuple[tuple[str, bytes], ...],
-        identity: tuple[bytes, bytes],
-        lite: bool,
-        controlling: bool,
-        active: bool,
-        seed: int,
-    ) -> None: ...
+    def configure(self, port: int, generation: int, **plan: Unpack[native.Agreed]) -> None: ...
+    def tunnel(self, port: int, **terms: Unpack[native.TunnelTerms]) -> None: ...
     def listen(self, port: int, mode: str, gain_control: bool = False) -> None: ...
     def tape(self, port: int, on: bool) -> None: ...
     def play(self, port: int, utterance: int, pcm: bytes, rate_hz: int) -> int: ...

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Unpack
 
 from offhook import _native as native
 from offhook.core.instants import SECOND, Instant
@@ -207,14 +207,14 @@ class VirtualEngine:
 
     # Verbs, each as the live engine has it
 
-    def configure(self, port: int, generation: int, **plan: Any) -> None:
+    def configure(self, port: int, generation: int, **plan: Unpack[native.Agreed]) -> None:
         """Apply an agreed media plan (keywords as `native.Port.configure`)."""
         line = self._lines.get(port)
         if line is not None:
             line.machine.configure(self._loop.now, generation, **plan)
             self._after(line, "configure", (generation, plan))
 
-    def tunnel(self, port: int, **terms: Any) -> None:
+    def tunnel(self, port: int, **terms: Unpack[native.TunnelTerms]) -> None:
         """Have all media go through ICE and DTLS-SRTP (keywords as `native.Port.tunnel`)."""
         line = self._lines.get(port)
         if line is not None:
