@@ -63,6 +63,7 @@ class Plane:
         self.handed_on = 0
         self.blocks = 0
         self.set_ups = 0
+        self.ended = False
         self.clip = speech(self.rng, 4) if mode == "stream" else b""
         self.places: dict[int, int] = {}
         self.loop = asyncio.get_running_loop()
@@ -82,6 +83,8 @@ class Plane:
 
     def churn(self, every_ms: int, up_ms: int) -> None:
         """Set a call up so often, towards a port that nobody has, and end it when it was up for `up_ms`."""
+        if self.ended:
+            return
         self.open(1)
         self.connect([NOBODY])
         self.set_ups += 1
@@ -90,8 +93,15 @@ class Plane:
 
     def end(self, number: int) -> None:
         """End a call."""
-        self.engine.close(number)
-        self.places.pop(number, None)
+        if not self.ended:
+            self.engine.close(number)
+            self.places.pop(number, None)
+
+    def shut_down(self) -> None:
+        """End all calls; those that were to be set up or ended later are not."""
+        self.ended = True
+        self.loop.remove_reader(self.engine.fileno())
+        self.engine.shutdown()
 
     def connect(self, remotes: list[int]) -> None:
         """Configure the newest ports towards `remotes` and let them hear and speak."""
@@ -172,7 +182,7 @@ async def serve(mode: str, threads: int, seed: int, srtp: str, codec: str) -> No
     tell(ready=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
         obey(plane, json.loads(line))
-    plane.engine.shutdown()
+    plane.shut_down()
 
 
 if __name__ == "__main__":
