@@ -150,6 +150,24 @@ def test_what_is_played_after_words_follows_them(play: Any, begin: Any, tmp_path
     play(main())
 
 
+def test_sound_without_end_goes_on_after_the_leg_was_hushed(play: Any, begin: Any) -> None:
+    async def script(call: Call) -> None:
+        while True:
+            await call.play(spelled.spell("la"))
+
+    async def main() -> None:
+        call = begin(script, models=Models())
+        await call.until(3)
+        call.leg.hush()
+        hushed = call.leg.heard_text.count("la")
+        await call.until(6)
+        call.leg.hangs_up()
+        assert (await call.over()).reason == "remote_hangup"
+        assert call.leg.heard_text.count("la") >= 2 * hushed - 2
+
+    play(main())
+
+
 def test_more_than_the_queue_holds_is_played_to_its_end(play: Any, begin: Any) -> None:
     words = " ".join(["abcdefghij"] * 12)
 

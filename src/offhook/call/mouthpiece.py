@@ -24,13 +24,14 @@ FIRST_MS = 20
 class Mouthpiece:
     """The play queue of a leg."""
 
-    __slots__ = ("_free", "_leg", "_room", "_utterance")
+    __slots__ = ("_cut", "_free", "_leg", "_room", "_utterance")
 
     def __init__(self, leg: AudioLeg) -> None:
         self._leg = leg
         self._free = asyncio.Lock()
         self._room = asyncio.Event()
         self._utterance = 0
+        self._cut = 0
 
     def stage(self) -> Stage:
         """Say where what is played goes."""
@@ -47,6 +48,14 @@ class Mouthpiece:
         if heard_out:
             self._leg.end(utterance)
         self._free.release()
+
+    def cut(self, utterance: int) -> None:
+        """The leg has dropped an utterance: it takes what is still queued of it, and sounds none."""
+        self._cut = max(self._cut, utterance)
+
+    def sounds(self, utterance: int) -> bool:
+        """Tell whether what is queued of an utterance will sound."""
+        return utterance > self._cut
 
     def room(self) -> None:
         """The leg has room again."""

@@ -221,6 +221,7 @@ class Session:
             case AnsweredBy():
                 self.machines.found(event.what, self._call)
             case native.Cut():
+                self.mouthpiece.cut(event.utterance)
                 self.reports.tell(events.Cut(self.time, self.leg.info.id, event.heard_ms))
                 self.tell(event)
             case native.SpeechEnded():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from offhook.agent import inputs
 from offhook.call.session import Session
 from offhook.call.speaking import Speaking
@@ -21,7 +23,7 @@ class Sounding:
         session = self._session
         session.alive()
         run = self._run
-        if run is None or run.stopped:
+        if run is None or run.stopped or not session.mouthpiece.sounds(self._utterance):
             self.close()
             run = await session.sound()
             self._utterance = await session.mouthpiece.begin()
@@ -30,6 +32,7 @@ class Sounding:
             session.tell(inputs.Phrased(run.turn, run.number, 0, ""))
             session.tell(inputs.Voiced(run.turn, run.number, 0, self._utterance, 0))
         await session.mouthpiece.play(self._utterance, pcm, rate_hz)
+        await asyncio.sleep(0)  # a leg that drops takes all at once, and says so by an event: let it come
 
     def close(self) -> None:
         """End the utterance, if one is open: what follows may sound."""
