@@ -138,6 +138,7 @@ def test_a_caller_who_leaves_meanwhile_leaves_nobody_behind(play: Any, begin: An
         assert (await call.over()).reason == "remote_hangup"
         assert call.leg.consulted.over
         assert modes(call) == ([] if after_s < 1.0 else ["talk", "left"])
+        assert isinstance(call.told[-1], events.Ended), "and nothing is told of a call that is over"
 
     play(main())
 

@@ -96,6 +96,7 @@ class Conference:
 
     def __init__(self, session: Session) -> None:
         self.people: list[Participant] = []
+        self._left_over: list[Participant] = []
         self.elsewhere = False
         """This call's far end is in another's conference."""
         self._session = session
@@ -198,9 +199,15 @@ class Conference:
         for one in (participant, *whispering):
             self._told(one)
 
+    def over(self) -> None:
+        """The call is over: everybody has left it, and that is told while it may be."""
+        self._left_over = list(self.people)
+        for participant in self._left_over:
+            self.left(participant)
+
     async def close(self) -> None:
-        """The call is over: let everybody go."""
-        for participant in list(self.people):
+        """Hang up on everybody who was left over."""
+        for participant in self._left_over:
             await participant.remove()
 
     def _hearer(self, whose: Participant, mode: Mode, to: Participant | None) -> Place | None:

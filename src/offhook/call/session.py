@@ -301,6 +301,7 @@ class Session:
         if isinstance(given, HungUp):
             ours = self._reason if given.reason == "hangup" else None
             reason = "transferred" if self.bridged is not None else ours or given.reason
+            self.conference.over()
             self.ended = self.reports.ended(reason, given.code, given.meaning)
             self.over.set()
             self.up.set()

@@ -1,6 +1,7 @@
 """Peers that transfer, or are transferred: REFER in both roles as the field has it, half done and out of turn.
 
 CALLS_US    refer the agent elsewhere, or take a place          IS_HANDED_ON    are asked to call someone else
+IS_JOINED   answer, and others are called in
 """
 
 from __future__ import annotations
@@ -174,3 +175,6 @@ CALLS_US: Final[tuple[Manner, ...]] = (refers_us, refers_us, refers_from_outside
 
 IS_HANDED_ON: Final[tuple[Manner, ...]] = (is_handed_on, is_handed_on)
 """Peers that an agent calls and then hands on."""
+
+IS_JOINED: Final[tuple[Manner, ...]] = (picks_up, picks_up, picks_up)
+"""Peers that an agent calls, and then calls others in."""

@@ -144,6 +144,7 @@ def _print(summary: Summary, wall_s: float, jobs: int, profile: str | None, cons
         "echoes": _echoes(counts, summary.calls) + (": TOO OFTEN" if summary.interrupts_itself else ""),
         "faults": f"{counts['sent']} datagrams sent; " + ", ".join(f"{name} {counts[name]}" for name in faults),
         "rude peers": _named(counts, "rude: "),
+        "conferences": f"{counts['conferences']} with somebody called in",
         "ends": _named(counts, "ended: "),
         "rows": f"{len(ROWS) - len(missing)} of {len(ROWS)} rows of the transaction tables taken",
     }

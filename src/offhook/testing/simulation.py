@@ -12,7 +12,8 @@ import asyncio
 import gc
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -44,6 +45,9 @@ MIX: Final = (("lan", 2), ("wan", 3), ("wifi", 2), ("lte", 2), ("hostile", 1))
 
 ECHOING: Final = 0.25
 """So many callers speak through a speakerphone, and return the agent's voice."""
+
+ANNOUNCED: Final = ("", "", "A caller for you.")
+"""What somebody who is called in, or handed a caller, is told first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +285,7 @@ class _Plot:
 
     async def _rude_callee(self, host: Host, agent: Agent) -> None:
         rng = self.world.rng("rude callee")
-        odd = (*changers.IS_HELD, *early_peers.IS_CALLED, *referrers.IS_HANDED_ON)
+        odd = (*changers.IS_HELD, *early_peers.IS_CALLED, *referrers.IS_HANDED_ON, *referrers.IS_JOINED)
         manner = rng.choice((*callees.IS_CALLED, *odd, *stream_peers.IS_CALLED_BY_TCP * 2))
         await asyncio.sleep(rng.uniform(0, 8))
         by_tcp = manner in stream_peers.IS_CALLED_BY_TCP
@@ -301,6 +305,8 @@ class _Plot:
                 await call.resume()
             if manner in referrers.IS_HANDED_ON:
                 await self._hands_on(call, rng)
+            if manner in referrers.IS_JOINED:
+                await self._calls_in(call, rng)
             await call.hangup()
         except OffhookError as error:
             self.world.journal.event(self.world.loop.now, f"rude callee: {error}")
@@ -309,18 +315,37 @@ class _Plot:
 
     async def _hands_on(self, call: Call, rng: Random) -> None:
         """Transfer a far end, blind, attended or by a bridge, to somebody who may be rude as well, or is not there."""
-        manner = rng.choice((*callees.IS_CALLED, *early_peers.IS_CALLED, referrers.picks_up, referrers.picks_up))
-        self.facts.counts[f"rude: {manner.__name__}"] += 1
-        target = peers.Peer(self.world, "10.3.0.78", (AGENT, SIP_PORT), rng)
-        called = self.world.loop.create_task(_await(manner, target), name="target")
-        try:
-            announce = rng.choice(("", "", "A caller for you."))
-            await call.transfer(
-                f"sip:x@10.3.0.7{rng.choice((7, 8, 8, 8))}", attended=rng.random() < 0.5, announce=announce
+        async with self._somebody_else(rng) as target:
+            await call.transfer(target, attended=rng.random() < 0.5, announce=rng.choice(ANNOUNCED))
+
+    async def _calls_in(self, call: Call, rng: Random) -> None:
+        """Call somebody in, who may be rude as well, or is not there, and let it be heard in one way and another."""
+        modes, roles = ("talk", "talk", "whisper", "listen"), ("aside", "active")
+        async with self._somebody_else(rng) as target:
+            guest = await call.conference(
+                target, mode=rng.choice(modes), agent=rng.choice(roles), announce=rng.choice(ANNOUNCED)
             )
+            self.facts.counts["conferences"] += 1
+            for _ in range(rng.randrange(4)):
+                await asyncio.sleep(rng.uniform(0.0, 2.0))
+                await rng.choice((guest.talk, guest.whisper, guest.listen))()
+            if rng.random() < 0.5:
+                await guest.say("One moment, please.")
+            if rng.random() < 0.5:
+                await guest.remove()
+
+    @asynccontextmanager
+    async def _somebody_else(self, rng: Random) -> AsyncIterator[str]:
+        """Give where somebody may be called, and wait at the end for what they do."""
+        manner = rng.choice((*callees.IS_CALLED, *early_peers.IS_CALLED, *(referrers.picks_up,) * 6))
+        self.facts.counts[f"rude: {manner.__name__}"] += 1
+        peer = peers.Peer(self.world, "10.3.0.78", (AGENT, SIP_PORT), rng)
+        called = self.world.loop.create_task(_await(manner, peer), name="target")
+        try:
+            yield f"sip:x@10.3.0.7{rng.choice((7, 8, 8, 8))}"
         finally:
             await called
-            target.close()
+            peer.close()
 
     async def _drain(self, host: Host) -> None:
         rng = self.world.rng("drain")
