@@ -12,7 +12,7 @@ import asyncio
 import gc
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,7 +22,9 @@ from typing import Any, Final, cast
 from offhook import _native as native
 from offhook.agent.history import History
 from offhook.call import Agent, Call, Models
+from offhook.call.conference import Role
 from offhook.call.events import Answered, CallEvent, Cut, Digit, Ended, Heard, Said, as_json
+from offhook.call.room import Mode
 from offhook.carriers.negotiation import AudioRules
 from offhook.core.codecs import PCMA, PCMU
 from offhook.core.errors import CallEnded, DialFailed, NotAllowed, OffhookError
@@ -320,7 +322,8 @@ class _Plot:
 
     async def _calls_in(self, call: Call, rng: Random) -> None:
         """Call somebody in, who may be rude as well, or is not there, and let it be heard in one way and another."""
-        modes, roles = ("talk", "talk", "whisper", "listen"), ("aside", "active")
+        modes: tuple[Mode, ...] = ("talk", "talk", "whisper", "listen")
+        roles: tuple[Role, ...] = ("aside", "active")
         async with self._somebody_else(rng) as target:
             guest = await call.conference(
                 target, mode=rng.choice(modes), agent=rng.choice(roles), announce=rng.choice(ANNOUNCED)
@@ -335,7 +338,7 @@ class _Plot:
                 await guest.remove()
 
     @asynccontextmanager
-    async def _somebody_else(self, rng: Random) -> AsyncIterator[str]:
+    async def _somebody_else(self, rng: Random) -> AsyncGenerator[str]:
         """Give where somebody may be called, and wait at the end for what they do."""
         manner = rng.choice((*callees.IS_CALLED, *early_peers.IS_CALLED, *(referrers.picks_up,) * 6))
         self.facts.counts[f"rude: {manner.__name__}"] += 1
