@@ -48,6 +48,7 @@ def hears_itself(phone: Peer) -> None:
     kit.until("the phone to hear itself", kit.through(phone.heard, phone.said), 15.0)
 
 
+@pytest.mark.survives(7)
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 @pytest.mark.parametrize("codec", ["PCMU", "PCMA"])
 @pytest.mark.parametrize("make", [pytest.param(Pjsua, marks=PJSUA), Baresip])

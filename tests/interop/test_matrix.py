@@ -160,6 +160,7 @@ def sittings(
 
 @pytest.mark.interop
 @pytest.mark.timeout(600)
+@pytest.mark.survives(7)
 @pytest.mark.parametrize("cell", GREEN, ids=str)
 def test_a_peer(
     sittings: dict[tuple[str, str, str], Future[dict[str, Any]]],

@@ -23,15 +23,15 @@ from offhook.carriers.line import Line
 from offhook.carriers.negotiation import Negotiation
 from offhook.carriers.port import PortVerbs
 from offhook.carriers.silence import Silence, Watched
-from offhook.core.codecs import OPUS, PCMA, PCMU
+from offhook.core.codecs import G722, OPUS, PCMA, PCMU
 from offhook.core.errors import CallEnded, DialFailed, ProtocolError, TransferFailed
 from offhook.core.media import MediaPlan
 from offhook.core.signals import Connected, HungUp
 from offhook.sip.sdp import Session
 from offhook.sip.tunnels import is_tunnelled
 
-CODECS: Final = (OPUS, PCMU, PCMA)
-"""What a page may send: every browser has these (RFC 7874 section 3), and all offer Opus in front."""
+CODECS: Final = (OPUS, G722, PCMU, PCMA)
+"""What a page may send: browsers have Opus and G.711 (RFC 7874 section 3), most G.722; all offer Opus in front."""
 
 SEVERED: Final = {
     "closed": ("remote_hangup", 200),
