@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import random
 import struct
+import wave
 from functools import cache
 
 import pytest
 
 from offhook import _native as native
 
+PROMPTS = "/usr/share/asterisk/sounds/en"
 WIDE = {"send": (97, "L16/16000"), "receive": ((97, "L16/16000"), (0, "PCMU"))}
 
 
@@ -26,6 +28,12 @@ def dbov(pcm: list[int]) -> float:
     """Level below that of a full-scale square wave."""
     power = sum(one * one for one in pcm) / max(1, len(pcm))
     return 10 * math.log10(max(power, 1e-3) / 32768**2)
+
+
+def spoken(pcm: list[int]) -> list[int]:
+    """The louder half of the pieces of 20 ms: speech without its pauses."""
+    pieces = sorted((pcm[at : at + 160] for at in range(0, len(pcm) - 160, 160)), key=dbov)
+    return [one for piece in pieces[len(pieces) // 2 :] for one in piece]
 
 
 @cache
@@ -89,6 +97,26 @@ def test_a_loud_talker_is_told_bit_by_bit(make_rig, level_dbov):
         say(rig, noise(500, -70) + talk(3000, level_dbov))
         told.append(rig.heard())
     assert told[0] == told[1] != b""
+
+
+@pytest.mark.parametrize("quieter_db", [10.0, 15.0, 20.0, 24.0])
+def test_a_human_voice_far_off_is_told_as_loud_as_one_near_by(narrow, peer_file, quieter_db):
+    """Recorded prompts, each word of them: as loud as they may become, and no louder anywhere than the 20 dB allow."""
+    prompts = sorted(peer_file(PROMPTS, "asterisk-core-sounds-en-wav").glob("*.wav"))
+    sound: list[int] = []
+    for path in prompts[:: len(prompts) // 20]:
+        with wave.open(str(path)) as file:
+            sound += samples(file.readframes(file.getnframes()))
+    near = dbov(spoken(sound))
+    scale = 10 ** ((-23 - quieter_db - near) / 20)
+    far = [one * scale for one in sound]
+    narrow.port.listen("all", gain_control=True)
+    say(narrow, noise(500, -75) + packed(far))
+    told = samples(narrow.heard())[4000:]
+    assert len(told) > 30 * 8000
+    half = len(told) // 2
+    assert dbov(spoken(told[half:])) == pytest.approx(-23 - max(0.0, quieter_db - 20), abs=3)
+    assert all(abs(out) <= 10 * abs(came) + 16 for out, came in zip(told, far, strict=False))
 
 
 def test_noise_alone_is_not_turned_up(narrow):
