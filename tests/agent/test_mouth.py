@@ -33,7 +33,7 @@ def test_a_cut_keeps_whole_words_in_proportion_to_the_audio() -> None:
     mouth = speaking("One two three four.", "Five.")
     mouth.cut(0, 1, 500)
     assert settled(mouth) == [Said(T, "One two", whole=False)]
-    assert mouth.unheard == ["One two three four.", "Five."]
+    assert [one.text for one in mouth.unheard] == ["One two three four.", "Five."]
 
 
 def test_a_cut_goes_by_word_times_where_they_are_known() -> None:
@@ -65,7 +65,7 @@ def test_the_second_sentence_is_cut_where_the_first_was_heard() -> None:
     mouth = speaking("One.", "Two three.")
     mouth.cut(0, 1, 1500)
     assert settled(mouth) == [Said(T, "One. Two", whole=False)]
-    assert mouth.unheard == ["Two three."]
+    assert [one.text for one in mouth.unheard] == ["Two three."]
 
 
 def test_a_stop_drops_what_has_no_audio() -> None:
@@ -76,6 +76,19 @@ def test_a_stop_drops_what_has_no_audio() -> None:
     mouth.cut(0, 1, 1000)
     assert settled(mouth) == [Said(T, "One.", whole=False)]
     assert mouth.runs == {}
+
+
+def test_a_sentence_grows_and_its_half_is_cut_though_all_that_was_said_of_it_was_heard() -> None:
+    mouth = Mouth()
+    mouth.open(T, 1, committed=True)
+    for text in ("We", "We are", "We are open"):
+        mouth.phrased(1, 0, text, last=False)
+        mouth.voiced(0, Voiced(T, 1, 0, 1, len(text) * LETTER_MS))
+    mouth.stop(mouth.runs[1])
+    mouth.phrased(1, 0, "We are open until eleven.", last=True)
+    mouth.cut(0, 1, len("We are open") * LETTER_MS)
+    assert settled(mouth) == [Said(T, "We are open", whole=False)]
+    assert [one.whole for one in mouth.unheard] == [False]
 
 
 def test_a_tool_stands_between_what_was_said_before_and_after() -> None:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from offhook.agent.sentences import LONGEST, Sentences, split
+from offhook.agent.sentences import LONGEST, Phrase, Sentences, split
 
 
 @pytest.mark.parametrize(
@@ -27,21 +27,38 @@ def test_where_sentences_end(text: str, sentences: list[str]) -> None:
 def test_a_sentence_is_given_as_soon_as_it_is_complete() -> None:
     cutter = Sentences()
     assert cutter.push("Sure") == []
-    assert cutter.push(". Any") == ["Sure."]
+    assert cutter.push(". Any") == [Phrase("Sure.")]
     assert cutter.push("thing else?") == []
-    assert cutter.flush() == ["Anything else?"]
+    assert cutter.flush() == [Phrase("Anything else?")]
     assert cutter.flush() == []
+
+
+def test_who_is_eager_gets_each_piece_at_once_and_is_told_where_sentences_end() -> None:
+    cutter = Sentences(eager=True)
+    assert cutter.push("  Sure") == [Phrase("Sure", last=False)]
+    assert cutter.push(". ") == [Phrase(".")]
+    assert cutter.push("\n🍕 ") == [], "what can't be said waits for words"
+    assert cutter.push("Mr. Ro") == [Phrase(" 🍕 Mr. Ro", last=False)]
+    assert cutter.push(" ") == []
+    assert cutter.push("ssi? Yes. ") == [Phrase(" ssi?"), Phrase(" Yes.")]
+    assert cutter.push("🍕") == []
+    assert cutter.flush() == []
+    assert cutter.push("Well") == [Phrase("Well", last=False)], "behind a flush there is no blank before it"
+    assert cutter.flush() == [Phrase("")]
 
 
 def test_pieces_of_any_size_give_the_same_sentences() -> None:
     text = "We are open, Mr. Rossi. From 5.30 to eleven! Is that all right? Yes... it is."
     for seed in range(50):
-        rng, cutter, found, at = random.Random(seed), Sentences(), list[str](), 0
-        while at < len(text):
-            size = rng.randint(1, 9)
-            found += cutter.push(text[at : at + size])
-            at += size
-        assert [*found, *cutter.flush()] == split(text)
+        for eager in (False, True):
+            rng, cutter, found, at = random.Random(seed), Sentences(eager=eager), list[Phrase](), 0
+            while at < len(text):
+                size = rng.randint(1, 9)
+                found += cutter.push(text[at : at + size])
+                at += size
+            found += cutter.flush()
+            whole = "".join(phrase.text + "|" * phrase.last for phrase in found).split("|")
+            assert [sentence.strip() for sentence in whole if sentence] == split(text)
 
 
 def test_a_sentence_without_end_is_broken_at_a_space() -> None:

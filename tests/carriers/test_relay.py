@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offhook.agent.history import History
 from offhook.call import Agent, Call, Models, events
 from offhook.call.events import CallEvent, Ended
 from offhook.call.leg import CallInfo
@@ -71,7 +72,8 @@ class Stand:
         self.gone: list[Any] = []
         self.leg = RelayLeg(info, self.office, gone=self.gone.append)
         self.caller = FakeRelay(self.leg.hear, self.leg.lost, tells=tells)
-        scripted = ScriptedBrain(["Hm?"] if isinstance(brain, Minds | None) else brain)
+        lines = ["Hm?"] if isinstance(brain, Minds | None) else brain
+        scripted = lines if isinstance(lines, ScriptedBrain) else ScriptedBrain(lines)
         mind = Models(brain=brain if isinstance(brain, Minds) else lambda _: scripted)
         self.told: list[CallEvent] = []
         self.call = Call(self.leg, agent, models=mind, events=self.told.append, **settings)
@@ -242,6 +244,143 @@ def test_an_agent_talks_is_interrupted_takes_a_key_and_says_goodbye(tells: bool)
         assert stand.caller.ended == '{"reason": "hangup"}'
         assert stand.caller.refused == []
         assert stand.office.done == ["hang up"]
+
+    run(main())
+
+
+SLOW = ["We", " are", " op", "en", " from five", " to eleven", " every day", ". ", "Any", "thing else?"]
+
+
+def texts(stand: Stand, since: float) -> list[tuple[float, str, bool]]:
+    """Give what was sent to be spoken: when, in seconds after `since`."""
+    return [
+        (round(at - since, 3), message["token"], message["last"])
+        for at, message in stand.caller.taken
+        if message["type"] == "text" and at >= since
+    ]
+
+
+def test_words_are_sent_as_the_brain_makes_them() -> None:
+    async def main() -> None:
+        brain = ScriptedBrain([SLOW], delay_s=0.2, pace_s=0.25)
+        stand = await Stand(LUIGI, brain).begins()
+        await asyncio.sleep(3)
+        asked = asyncio.get_running_loop().time()
+        stand.caller.says("when are you open")
+        await asyncio.sleep(8)
+        tokens = [piece if at != 7 else "." for at, piece in enumerate(SLOW)]
+        tokens[8] = " Any"
+        assert texts(stand, asked) == [
+            *((round(0.2 + 0.25 * at, 3), token, False) for at, token in enumerate(tokens)),
+            (round(0.2 + 0.25 * len(tokens), 3), "", True),
+        ]
+        stand.caller.hangs_up()
+        await stand.over()
+        assert stand.transcript[-1] == "agent: We are open from five to eleven every day. Anything else?"
+
+    run(main())
+
+
+@pytest.mark.parametrize("tells", [True, False], ids=["tokens are told", "tokens are not told"])
+def test_who_interrupts_a_slow_brain_is_sent_no_word_more(tells: bool) -> None:
+    async def main() -> None:
+        brain = ScriptedBrain([SLOW, "On Monday, too."], delay_s=0.2, pace_s=0.5)
+        stand = await Stand(LUIGI, brain, tells=tells).begins()
+        await asyncio.sleep(3)
+        asked = asyncio.get_running_loop().time()
+        stand.caller.says("when are you open")
+        await asyncio.sleep(0.2 + 4 * 0.5 + 0.45)  # " from five" is being spoken
+        sent = texts(stand, asked)
+        stand.caller.says("stop, are you open on monday?")
+        await asyncio.sleep(0.49)
+        assert texts(stand, asked) == sent
+        assert [token for _, token, _ in sent] == SLOW[:5]
+        await asyncio.sleep(5)
+        stand.caller.hangs_up()
+        await stand.over()
+        assert stand.transcript[-3:] == [
+            "agent: We are open from —",
+            "caller: stop, are you open on monday?",
+            "agent: On Monday, too.",
+        ]
+
+    run(main())
+
+
+def test_half_a_sentence_that_was_heard_whole_is_cut_all_the_same() -> None:
+    async def main() -> None:
+        brain = ScriptedBrain([SLOW, "On Monday, too."], pace_s=1)
+        stand = await Stand(LUIGI, brain).begins()
+        await asyncio.sleep(3)
+        stand.caller.says("when are you open")
+        await asyncio.sleep(3.9)  # what there is was spoken, and the service waits for more
+        assert not stand.caller.speaking
+        stand.caller.interrupts()
+        stand.caller.says("are you open on monday?")
+        await asyncio.sleep(5)
+        stand.caller.hangs_up()
+        await stand.over()
+        assert stand.transcript[-3:] == [
+            "agent: We are open —",
+            "caller: are you open on monday?",
+            "agent: On Monday, too.",
+        ]
+
+    run(main())
+
+
+def test_no_word_of_a_reply_is_sent_before_the_turn_is_over() -> None:
+    async def main() -> None:
+        def script(history: History) -> list[str]:
+            return ["For ", "two."] if history.last_heard().endswith("and") else ["And ", "a chair."]
+
+        stand = await Stand(LUIGI, ScriptedBrain(script, delay_s=0.05, pace_s=0.05)).begins()
+        await asyncio.sleep(3)
+        asked = asyncio.get_running_loop().time()
+        stand.caller.says("a table for two and")  # the reply is made on trial, and waits
+        await asyncio.sleep(0.4)
+        stand.caller.says("a high chair")
+        await asyncio.sleep(3)
+        assert "".join(token for _, token, _ in texts(stand, asked)) == "And a chair."
+        stand.caller.hangs_up()
+        await stand.over()
+
+    run(main())
+
+
+def test_a_brain_that_a_noise_stopped_in_mid_sentence_is_asked_how_it_goes_on() -> None:
+    async def main() -> None:
+        def script(history: History) -> list[str]:
+            return ["to eleven."] if history.last_said().startswith("We are") else SLOW
+
+        stand = await Stand(LUIGI, ScriptedBrain(script, pace_s=0.5)).begins()
+        await asyncio.sleep(3)
+        stand.caller.says("when are you open")
+        await asyncio.sleep(2.6)
+        stand.caller.interrupts()
+        await asyncio.sleep(9)
+        stand.caller.hangs_up()
+        await stand.over()
+        assert stand.transcript[-2:] == ["agent: We are open from —", "agent: to eleven."]
+
+    run(main())
+
+
+def test_texts_that_the_service_tells_of_together_are_heard_one_and_all() -> None:
+    async def main() -> None:
+        stand = await Stand(LUIGI, [SLOW], tells=False).begins()
+        stand.caller.tells_us({"type": "info", "name": "tokensPlayed", "value": "Luigi's, good evening!"})
+        stand.caller.says("when are you open")
+        await asyncio.sleep(1)
+        first = "We are open from five to eleven every day."
+        stand.caller.tells_us({"type": "info", "name": "tokensPlayed", "value": first})
+        await asyncio.sleep(0.1)
+        assert len(stand.transcript) == 2, "its end was not told yet"
+        stand.caller.tells_us({"type": "info", "name": "tokensPlayed", "value": "Anything else?"})
+        await asyncio.sleep(0.1)
+        assert stand.transcript[-1] == "agent: We are open from five to eleven every day. Anything else?"
+        stand.caller.hangs_up()
+        await stand.over()
 
     run(main())
 

@@ -95,7 +95,7 @@ class Conversation(Floor):
             case inputs.Transcribed():
                 self._transcribed(now, given)
             case inputs.Phrased():
-                self._mouth.phrased(given.run, given.sentence, given.text)
+                self._mouth.phrased(given.run, given.sentence, given.text, last=given.last)
             case inputs.Voiced():
                 self._mouth.voiced(now, given)
             case inputs.Replied():
@@ -435,10 +435,10 @@ class Conversation(Floor):
 
     def _go_on(self, now: Instant) -> None:
         """Nobody speaks: say what a false alarm kept from the caller, or what a tool has found since."""
-        rest = " ".join(self._mouth.unheard)
-        if self._resume and rest:
-            self._say(rest)
-        elif self._news and self._replies:
+        unheard = self._mouth.unheard if self._resume else []
+        if unheard and all(one.whole for one in unheard):
+            self._say(" ".join(one.text for one in unheard))
+        elif (self._news or unheard) and self._replies:  # how half a sentence goes on, only the brain knows
             for done in self._news:
                 self.history = self.history.with_result(done, late=True)
             self._think(now)

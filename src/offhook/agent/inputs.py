@@ -31,12 +31,16 @@ class Transcribed:
 
 @dataclass(frozen=True, slots=True)
 class Phrased:
-    """A run has made a sentence, which the voice will speak. Sentences of a run count from 0."""
+    """A run has made a sentence, which the voice will speak. Sentences of a run count from 0.
+
+    One that is spoken as it comes is told again as it grows, until it is complete (`last`).
+    """
 
     turn: Turn
     run: int
     sentence: int
     text: str
+    last: bool = True
 
 
 @dataclass(frozen=True, slots=True)

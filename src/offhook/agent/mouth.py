@@ -30,7 +30,10 @@ LAG_MS = 60
 
 @dataclass(slots=True)
 class Sentence:
-    """A sentence: `utterance` is 0 until its audio begins; `heard` is None until that is settled."""
+    """A sentence: `utterance` is 0 until its audio begins; `heard` is None until that is settled.
+
+    `whole`: the brain has made all of it.
+    """
 
     text: str
     utterance: int = 0
@@ -39,6 +42,7 @@ class Sentence:
     complete: bool = False
     words: tuple[tuple[str, int], ...] = ()
     heard: str | None = None
+    whole: bool = True
 
     def length_ms(self) -> int:
         """Give its length, by the letters where its audio is not complete."""
@@ -80,7 +84,7 @@ class Mouth:
 
     def __init__(self) -> None:
         self.runs: dict[int, Run] = {}
-        self.unheard: list[str] = []
+        self.unheard: list[Sentence] = []
         """Sentences that a cut kept from the caller, to be said again if it was no interruption."""
         self._asked = False
         self._free_at: Instant = 0
@@ -129,12 +133,17 @@ class Mouth:
         """Give the words that sound now or are about to."""
         return " ".join(one.text for run in self.busy for one in run.sentences.values() if one.utterance)
 
-    def phrased(self, number: int, sentence: int, text: str) -> None:
-        """A run made a sentence."""
+    def phrased(self, number: int, sentence: int, text: str, *, last: bool = True) -> None:
+        """A run made a sentence, or more of one."""
         run = self.runs.get(number)
-        if run is not None and not run.stopped and sentence not in run.sentences:
+        if run is None or run.stopped:
+            return
+        one = run.sentences.get(sentence)
+        if one is None:
             run.sentences[sentence] = one = Sentence(text)
             run.pieces.append(one)
+        if one.heard is None:
+            one.text, one.whole = text, last
 
     def voiced(self, now: Instant, given: Voiced) -> None:
         """Audio of a sentence is queued."""
@@ -214,9 +223,9 @@ class Mouth:
     def _keep(self, run: Run, one: Sentence, heard_ms: int) -> None:
         """Settle a sentence of which so much audio was heard."""
         one.heard = one.text if heard_ms >= one.length_ms() else heard_words(one, max(0, heard_ms))
-        if one.heard != one.text:
+        if one.heard != one.text or not one.whole:
             run.whole = False
-            self.unheard.append(one.text)
+            self.unheard.append(one)
         self._asked = False
 
     def stop(self, run: Run) -> None:
@@ -227,7 +236,7 @@ class Mouth:
                 one.heard = ""
                 run.whole = False
                 if one.text:
-                    self.unheard.append(one.text)
+                    self.unheard.append(one)
         if not run.replied:
             run.whole = False
 
@@ -277,7 +286,7 @@ def _ready(run: Run) -> list[Entry]:
         elif piece.heard is None:
             break
         else:
-            cut = cut or piece.heard != piece.text
+            cut = cut or piece.heard != piece.text or not piece.whole
             if piece.heard:
                 heard.append(piece.heard)
         run.noted += 1

@@ -67,7 +67,9 @@ class Runs:
                 task.cancel()
 
     def _begin(self, turn: Turn, number: int) -> Speaking:
-        run = self._live[number] = Speaking(turn, number, self._session.tell, self._session.reports)
+        session = self._session
+        eager = bool(session.leg.capabilities.words)  # who speaks words needs no sentence to begin
+        run = self._live[number] = Speaking(turn, number, session.tell, session.reports, eager=eager)
         return run
 
     def _speak(self, run: Speaking) -> None:

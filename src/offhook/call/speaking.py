@@ -3,6 +3,8 @@
     Brain ─► think ─► sentences ─► [stretch | stretch] ─► speak ─► Tts ─► mouthpiece ─► leg
                │ tools wait for Commit                       │ sound waits for Commit
 
+Where the far end's service speaks, a sentence goes on piece by piece, as the brain makes it.
+
 A stretch is speech without a break: it ends where a tool begins, so that what was said before the tool is heard while
 it works. Each stretch is one utterance of the leg. Thinking and speaking are two tasks, so that neither waits for the
 other but by the bound of the feed between them.
@@ -16,7 +18,7 @@ from contextvars import ContextVar
 from typing import assert_never
 
 from offhook.agent import inputs
-from offhook.agent.sentences import Sentences, split
+from offhook.agent.sentences import Phrase, Sentences
 from offhook.call.feed import Feed, closing
 from offhook.call.mouthpiece import Mouthpiece
 from offhook.call.protocols import Speech, Thought, ToolBegan, ToolDone, Tts
@@ -24,8 +26,8 @@ from offhook.call.reports import Reports
 from offhook.core.errors import ConfigError
 from offhook.core.ids import Turn
 
-SENTENCES = 400
-"""Sentences of one run that wait for the voice; no reply is as long."""
+PHRASES = 8000
+"""Sentences, or pieces of them, of one run that wait for the voice; no reply is as long."""
 
 
 class _Break:
@@ -41,7 +43,9 @@ RUN: ContextVar[Speaking | None] = ContextVar("offhook_run", default=None)
 class Speaking:
     """A run of the conversation, carried out."""
 
-    def __init__(self, turn: Turn, number: int, tell: Callable[[inputs.Input], None], reports: Reports) -> None:
+    def __init__(
+        self, turn: Turn, number: int, tell: Callable[[inputs.Input], None], reports: Reports, *, eager: bool
+    ) -> None:
         self.turn = turn
         self.number = number
         self.ticket = 0
@@ -50,8 +54,10 @@ class Speaking:
         self.tasks: list[asyncio.Task[None]] = []
         self._tell = tell
         self._reports = reports
-        self._feed: Feed[tuple[int, str] | _Break] = Feed(SENTENCES)
+        self._feed: Feed[tuple[int, str] | _Break] = Feed(PHRASES)
+        self._cutter = Sentences(eager=eager)
         self._sentence = 0
+        self._text = ""
         self._fresh = True
         self._spoke = False
 
@@ -60,7 +66,7 @@ class Speaking:
     async def think(self, thoughts: AsyncIterator[Thought]) -> None:
         """Carry a brain's thoughts to the voice and to the conversation."""
         RUN.set(self)
-        cutter = Sentences()
+        cutter = self._cutter
         async with closing(thoughts) as stream:
             async for thought in stream:
                 match thought:
@@ -73,7 +79,7 @@ class Speaking:
                         self._phrase(cutter.flush())
                         await self.committed.wait()
                         if thought.saying and not self._spoke:
-                            self._phrase(split(thought.saying))
+                            self._phrase([*cutter.push(thought.saying), *cutter.flush()])
                         self._feed.put(_BREAK)
                         self._spoke = False
                         self._tell(
@@ -91,15 +97,19 @@ class Speaking:
     def say(self, text: str, *, rendered: bool = False) -> None:
         """Take a whole text, at once and for good. One that is `rendered` is not cut into sentences."""
         self.committed.set()
-        self._phrase([text] if rendered else split(text))
+        self._phrase([Phrase(text)] if rendered else [*self._cutter.push(text), *self._cutter.flush()])
         self._feed.close()
 
-    def _phrase(self, sentences: list[str]) -> None:
-        for text in sentences:
+    def _phrase(self, phrases: list[Phrase]) -> None:
+        for phrase in phrases:
             self._spoke = True
-            self._tell(inputs.Phrased(self.turn, self.number, self._sentence, text))
-            self._feed.put((self._sentence, text))
-            self._sentence += 1
+            self._text += phrase.text
+            self._tell(inputs.Phrased(self.turn, self.number, self._sentence, self._text.strip(), phrase.last))
+            if phrase.text:
+                self._feed.put((self._sentence, phrase.text))
+            if phrase.last:
+                self._sentence += 1
+                self._text = ""
 
     # Speaking
 
@@ -145,11 +155,11 @@ class Speaking:
                     if begins:
                         await self.committed.wait()
                         utterance = await mouthpiece.begin()
-                    if piece.sentence != sentence:
-                        sentence, length, words = piece.sentence, 0.0, ()
+                    number = numbers[min(piece.sentence, len(numbers) - 1)]
+                    if number != sentence:
+                        sentence, length, words = number, 0.0, ()
                     length += piece.duration_ms
                     words = piece.words or words
-                    number = numbers[min(sentence, len(numbers) - 1)]
                     self._tell(
                         inputs.Voiced(self.turn, self.number, number, utterance, round(length), words, piece.last)
                     )

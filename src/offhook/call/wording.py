@@ -1,7 +1,7 @@
 """A text leg in the place of an audio leg: the service's own ear and voice under the conversation that all calls have.
 
     Words, Interrupted ─► SpeechBegan, what was said, SpeechEnded ─► Conversation (its turns, its history, its tools)
-    sentences ─► WordVoice ─► mouthpiece ─► say ─► the service ─► Played, Cut, by what it tells or by letters (`aloud`)
+    phrases ─► WordVoice ─► mouthpiece ─► say ─► the service ─► Played, Cut, by what it tells or by letters (`aloud`)
 
 Laws: the service says when the caller's turn is over, we say what comes of it; what was heard of us is what the service
 says of it, and only where it says nothing what its clock makes likely; who can only hear words is played nothing else.
@@ -40,7 +40,7 @@ HOLD_OPEN_MS: Final = 600
 
 
 class WordVoice:
-    """A Tts for a service that speaks: it hands the sentences on."""
+    """A Tts for a service that speaks: it hands on what it is given, a sentence or a piece of one."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -49,10 +49,10 @@ class WordVoice:
         """Say nothing: the service shows itself."""
 
     async def speak(self, sentences: AsyncIterator[str], *, voice: str | None = None) -> AsyncIterator[Speech]:
-        """Give each sentence as it is; the second and all behind it with the blank before it."""
+        """Give each text as it is, with its blanks."""
         number = 0
         async for text in sentences:
-            yield Speech(number, b"", 8000, last=True, text=f" {text}" if number else text)
+            yield Speech(number, b"", 8000, text=text)
             number += 1
 
 

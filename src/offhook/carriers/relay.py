@@ -10,8 +10,9 @@
     leg.hear(frame)                           # each of its messages
     leg.lost()                                # its end
 
-Laws: a session that can't be understood any more ends its call with a word to the operator; the end of the socket ends
-the call, unless the service has it elsewhere meanwhile (a transfer).
+Laws: words go out as they come, and of an utterance that the caller has interrupted none any more; a session that
+can't be understood any more ends its call with a word to the operator; the end of the socket ends the call,
+unless the service has it elsewhere meanwhile (a transfer).
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class RelayLeg(WordLeg):
         self._tells = False
         self._unspoken: deque[tuple[str, int]] = deque(maxlen=TOKENS)  # text, utterance
         self._ended: dict[int, None] = {}  # utterances that are complete, and not spoken yet
+        self._latest = self._interrupted = 0  # utterances
 
     # The socket
 
@@ -83,6 +85,7 @@ class RelayLeg(WordLeg):
                 self._tell(Words(self.now, told.text, told.last, told.language))
             case Interrupt():
                 self._forget()
+                self._interrupted = self._latest
                 self._tell(Interrupted(self.now, told.heard, told.heard_ms))
             case Pressed():
                 self._tell(native.Digit(0, 0, self.now, told.key, told.duration_ms))
@@ -110,14 +113,19 @@ class RelayLeg(WordLeg):
             self._finish(500, "failed")
 
     def _sounded(self, text: str) -> None:
-        """Tell an utterance as heard when its last text was spoken. What is told out of turn is believed, too."""
-        known = next((at for at, (one, _) in enumerate(self._unspoken) if one.strip() == text.strip()), None)
-        if known is None:
-            return
-        self._tells = True
-        for _ in range(known + 1):
-            self._unspoken.popleft()
-        self._heard_out()
+        """Tell an utterance as heard when its last text was spoken, alone or with others before it.
+
+        What is told out of turn is believed, too.
+        """
+        wanted, so_far = _plain(text), ""
+        for before, (one, _) in enumerate(self._unspoken):
+            so_far = (so_far + _plain(one))[-len(wanted) :]
+            if so_far == wanted:
+                self._tells = True
+                for _ in range(before + 1):
+                    self._unspoken.popleft()
+                self._heard_out()
+                return
 
     def _heard_out(self) -> None:
         left = {utterance for _, utterance in self._unspoken}
@@ -132,7 +140,10 @@ class RelayLeg(WordLeg):
     # Verbs
 
     def say(self, utterance: int, text: str, *, last: bool) -> None:
-        """Have a piece of an utterance spoken."""
+        """Have a piece of an utterance spoken, unless the caller has interrupted it."""
+        if utterance <= self._interrupted:
+            return
+        self._latest = utterance
         for frame in self._relay.say(text, last=last):
             self._send(frame)
         if text:
@@ -181,3 +192,7 @@ class RelayLeg(WordLeg):
         wire, self._wire = self._wire, None
         if wire is not None:
             wire.close()
+
+
+def _plain(text: str) -> str:
+    return "".join(text.split())

@@ -4,7 +4,7 @@
     text ─► spoken at `letter_s` a letter ─► caller.heard_text;  says over it: interrupt, with what was heard
 
 It checks each message as strictly as the service does: a malformed one is refused with an `error`, and ten in a row
-close the socket. `refused` and `malformed` are for the test to look at.
+close the socket. `taken` and `refused` are for the test to look at.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ class FakeRelay:
         self.ended: str | None = None
         """The hand-off data that we ended with."""
         self.closed = False
+        self.taken: list[tuple[float, dict[str, Any]]] = []
+        """Every message that was taken from us, and when on the loop's clock."""
         self.refused: list[str] = []
         self.on_close: Callable[[], None] = lambda: None
         """Hears that we have closed the socket."""
@@ -123,6 +125,7 @@ class FakeRelay:
             return
         self._bad = 0
         message = json.loads(frame)
+        self.taken.append((self._loop.time(), message))
         match message["type"]:
             case "text":
                 self._speak(message["token"])
