@@ -4,6 +4,7 @@
     PUT …/Calls/{sid} ─► call_status completed, or a hook that says how it goes on      POST …/Calls ─► a call of ours
 
 `lines` says what happens to who dials a number: `in-progress`, or another status (`busy`, `no-answer`, `failed`).
+`answerers` has `amd_human_detected`, `amd_machine_detected` or `amd_decision_timeout`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from offhook.carriers.services.stream import Encoding, Frame, turned
 from offhook.core.errors import DialFailed
 from offhook.testing.callers import Caller
 from offhook.testing.carriers.farend import FarEnd, Order
-from offhook.testing.carriers.service import FakeService
+from offhook.testing.carriers.service import LISTEN_S, FakeService
 
 ACCOUNT: Final = "acc-1"
 KEY: Final = "a-fake-api-key"
@@ -170,15 +171,25 @@ class FakeJambonz(FakeService):
         if line == "invalid":
             return ApiReply(400, b'{"msg":"to is no number"}')
         call = self._name(asked["from"], number, "outbound")
-        self._spawn(call, self._rings(call, line, asked["call_hook"]["url"], asked["call_status_hook"]["url"]))
+        self._spawn(call, self._rings(call, line, asked))
         return ApiReply(201, json.dumps({"sid": call}).encode())
 
-    async def _rings(self, call: str, line: str, url: str, status: str) -> None:
+    async def _rings(self, call: str, line: str, asked: Mapping[str, Any]) -> None:
+        status = asked["call_status_hook"]["url"]
         await self._asks(status, self._said(call, "ringing"))
         await asyncio.sleep(2.0)
         await self._asks(status, self._said(call, line))
-        if line == "in-progress":
-            await self._carry_out(call, await self._asks(url, self._said(call, line)))
+        if line != "in-progress":
+            return
+        await self._carry_out(call, await self._asks(asked["call_hook"]["url"], self._said(call, line)))
+        if "amd" in asked:
+            await asyncio.sleep(LISTEN_S)
+            what = self.answerers.get(asked["to"]["number"], "amd_human_detected")
+            await self._asks(asked["amd"]["actionHook"], self._said(call, line, type=what))
+            if what == "amd_machine_detected":
+                await asyncio.sleep(LISTEN_S)
+                done = self._said(call, line, type="amd_machine_stopped_speaking")
+                await self._asks(asked["amd"]["actionHook"], done)
 
     async def hung_up(self, end: FarEnd) -> None:
         """Tell our side that the caller has hung up."""

@@ -1,6 +1,7 @@
 """A fake Plivo: signed webhooks, its XML carried out element by element, its stream, and the calls of its API.
 
-`lines` says what happens to who dials a number: `answers`, or a status (`busy`, `no-answer`, `failed`).
+`lines` says what happens to who dials a number: `answers`, or a status (`busy`, `no-answer`, `failed`). `answerers` has
+`true` for a machine and `false` for a human.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from offhook.core.errors import DialFailed
 from offhook.testing.callers import Caller
 from offhook.testing.carriers.farend import FarEnd
 from offhook.testing.carriers.injson import JsonTongue, Words
-from offhook.testing.carriers.service import FakeService
+from offhook.testing.carriers.service import LISTEN_S, FakeService
 
 AUTH_ID: Final = "MAFAKEFAKEFAKEFAKE00"
 TOKEN: Final = "a-fake-auth-token"  # noqa: S105 - of a fake
@@ -133,7 +134,16 @@ class FakePlivo(FakeService):
         if line != "answers":
             await self._ask(asked["hangup_url"], call, line, Event="Hangup")
             return
-        await self._carry_out(call, await self._ask(asked["answer_url"], call, "in-progress", Event="StartApp"))
+        found: dict[str, str] = {}
+        machine = {"Machine": self.answerers.get(asked["to"], "false")}
+        if asked.get("machine_detection") and "machine_detection_url" not in asked:
+            await asyncio.sleep(LISTEN_S)
+            found = machine
+        reply = await self._ask(asked["answer_url"], call, "in-progress", Event="StartApp", **found)
+        await self._carry_out(call, reply)
+        if "machine_detection_url" in asked:
+            await asyncio.sleep(LISTEN_S)
+            await self._ask(asked["machine_detection_url"], call, "in-progress", Event="MachineDetection", **machine)
 
     async def hung_up(self, end: FarEnd) -> None:
         """Tell our side that the caller has hung up."""

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 PUBLIC: Final = "https://agent.example"
 """Where the service finds us."""
 
+LISTEN_S: Final = 3.0
+"""How long a service listens before it says what has answered."""
+
 WALL_S: Final = 1_750_000_000.0
 """When the fake's day begins, by the clock on the wall."""
 
@@ -106,6 +109,8 @@ class FakeService(ABC):
         self.visits: dict[str, Listener | RemoteVisit | RemoteConnection] = {}
         self.public = PUBLIC
         """Where it finds us."""
+        self.answerers: dict[str, str] = {}
+        """What has answered at a number, in the service's own words, where a call is placed that asks for it."""
         self.secrets: Mapping[str, str] = {}
         """What its console shows, by the names of the variables that the page of the service has it in."""
         self._callers: list[Caller] = []

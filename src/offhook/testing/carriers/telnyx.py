@@ -4,6 +4,7 @@
     actions/hangup, transfer          POST /v2/calls ─► call.answered ─► actions/streaming_start
 
 `lines` says what happens to who dials a number: `answers`, or a hang-up cause (`user_busy`, `no_answer`).
+`answerers` has `human`, `machine` or `not_sure`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from offhook.core.errors import DialFailed
 from offhook.testing.callers import Caller
 from offhook.testing.carriers.farend import FarEnd
 from offhook.testing.carriers.injson import JsonTongue, Words
-from offhook.testing.carriers.service import FakeService
+from offhook.testing.carriers.service import LISTEN_S, FakeService
 
 KEY: Final = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC_KEY: Final = b64encode(KEY.public_key().public_bytes_raw()).decode()
@@ -137,14 +138,22 @@ class FakeTelnyx(FakeService):
         if line == "invalid":
             return ApiReply(422, b'{"errors":[{"code":"10016"}]}')
         call = self._name(asked["from"], asked["to"], "outgoing", client_state=asked["client_state"])
-        self._spawn(self._rings(call, line, urlsplit(str(asked["webhook_url"])).path))
+        detection = asked.get("answering_machine_detection", "")
+        self._spawn(self._rings(call, line, urlsplit(str(asked["webhook_url"])).path, detection))
         return ApiReply(200, json.dumps({"data": {"call_control_id": call}}).encode())
 
-    async def _rings(self, call: str, line: str, path: str) -> None:
+    async def _rings(self, call: str, line: str, path: str, detection: str) -> None:
         await self.hook(self.event("call.initiated", call, path))
         await asyncio.sleep(2.0)
         kind, cause = ("call.answered", "") if line == "answers" else ("call.hangup", line)
         await self.hook(self.event(kind, call, path, hangup_cause=cause))
+        if line == "answers" and detection:
+            await asyncio.sleep(LISTEN_S)
+            what = self.answerers.get(self._numbers[call]["to"], "human")
+            await self.hook(self.event("call.machine.detection.ended", call, path, result=what))
+            if what == "machine" and detection == "greeting_end":
+                await asyncio.sleep(LISTEN_S)
+                await self.hook(self.event("call.machine.greeting.ended", call, path, result="ended"))
 
     async def _hands_on(self, end: FarEnd, to: str, state: str) -> None:
         """Call the target by a leg of its own; while that is up, the stream is silent."""

@@ -26,7 +26,7 @@ from offhook.carriers.services.twilio.signature import HEADER, signature
 from offhook.core.errors import DialFailed, Unreachable
 from offhook.testing.callers import Caller
 from offhook.testing.carriers.farend import FarEnd, Order, Tongue
-from offhook.testing.carriers.service import FakeService
+from offhook.testing.carriers.service import LISTEN_S, FakeService
 from offhook.testing.carriers.words import RelayCaller, TurnCaller, WordCaller
 from offhook.testing.fake_relay import FakeRelay
 
@@ -34,8 +34,6 @@ ACCOUNT: Final = "AC" + "0" * 32
 TOKEN: Final = "a-fake-auth-token"  # noqa: S105 - of a fake
 FORM: Final = {"content-type": "application/x-www-form-urlencoded; charset=UTF-8"}
 Way = Literal["stream", "relay", "turns"]
-LISTEN_S: Final = 3.0
-"""How long it listens before it says what has answered."""
 
 _REFUSED: Final = {"busy": 486, "rejected": 603}
 
@@ -132,7 +130,6 @@ class FakeTwilio(FakeService):
         self.lines: dict[str, str] = {}
         self.people: dict[str, WordCaller] = {}
         """The callers in words, by the service's name of the call."""
-        self.answerers: dict[str, str] = {}
         self._calls = 0
         self._streams = 0
         self._numbers: dict[str, tuple[str, str, str]] = {}

@@ -4,6 +4,7 @@
     PUT /v1/calls/{uuid} ─► hang up, or another document      POST /v1/calls ─► a call of ours
 
 `lines` says what happens to who dials a number: `answered`, or another status (`busy`, `unanswered`, `rejected`).
+`answerers` has `human` or `machine`; a document waits for that, or does not, as Vonage's modes have it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from offhook.carriers.services.vonage.signature import payload_hash, signed_toke
 from offhook.core.errors import DialFailed
 from offhook.testing.callers import Caller
 from offhook.testing.carriers.farend import FarEnd, Order
-from offhook.testing.carriers.service import FakeService
+from offhook.testing.carriers.service import LISTEN_S, FakeService
 
 APPLICATION: Final = "aaaaaaaa-bbbb-cccc-dddd-0123456789ab"
 SECRET: Final = "a-fake-signature-secret"  # noqa: S105 - of a fake
@@ -178,17 +179,34 @@ class FakeVonage(FakeService):
         if line == "invalid":
             return ApiReply(400, b'{"title":"Bad Request","detail":"to is no number"}')
         call = self._name("+" + asked.get("from", {}).get("number", ""), number)
-        self._spawn(call, self._rings(call, line, asked["answer_url"][0], asked["event_url"][0]))
+        self._spawn(call, self._rings(call, line, asked))
         return ApiReply(201, json.dumps({"uuid": call, "status": "started"}).encode())
 
-    async def _rings(self, call: str, line: str, url: str, status: str) -> None:
-        await self.hook(self.event(urlsplit(status).path, self._said(call, "ringing")))
+    async def _rings(self, call: str, line: str, asked: Mapping[str, Any]) -> None:
+        status = urlsplit(str(asked["event_url"][0])).path
+        mode = asked.get("advanced_machine_detection", {}).get("mode", "")
+        await self.hook(self.event(status, self._said(call, "ringing")))
         await asyncio.sleep(2.0)
         if line != "answered":
-            await self.hook(self.event(urlsplit(status).path, self._said(call, line)))
+            await self.hook(self.event(status, self._said(call, line)))
             return
-        await self.hook(self.event(urlsplit(status).path, self._said(call, "answered")))
-        await self._carry_out(call, await self.hook(self.event(urlsplit(url).path, self._said(call))))
+        await self.hook(self.event(status, self._said(call, "answered")))
+        reply = await self.hook(self.event(urlsplit(str(asked["answer_url"][0])).path, self._said(call)))
+        if mode in ("detect", "detect_beep"):
+            await self._listens(call, mode, status)
+        await self._carry_out(call, reply)
+        if mode == "default":
+            await self._listens(call, mode, status)
+
+    async def _listens(self, call: str, mode: str, status: str) -> None:
+        """Tell what has answered, and where that was asked for, its beep."""
+        await asyncio.sleep(LISTEN_S)
+        what = self.answerers.get("+" + self._numbers[call][1], "human")
+        said = {"call_uuid": call, "status": what, "timestamp": "2025-06-15T12:00:00Z"}
+        await self.hook(self.event(status, said))
+        if what == "machine" and mode != "detect":
+            await asyncio.sleep(LISTEN_S)
+            await self.hook(self.event(status, {**said, "sub_state": "beep_start"}))
 
     async def hung_up(self, end: FarEnd) -> None:
         """Tell our side that the caller has hung up."""

@@ -138,7 +138,8 @@ def test_a_call_that_we_place_is_one_that_vonage_takes(caller, detect):
     written = json.loads(model.model_dump_json(by_alias=True, exclude_unset=True))
     assert written == told | {"to": written["to"]}
     assert told["to"] == [{"type": "phone", "number": "447700900002"}]
-    assert ("advanced_machine_detection" in told) == bool(detect)
+    modes = {"": None, "sync": "detect", "async": "default"}
+    assert told.get("advanced_machine_detection", {}).get("mode") == modes[detect]
 
 
 @pytest.mark.parametrize("text", [one for one in TEXTS if one], ids=str)

@@ -42,7 +42,6 @@ _ENDS: Final = {"completed": 200, "busy": 486, "no-answer": 480, "failed": 404, 
 _ANSWERERS: Final[Mapping[str, Answerer]] = {
     "human": "human",
     "fax": "fax",
-    "machine_start": "machine",
     "machine_end_beep": "machine_beep",
     "machine_end_silence": "machine_beep",
     "machine_end_other": "machine_beep",
@@ -98,7 +97,7 @@ def offered(call: str, said: Fields) -> Offered:
 
 def answerer(word: str) -> Answerer:
     """Say what has answered. A machine whose greeting has ended, in whatever way, may be spoken to now."""
-    return _ANSWERERS.get(word, "unknown")
+    return _ANSWERERS.get(word, "machine" if word.startswith("machine") else "unknown")
 
 
 def _status(call: str, said: Fields) -> Sequence[News]:

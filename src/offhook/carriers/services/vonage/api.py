@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from offhook.carriers.services.http import ApiCall, ApiReply
@@ -12,7 +12,7 @@ from offhook.carriers.services.vonage import documents
 from offhook.core.errors import DialFailed
 
 BEEP_S: Final = 45
-"""How long Vonage listens for the beep of a machine: the least that it takes."""
+"""How long Vonage listens for the beep of a machine while the call goes on: the least that it takes."""
 
 REFUSALS: Final = {400: 404, 401: 403, 403: 403, 404: 404, 422: 404, 429: 503}
 """What the API says of a call that it does not place, and the SIP status that means the same."""
@@ -30,7 +30,7 @@ def transfer(api: str, call: str, actions: list[documents.Action]) -> ApiCall:
 
 
 def dial(api: str, placement: Placement, links: Links) -> ApiCall:
-    """Place a call. What has answered is told while it goes on: Vonage asks for the document at once in any case."""
+    """Place a call. Where what has answered comes first, Vonage carries out the document only once that was told."""
     caller = placement.caller.removeprefix("+")
     asked: dict[str, Any] = {
         "to": [documents.called(placement.to)],
@@ -42,13 +42,15 @@ def dial(api: str, placement: Placement, links: Links) -> ApiCall:
     }
     asked |= {"from": {"type": "phone", "number": caller}} if caller else {"random_from_number": True}
     if placement.detect:
-        asked["advanced_machine_detection"] = machines()
+        asked["advanced_machine_detection"] = machines(placement.detect)
     return ApiCall.json("POST", f"{api.rstrip('/')}/v1/calls", documents.clean(asked))
 
 
-def machines() -> dict[str, Any]:
-    """Ask for what has answered, and for the beep of a machine."""
-    return {"behavior": "continue", "mode": "detect_beep", "beep_timeout": BEEP_S}
+def machines(detect: Literal["sync", "async"]) -> dict[str, Any]:
+    """Ask for what has answered, before the call goes on; or meanwhile, and then for the beep of a machine, too."""
+    if detect == "sync":
+        return {"behavior": "continue", "mode": "detect"}
+    return {"behavior": "continue", "mode": "default", "beep_timeout": BEEP_S}
 
 
 def placed(reply: ApiReply) -> str:
