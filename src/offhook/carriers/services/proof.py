@@ -1,14 +1,42 @@
-"""What the proofs of all services have in common: a comparison that tells nothing, and an instant that is fresh."""
+"""What the proofs of all services have in common: a comparison that tells nothing, an instant that is fresh, and names.
+
+A proof that does not cover all of its request could be brought again with another one while it is fresh: where it has a
+name, that name is kept for so long (`Used`).
+"""
 
 from __future__ import annotations
 
 import hmac
+from collections import OrderedDict
 from typing import Final
 
 from offhook.carriers.services.http import Unsigned
 
 FRESH_S: Final = 300
 """How old a proof may be, and how far its clock ahead of ours: what the services' own kits allow."""
+
+USED_LIMIT: Final = 100_000
+"""Names of proofs that are kept: 330 requests a second; of more the oldest goes."""
+
+
+class Used:
+    """The proofs that came, by their names, until they are too old to be taken."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
+
+    def use(self, name: str, what: bytes, now_s: float, until_s: float) -> bytes | None:
+        """Take note that a proof came for `what`, and is good until then; give what it came for before."""
+        known = self._known
+        while known and (next(iter(known.values()))[0] < now_s or len(known) >= USED_LIMIT):
+            known.popitem(last=False)
+        before = known.get(name)
+        if before is not None:
+            return before[1]
+        known[name] = (until_s, what)
+        return None
 
 
 def same(ours: str, theirs: str) -> bool:

@@ -5,7 +5,7 @@
     hang_up, transfer, dial ─► ApiCall
 
 All of it is pure: the host keeps the clock, the sockets, the tokens and what is going on. A service is made of its
-account; it keeps nothing between two calls of its methods.
+account; between two calls of its methods it keeps nothing but the names of proofs that came.
 """
 
 from __future__ import annotations

@@ -36,7 +36,8 @@ VALUES = {
     "x-api-key": KEY,
 }
 SIGNED = sign(VALUES, KEY, SECRET, "VGhpc0lzQVVuaXF1ZU5vbmNl", CREATED_S, 3_282_026_430)
-SERVICE = Genesys(GenesysAccount(KEY, SECRET))
+ACCOUNT = GenesysAccount(KEY, SECRET)
+SERVICE = Genesys(ACCOUNT)
 
 
 def handshake(said: str = SIGNED[0], given: str = SIGNED[1], **values: str) -> Request:
@@ -45,16 +46,24 @@ def handshake(said: str = SIGNED[0], given: str = SIGNED[1], **values: str) -> R
     return Request("GET", carried["@request-target"], {**headers, "signature-input": said, "signature": given})
 
 
-def refused(request: Request, base: str = BASE, now_s: float = CREATED_S, service: Genesys = SERVICE) -> Unsigned:
+def refused(request: Request, base: str = BASE, now_s: float = CREATED_S, service: Genesys | None = None) -> Unsigned:
     with pytest.raises(Unsigned) as error:
-        service.verify(request, base, now_s)
+        (service or Genesys(ACCOUNT)).verify(request, base, now_s)
     assert error.value.code in (401, 403)
     return error.value
 
 
 def test_the_example_of_the_documentation_is_signed_as_it_says():
     assert SIGNED[1] == "sig1=:NZBwyBHRRyRoeLqy1IzOa9VYBuI8TgMFt2GRDkDuJh4=:"
-    SERVICE.verify(handshake(), BASE, CREATED_S + 5)
+    Genesys(ACCOUNT).verify(handshake(), BASE, CREATED_S + 5)
+
+
+def test_a_handshake_is_good_once():
+    service = Genesys(ACCOUNT)
+    service.verify(handshake(), BASE, CREATED_S)
+    assert "before" in str(refused(handshake(), now_s=CREATED_S + 300, service=service))
+    service.verify(handshake(*sign(VALUES, KEY, SECRET, "another", CREATED_S, CREATED_S + 30)), BASE, CREATED_S)
+    refused(handshake(*sign(VALUES, KEY, SECRET, "", CREATED_S, CREATED_S + 30)))
 
 
 @pytest.mark.parametrize("name", ["@request-target", *(name for name in COMPONENTS if name[0] != "@")])
@@ -76,7 +85,7 @@ def test_every_change_to_the_signature_is_refused():
 def test_the_authority_is_our_public_address_whatever_the_request_says():
     refused(handshake(), base="https://other.example.com")
     request = handshake()
-    SERVICE.verify(replace(request, headers={**request.headers, "host": "other.example.com"}), BASE, CREATED_S)
+    Genesys(ACCOUNT).verify(replace(request, headers={**request.headers, "host": "other.example.com"}), BASE, CREATED_S)
 
 
 def test_a_signature_of_less_is_refused():

@@ -4,7 +4,8 @@
 |---------------------------------|--------|--------------------------------------------------|
 | the token: header, claims, mark | yes    |                                                  |
 | the body                        | yes    |                                                  |
-| method, path, query, headers    | no     | the token in the path, the window of 300 s       |
+| method, path, query             | no     | a token's name is good for one request           |
+| headers                         | no     | nothing is read of them                          |
 """
 
 from __future__ import annotations
@@ -46,15 +47,15 @@ def webhook(token: str, body: bytes = BODY, headers: dict[str, str] | None = Non
     return Request("POST", "/services/vonage/voice?x=1", sent, body)
 
 
-def refused(request: Request, service: Vonage = SERVICE) -> Unsigned:
+def refused(request: Request, service: Vonage | None = None) -> Unsigned:
     with pytest.raises(Unsigned) as error:
-        service.verify(request, "https://offhook.example", NOW_S)
+        (service or Vonage(ACCOUNT)).verify(request, "https://offhook.example", NOW_S)
     assert error.value.code in (401, 403)
     return error.value
 
 
-def accept(request: Request, service: Vonage = SERVICE) -> None:
-    service.verify(request, "https://offhook.example", NOW_S)
+def accept(request: Request, service: Vonage | None = None) -> None:
+    (service or Vonage(ACCOUNT)).verify(request, "https://offhook.example", NOW_S)
 
 
 def test_what_vonage_signs_is_taken():
@@ -77,7 +78,7 @@ def test_a_web_token_of_another_hand_is_the_same():
     # The example of RFC 7515 appendix A.1, whose secret is bytes: its signature is computed as ours are.
     message = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9"
     assert json.loads(urlsafe_b64decode(message))["alg"] == "HS256"
-    theirs = jwt.encode({"iat": NOW_S}, SECRET, algorithm="HS256", headers={"kid": "1"})
+    theirs = jwt.encode({"iat": NOW_S, "jti": "1"}, SECRET, algorithm="HS256", headers={"kid": "1"})
     accept(Request("GET", "/services/vonage/voice?uuid=1", {"authorization": f"Bearer {theirs}"}))
 
 
@@ -106,6 +107,32 @@ def test_what_is_not_signed_may_differ():
     token = signed_token(claims(), SECRET)
     accept(replace(webhook(token), target="/elsewhere", method="PUT", peer="192.0.2.1"))
     accept(webhook(token, headers={"x-more": "1"}))
+
+
+def test_a_token_is_good_for_one_request_and_for_the_same_again():
+    service = Vonage(ACCOUNT)
+    bare = signed_token(claims(payload_hash=None), SECRET)
+    asked = Request("GET", "/services/vonage/voice?uuid=1&from=2", {"authorization": f"Bearer {bare}"})
+    accept(asked, service)
+    accept(asked, service)  # Vonage asks again where it has heard nothing
+    for target in ("/services/vonage/voice?uuid=2&from=2", "/services/vonage/status?uuid=1&from=2"):
+        assert refused(replace(asked, target=target), service).code == 403
+    refused(replace(asked, method="POST", body=BODY), service)
+    accept(asked, service)
+
+
+def test_a_token_that_signs_a_body_is_not_good_at_another_address():
+    service = Vonage(ACCOUNT)
+    told = replace(webhook(signed_token(claims(), SECRET)), target="/services/vonage/status")
+    accept(told, service)
+    refused(replace(told, target="/services/vonage/voice"), service)
+
+
+def test_a_query_is_vouched_for_by_a_token_with_a_name_alone():
+    for name in (None, "", []):
+        token = signed_token(claims(payload_hash=None, jti=name), SECRET)
+        refused(Request("GET", "/services/vonage/voice?uuid=1", {"authorization": f"Bearer {token}"}))
+        accept(webhook(signed_token(claims(jti=name), SECRET)))
 
 
 def forged(header: dict[str, Any], key: str | bytes = b"", algorithm: str | None = None) -> str:

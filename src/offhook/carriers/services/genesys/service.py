@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from offhook.carriers.services.genesys import signature
 from offhook.carriers.services.genesys.media import CARRIAGE, AudioHookDialect
 from offhook.carriers.services.http import Request
+from offhook.carriers.services.proof import Used
 from offhook.carriers.services.service import Direct
 from offhook.core.carriage import Carriage
 
@@ -34,6 +35,7 @@ class Genesys(Direct):
 
     account: GenesysAccount
     name: str = "genesys"
+    used: Used = field(default_factory=Used, repr=False, compare=False)
 
     @property
     def carriage(self) -> Carriage:
@@ -42,7 +44,7 @@ class Genesys(Direct):
 
     def verify(self, request: Request, base: str, now_s: float) -> None:
         """Check that a socket's handshake is Genesys'; `base` is our public address (https://…)."""
-        signature.verify(request, base, self.account.api_key, self.account.client_secret, now_s)
+        signature.verify(request, base, self.account.api_key, self.account.client_secret, self.used, now_s)
 
     def dialect(self) -> AudioHookDialect:
         """Give what one media socket speaks."""

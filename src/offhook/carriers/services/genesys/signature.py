@@ -4,7 +4,7 @@
     Signature: sig1=:<base64 of HMAC-SHA256(client secret, one line a component, and the parameters)>:
 
 Laws: all components that AudioHook signs must be covered; the authority is that of our public address, whatever the
-request says; what was signed is compared as text.
+request says; what was signed is compared as text; a nonce is good once, since a handshake is a call.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from offhook.carriers.services.http import Request, Unsigned
-from offhook.carriers.services.proof import check_fresh, same
+from offhook.carriers.services.proof import FRESH_S, Used, check_fresh, same
 from offhook.core.errors import ConfigError
 
 COMPONENTS: Final = (
@@ -50,8 +50,8 @@ def sign(
     return f"sig1={said}", f"sig1=:{_signature(list(values.items()), said, client_secret)}:"
 
 
-def verify(request: Request, base: str, api_key: str, client_secret: str, now_s: float) -> None:
-    """Check that a handshake is Genesys'. Unsigned where it is not."""
+def verify(request: Request, base: str, api_key: str, client_secret: str, used: Used, now_s: float) -> None:
+    """Check that a handshake is Genesys'. Unsigned where it is not. `used` has the nonces that came before."""
     if not secret_bytes(client_secret) or not api_key:
         raise Unsigned("there is no secret to check by", hint="set the API key and the client secret")
     said, given = request.header("signature-input"), request.header("signature")
@@ -75,6 +75,9 @@ def verify(request: Request, base: str, api_key: str, client_secret: str, now_s:
     check_fresh(int(about["created"]), now_s)
     if int(about["expires"]) < now_s:
         raise Unsigned("a signature that has run out", hint="is the clock right?")
+    nonce = about.get("nonce", "")
+    if not nonce or used.use(nonce, b"", now_s, int(about["created"]) + FRESH_S) is not None:
+        raise Unsigned("a handshake that came before")
 
 
 def secret_bytes(client_secret: str) -> bytes:

@@ -9,6 +9,7 @@ from functools import cached_property
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response
+from offhook.carriers.services.proof import Used
 from offhook.carriers.services.service import Answer, Links, News, Offered, Placement
 from offhook.carriers.services.vonage import api, documents, hooks, signature
 from offhook.carriers.services.vonage.account import VonageAccount
@@ -23,6 +24,7 @@ class Vonage:
 
     def __init__(self, account: VonageAccount) -> None:
         self.account = account
+        self._used = Used()
 
     @property
     def carriage(self) -> Carriage:
@@ -36,7 +38,7 @@ class Vonage:
 
     def verify(self, request: Request, base: str, now_s: float) -> None:
         """Check that a webhook or a socket's handshake is Vonage's: by its token, whatever our address is."""
-        signature.verify(request, self.account, now_s)
+        signature.verify(request, self.account, self._used, now_s)
 
     def hook(self, kind: str, request: Request) -> Sequence[News]:
         """Read a verified webhook."""

@@ -5,7 +5,7 @@
 
 Laws: the signature is compared before anything in the token is read, as text, so that no other spelling of the same
 bytes passes; the algorithm is ours to choose, whatever the token says of itself; a body is vouched for by its hash. The
-URL and the query are not signed: the token in the path and the window of time are what covers them.
+URL and the query are not signed: a token is good for one request, and for the same one again, as Vonage may ask twice.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from offhook.carriers.services.http import Request, Unsigned, read_json
-from offhook.carriers.services.proof import check_fresh, same
+from offhook.carriers.services.proof import FRESH_S, Used, check_fresh, same
 from offhook.carriers.services.reading import text, whole
 from offhook.carriers.services.vonage.account import VonageAccount
 from offhook.core.errors import ConfigError, ProtocolError
@@ -48,8 +48,11 @@ def payload_hash(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def verify(request: Request, account: VonageAccount, now_s: float) -> None:
-    """Check that a webhook, or the handshake of a media socket, is Vonage's. Unsigned where it is not."""
+def verify(request: Request, account: VonageAccount, used: Used, now_s: float) -> None:
+    """Check that a webhook, or the handshake of a media socket, is Vonage's. Unsigned where it is not.
+
+    `used` has the tokens that came before.
+    """
     handshake = request.header("upgrade").lower() == "websocket"
     authorization = request.header("authorization")
     if handshake and not account.signed_sockets:
@@ -73,6 +76,13 @@ def verify(request: Request, account: VonageAccount, now_s: float) -> None:
     asked = request.method.upper() == "GET" and not request.body  # all is in its query, which nothing vouches for
     if not asked and not same(payload_hash(request.body), text(claims.get("payload_hash"))):
         raise Unsigned("a body that is not the one that was signed")
+    name = text(claims.get("jti"))
+    if not name and asked and not handshake:
+        raise Unsigned("a token without a name can't vouch for a query")
+    whole_of_it = f"{request.method} {request.target}\n".encode("utf-8", "surrogatepass") + request.body
+    what = hashlib.sha256(whole_of_it).digest()
+    if name and used.use(name, what, now_s, made_s + FRESH_S) not in (None, what):
+        raise Unsigned("a token that came with another request")
 
 
 def _claims(token: str, secret: str) -> Mapping[str, object]:
