@@ -6,8 +6,6 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +13,11 @@ import pytest
 
 import offhook
 from offhook.call import events
-from offhook.carriers.services.http import ApiCall
 from offhook.core.errors import ConfigError
 from offhook.testing.callers import Caller
 from offhook.testing.carriers.twilio import ACCOUNT, TOKEN, FakeTwilio
 
 TO = "+15557770001"
-
-
-@asynccontextmanager
-async def api_of(fake: FakeTwilio) -> AsyncGenerator[str]:
-    """Serve a fake's API by HTTP; give where."""
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
-        body = await reader.readexactly(int(headers.get("content-length", "0")))
-        method, path, _ = head[0].split(" ")
-        order = ApiCall(method, f"http://api{path}", headers, body)
-        fake.asked.append(order)
-        reply = await fake.api(order)
-        writer.write(f"HTTP/1.1 {reply.status} X\r\ncontent-length: {len(reply.body)}\r\n\r\n".encode() + reply.body)
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 def free_port() -> int:
@@ -67,7 +44,7 @@ def test_a_program_has_a_service_place_its_call() -> None:
 
         fake = FakeTwilio(public)
         fake.answerers[TO] = "human"
-        async with fake, api_of(fake) as api:
+        async with fake, fake.serving() as api:
             config = {
                 "web": {"listen": public.removeprefix("http://"), "public_url": public},
                 "services": {
@@ -93,7 +70,7 @@ def test_a_call_by_the_command_line_goes_by_a_service(tmp_path: Path) -> None:
         port = free_port()
         public = f"http://127.0.0.1:{port}"
         fake = FakeTwilio(public)
-        async with fake, api_of(fake) as api:
+        async with fake, fake.serving() as api:
             (tmp_path / "offhook.toml").write_text(
                 f'[services.twilio]\naccount = "{ACCOUNT}"\ntoken = "{TOKEN}"\n'
                 f'api = "{api}"\ncaller = "+15552223333"\n',

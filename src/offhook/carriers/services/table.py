@@ -68,7 +68,10 @@ SERVICES: Final[Mapping[str, Entry]] = {
         "telnyx",
         "TelnyxAccount",
         "telnyx",
-        (("Voice, Programmable Voice, your application, Webhook URL", "voice"),),
+        (
+            ("Voice, Programmable Voice, your application, Webhook URL (TeXML: Voice URL, POST)", "voice"),
+            ("for TeXML alone: your application, Status callback URL (POST)", "status"),
+        ),
     ),
     "plivo": Entry(
         "plivo",

@@ -14,7 +14,7 @@ import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 
@@ -28,7 +28,7 @@ from offhook.run.host import AgentLike, Host, HostRules
 from offhook.run.services import Listener, Switchboard
 from offhook.testing.callers import Caller
 from offhook.testing.carriers.farend import FarEnd, Tongue
-from offhook.testing.carriers.remote import RemoteBoard, RemoteConnection, RemoteVisit
+from offhook.testing.carriers.remote import RemoteBoard, RemoteConnection, RemoteVisit, served
 from offhook.testing.engine import VirtualEngine
 from offhook.testing.journal import Journal
 from offhook.testing.loop import VirtualLoop
@@ -79,8 +79,6 @@ class FakeService(ABC):
     """
 
     hearing: Literal["all", "speech"] = "all"
-    commanded: bool = False
-    """Whether a call is answered by a request to its API: that one is in the fake's process alone."""
 
     def __init__(
         self,
@@ -199,6 +197,10 @@ class FakeService(ABC):
         if network is None:
             network = loop.network = SimulatedNetwork(loop, journal, seed="fake", profile=PROFILES["perfect"])
         return VirtualEngine(loop, network, journal, ip="10.1.0.1")
+
+    def serving(self) -> AbstractAsyncContextManager[str]:
+        """Serve its API by HTTP while entered, for a server that runs (`services.NAME.api`); give where."""
+        return served(self._asked)
 
     async def _asked(self, order: ApiCall) -> ApiReply:
         self.asked.append(order)

@@ -61,8 +61,6 @@ class TelnyxTongue(JsonTongue):
 class FakeTelnyx(FakeService):
     """An account at a fake Telnyx. `heard` is how calls are coded, whatever was asked for."""
 
-    commanded = True
-
     def __init__(self, app: Any, *, heard: Encoding | None = None, **options: Any) -> None:
         super().__init__(app, **options)
         self.secrets = {"TELNYX_API_KEY": API_KEY, "TELNYX_PUBLIC_KEY": PUBLIC_KEY}

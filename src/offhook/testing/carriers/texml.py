@@ -28,7 +28,7 @@ class FakeTexml(FakeTwilio):
 
     def __init__(self, app: Any, *, heard: Encoding | None = None, **options: Any) -> None:
         super().__init__(app, **options)
-        self.secrets = {"TELNYX_API_KEY": API_KEY, "TELNYX_PUBLIC_KEY": PUBLIC_KEY}
+        self.secrets = {"TELNYX_API_KEY": API_KEY, "TELNYX_PUBLIC_KEY": PUBLIC_KEY, "TELNYX_ACCOUNT_ID": ACCOUNT}
         self.heard = heard or Encoding("PCMA")
 
     def service(self) -> Service:
