@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from offhook.call import Agent, Ambience, Call, Manners, Participant, answers
+    from offhook.console.answering import run
     from offhook.console.phone import Phone
     from offhook.core.errors import (
         CallEnded,
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
         TransferFailed,
         Unreachable,
     )
-    from offhook.run import run
 
 __version__ = "0.1.0"
 

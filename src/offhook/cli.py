@@ -135,18 +135,9 @@ def serve(
     def work() -> None:
         flags = {} if max_calls is None else {"max_calls": max_calls}
         loaded = settings(config, sip, http, public, **flags)
-        from offhook.run.config import services_of
-        from offhook.run.logs import log_to_stderr
-        from offhook.run.serve import run_live, serve
+        from offhook.console.answering import run
 
-        log_to_stderr()
-        doors = []
-        services = services_of(loaded, carrier)
-        if services or loaded.web.listen is not None:
-            from offhook.console.door import web_door
-
-            doors = [web_door(loaded.web, services, say)]
-        run_live(lambda: serve(loaded, agent, events=events, say=say, doors=doors))
+        run(agent, loaded, carriers=carrier, events=events, say=say)
 
     done(work)
 

@@ -66,3 +66,19 @@ def test_a_newcomer_who_does_what_the_page_says_has_a_number_that_talks(one: str
                 await calls(fake)
 
     asyncio.run(main())
+
+
+def test_a_program_answers_as_the_command_does(tmp_path: Path) -> None:
+    async def main() -> None:
+        public = f"http://127.0.0.1:{free_port()}"
+        fake = FAKES["twilio"](public)
+        (tmp_path / "app.py").write_text(block("README", "python", "In a program"), encoding="utf-8")
+        async with fake, fake.serving() as api:
+            text = for_this_machine(block("twilio", "toml"), "twilio", fake, public, api)
+            (tmp_path / "offhook.toml").write_text(text, encoding="utf-8")
+            async with running(("app.py",), tmp_path, fake.secrets) as said:
+                told = await said("services can call")
+                assert f"{public}/services/twilio/voice" in told
+                await calls(fake)
+
+    asyncio.run(main())

@@ -15,11 +15,10 @@ import pytest
 from offhook.call import Call
 from offhook.call.events import Incoming
 from offhook.core.ids import CallId
-from offhook.policy.routes import Route
 from offhook.run import serve
 from offhook.run.config import Config, Sip
 from offhook.run.events import EventLines
-from offhook.run.serve import media_address, serve_routes
+from offhook.run.serve import media_address
 from offhook.sip.useragent import FATES
 
 OPTIONS = (
@@ -53,10 +52,9 @@ def test_what_was_counted_is_said_when_asked_and_at_the_end() -> None:
             return line.partition(" ")[2]
 
         serving = asyncio.create_task(
-            serve_routes(
+            serve.serve(
                 Config(sip=Sip(listen=["udp://127.0.0.1:0"])),
-                (Route(nobody),),
-                "nobody",
+                nobody,
                 events=None,
                 say=said.put_nowait,
             )

@@ -22,9 +22,8 @@ from offhook.call.events import CallEvent
 from offhook.carriers.services.service import Direct
 from offhook.core.errors import ConfigError
 from offhook.run.agents import needs_models
-from offhook.run.config import Config, caller_of, services_of
+from offhook.run.config import Config, Settings, caller_of, config_of, services_of
 from offhook.run.host import AgentLike, Host
-from offhook.run.phone import Settings, config_of
 from offhook.run.serve import Place, Station, load_routes, outward
 from offhook.run.services import Switchboard
 

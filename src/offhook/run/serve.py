@@ -138,27 +138,21 @@ def load_routes(config: Config, module: str | None) -> tuple[Route[AgentLike], .
 
 async def serve(
     config: Config,
-    module: str | None,
+    agent: AgentLike | str | None,
     *,
     events: Path | None,
     say: Callable[[str], None],
     doors: Sequence[DoorTo] = (),
 ) -> None:
-    """Answer calls until SIGTERM or SIGINT, then drain; `doors` are other ways in. Raises OffhookError at its start."""
-    who = module or ", ".join([f"{one.number} → {one.agent}" for one in routes_of(config)]) or RECEPTIONIST
-    await serve_routes(config, load_routes(config, module), who, events=events, say=say, doors=doors)
+    """Answer calls until SIGTERM or SIGINT, then drain; `doors` are other ways in. Raises OffhookError at its start.
 
-
-async def serve_routes(
-    config: Config,
-    routes: Sequence[Route[AgentLike]],
-    who: str,
-    *,
-    events: Path | None,
-    say: Callable[[str], None],
-    doors: Sequence[DoorTo] = (),
-) -> None:
-    """Do as `serve` does with agents that are there already; `who` names them for a person."""
+    `agent` is one, or its name (MODULE:AGENT), or None for the routes of the file.
+    """
+    if agent is None or isinstance(agent, str):
+        routes = load_routes(config, agent)
+        who = agent or ", ".join([f"{one.number} → {one.agent}" for one in routes_of(config)]) or RECEPTIONIST
+    else:
+        routes, who = (Route(agent),), getattr(agent, "__name__", None) or getattr(agent, "name", "agent")
     loop = asyncio.get_running_loop()
     stop, hurry = asyncio.Event(), asyncio.Event()
 

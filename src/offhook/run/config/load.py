@@ -25,6 +25,9 @@ from offhook.run.config.tables import Config
 DEFAULT_FILE: Final = Path("offhook.toml")
 """Read where it is there; another file must be named."""
 
+Settings = Config | Path | str | Mapping[str, Any] | None
+"""A configuration, the path of one, the keys of one, or None for `offhook.toml` and the environment."""
+
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 LATER: Final = {"records": "recording", "stir": "verifying and signing callers"}
@@ -63,6 +66,15 @@ def load(path: Path | None = None, flags: Mapping[str, Any] | None = None) -> Co
         raise ConfigError(where + "; ".join(_sentences(error))) from None
     except SettingsError as error:
         raise ConfigError(f"environment: {error}") from None
+
+
+def config_of(settings: Settings) -> Config:
+    """Read a configuration. ConfigError where it can't be."""
+    if isinstance(settings, Config):
+        return settings
+    if isinstance(settings, (str, Path)):
+        return load(Path(settings))
+    return load(None, settings)
 
 
 def _table(text: str) -> dict[str, Any]:
