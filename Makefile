@@ -29,6 +29,7 @@ check: .venv/.ready .venv/.check
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
+	$(BIN)/cfn-lint --include-checks I --template deploy/amazon/template.json
 	cd native && cargo fmt --check
 	cd native/fuzz && cargo fmt --check
 	cd bench/load && cargo fmt --check

@@ -1,10 +1,12 @@
-"""The template that deploys the functions: what it names is there, and who may do what is as little as can be."""
+"""The template that deploys the functions: their time, and who may do what is as little as can be.
+
+Whether it is a template that CloudFormation takes, `make check` asks cfn-lint; that its functions run, `test_lambda`.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,6 @@ PLACE = Path(__file__).parents[4] / "deploy" / "amazon"
 TEMPLATE: dict[str, Any] = json.loads((PLACE / "template.json").read_text())
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 FUNCTIONS = {name: one for name, one in RESOURCES.items() if one["Type"] == "AWS::Lambda::Function"}
-ATTRIBUTES = {"AWS::Lambda::Function": {"Arn"}, "AWS::IAM::Role": {"Arn", "RoleId"}}
-PSEUDO = {"AWS::AccountId", "AWS::Partition", "AWS::Region"}
 
 
 def within(value: Any, name: str) -> Iterator[Any]:
@@ -31,41 +31,6 @@ def within(value: Any, name: str) -> Iterator[Any]:
     elif isinstance(value, list):
         for inner in value:
             yield from within(inner, name)
-
-
-def test_it_has_the_sections_of_a_template() -> None:
-    assert TEMPLATE["AWSTemplateFormatVersion"] == "2010-09-09"
-    assert set(TEMPLATE) <= {
-        "AWSTemplateFormatVersion",
-        "Description",
-        "Parameters",
-        "Conditions",
-        "Resources",
-        "Outputs",
-    }
-    assert all(re.fullmatch(r"[A-Za-z0-9]+", name) for part in ("Parameters", "Resources") for name in TEMPLATE[part])
-    assert all(set(one) <= {"Type", "Condition", "DependsOn", "Properties"} for one in RESOURCES.values())
-
-
-def test_all_that_is_named_is_there() -> None:
-    known = set(TEMPLATE["Parameters"]) | set(RESOURCES) | PSEUDO
-    named = set(within(TEMPLATE, "Ref")) | {one["DependsOn"] for one in RESOURCES.values() if "DependsOn" in one}
-    subs = [name for text in within(TEMPLATE, "Fn::Sub") for name in re.findall(r"\$\{([^}]+)\}", text)]
-    assert (named | set(subs)) - known == set()
-    for name, attribute in within(TEMPLATE, "Fn::GetAtt"):
-        assert attribute in ATTRIBUTES[RESOURCES[name]["Type"]]
-    conditions = set(within([RESOURCES, TEMPLATE["Outputs"]], "Condition"))
-    assert conditions == set(TEMPLATE["Conditions"])
-    assert set(TEMPLATE["Parameters"]) <= set(within(TEMPLATE, "Ref")), "each parameter is for something"
-
-
-@pytest.mark.parametrize("name", RESOURCES)
-def test_what_is_only_there_sometimes_is_named_only_then(name: str) -> None:
-    ours = RESOURCES[name]
-    named = set(within(ours, "Ref")) | {one for one, _ in within(ours, "Fn::GetAtt")}
-    named |= {one for text in within(ours, "Fn::Sub") for one in re.findall(r"\$\{([^}]+)\}", text)}
-    for other in named & set(RESOURCES):
-        assert RESOURCES[other].get("Condition") in (None, ours.get("Condition"))
 
 
 def test_each_function_is_in_the_program_and_has_the_time_that_its_service_gives(
