@@ -64,7 +64,7 @@ def test_a_far_end_that_refers_us_is_replaced_by_whom_it_named(stage: Any) -> No
         assert desk.end().reason == "hangup"
         assert [leg.call for leg in desk.legs] != [leg.first[0] for leg in desk.legs]
         assert desk.line.legs == {}
-        assert desk.line._dialled == {}
+        assert desk.line.called.calls == {}
 
     stage.play(story())
 
@@ -87,7 +87,7 @@ def test_a_target_that_is_busy_leaves_the_call_as_it_was(stage: Any) -> None:
             assert leg.up
             await bye(peer)
         assert desk.end().reason == "remote_hangup"
-        assert desk.line._dialled == {}
+        assert desk.line.called.calls == {}
 
     stage.play(story())
 
@@ -217,7 +217,7 @@ def test_a_call_that_takes_anothers_place_goes_on_with_the_same_agent(stage: Any
             other.close()
         assert desk.end().reason == "remote_hangup"
         assert desk.line.legs == {}
-        assert desk.line._dialled == {}
+        assert desk.line.called.calls == {}
 
     stage.play(story())
 

@@ -125,7 +125,7 @@ async def scene(stage: Any, **rules: Any) -> AsyncGenerator[tuple[Scene, CallerP
             if not person.over:
                 await person.hangs_up()
         await host.drain(5.0)
-        assert (host.live, host.failures, host.line._dialled) == (0, 0, {})
+        assert (host.live, host.failures, host.line.called.calls) == (0, 0, {})
     assert stage.world.engine(HOST).open_ports == []
 
 

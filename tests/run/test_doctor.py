@@ -246,15 +246,16 @@ def test_a_call_from_which_nothing_comes_is_told_with_what_to_do(stage: Any) -> 
     assert "sip.rtp_ports" in finding.fix
 
 
-def test_a_call_that_is_heard_is_good(stage: Any) -> None:
+def test_a_call_that_is_heard_is_good_and_who_was_called_attacks_nobody(stage: Any) -> None:
     found: list[Finding] = []
 
     async def story() -> None:
-        async with stage.host(lambda call: call.hangup()) as host, stage.phone() as phone:
+        async with stage.host(lambda call: call.hangup(), allow=()) as host, stage.phone() as phone:
             answering = asyncio.get_running_loop().create_task(phone.answers())
             found.append(await media.to(host, "sip:caller@10.2.0.1"))
             await (await answering).gone()
             await stage.world.settle()
+            assert "attacks_scan" not in host.counters()
 
     stage.play(story())
     assert [one.level for one in found] == ["good"], found

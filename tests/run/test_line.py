@@ -183,7 +183,7 @@ def test_a_far_end_is_asked_whether_it_is_there() -> None:
         peer.reply(options, 200, "OK", tag="t")
         assert await asking == 200
         assert await line.ask(parse_uri("sip:10.3.0.9")) == 408
-        assert not line.permits("10.3.0.1")
+        assert not line.permits("10.3.0.1"), "half a minute after it was asked"
         peer.close()
         await line.close()
 
@@ -206,6 +206,8 @@ def test_strangers_are_named_once() -> None:
         line.dialled((flow,), +1)
         assert line.permits("198.51.100.1")
         line.dialled((flow,), -1)
+        assert line.permits("198.51.100.1"), "it may still answer our BYE"
+        await asyncio.sleep(32)
         assert not line.permits("198.51.100.1")
 
     world.run(story())

@@ -29,7 +29,7 @@ async def empty(host: Any) -> None:
     counters = host.counters()
     assert (counters["guard"], host.failures, counters["calls"], counters["transactions"]) == (0, 0, 0, 0)
     assert host.line.legs == {}
-    assert host.line._dialled == {}
+    assert host.line.called.calls == {}
 
 
 @pytest.mark.parametrize("manner", sorted({one.__name__ for one in referrers.CALLS_US}))

@@ -72,7 +72,7 @@ def test_a_phone_that_takes_refer_speaks_with_the_desk_itself(stage: Any, agent:
             await caller.hangs_up()
             await clerk.gone()
             assert host.line.legs == {}
-            assert host.line._dialled == {}
+            assert host.line.called.calls == {}
         assert stage.reasons() == ["transferred"]
         assert told(stage) == [(200, kind)]
 
@@ -101,7 +101,7 @@ def test_a_desk_that_declines_gives_the_caller_back(stage: Any, attended: bool, 
             assert not caller.over
             await caller.hangs_up()
             await host.drain(5.0)
-            assert host.line._dialled == {}
+            assert host.line.called.calls == {}
         assert host.failures == 0
         assert stage.reasons() == ["remote_hangup"]
         kind = ("attended" if attended else "blind") if rules.refer else "bridged"
@@ -136,7 +136,7 @@ def test_a_bridge_carries_voices_and_keys_and_ends_with_either(stage: Any, ends:
             await clerk.gone(within_s=2.0)
             await host.drain(5.0)
             assert host.line.legs == {}
-            assert host.line._dialled == {}
+            assert host.line.called.calls == {}
             assert host.counters()["media_relay_refused"] == 0
         assert stage.reasons() == ["transferred"]
         assert told(stage) == [(200, "bridged")]

@@ -34,6 +34,7 @@ from offhook.core.media import Address
 from offhook.policy.admission import Admission, Kind, Source
 from offhook.policy.reach import Reach
 from offhook.policy.screening import allows_address, allows_number, number_of
+from offhook.run.called import Called
 from offhook.run.dialling import parse_target
 from offhook.run.media import EngineMedia
 from offhook.run.resolver import Resolver
@@ -119,7 +120,7 @@ class SipLine:
         self.admission = admission or Admission([(network, Source(Kind.LOCAL)) for network in allow])
         self._security = security or SecurityLog(self.admission)
         self._dial = tuple(dial)
-        self._dialled: dict[str, int] = {}
+        self.called = Called()
         self._placed: set[SipCall] = set()
         self._reached: dict[SipCall, Sequence[Flow]] = {}
         self._questions: dict[SipCall, asyncio.Future[int]] = {}
@@ -359,13 +360,7 @@ class SipLine:
 
     def dialled(self, ways: Sequence[Flow], by: int) -> None:
         """Take answers from addresses that we call, for as long as we do (`by` +1 or -1)."""
-        for flow in ways:
-            ip = flow.remote[0]
-            count = self._dialled.get(ip, 0) + by
-            if count > 0:
-                self._dialled[ip] = count
-            else:
-                self._dialled.pop(ip, None)
+        self.called.count(self.now(), ways, by)
 
     async def close(self) -> None:
         """Close sockets and timer. Legs that are still up are not told."""
@@ -402,7 +397,7 @@ class SipLine:
     def permits(self, ip: str) -> bool:
         """Say whether a source may speak to us: it is listed and not shut out, or we have called it."""
         now = self.now()
-        if ip in self._dialled or self.admission.hears(now, ip):
+        if self.called.hears(now, ip) or self.admission.hears(now, ip):
             return True
         if not self.admission.banned(now, ip):
             self._security.note(now, ip, "scan", "not listed: if it is yours, add it to sip.allow or a trunk")
@@ -410,7 +405,7 @@ class SipLine:
 
     def rate(self, ip: str) -> Rate | None:
         """Say how many messages a source may send; whom we call, as many as it likes."""
-        return None if ip in self._dialled else RATES.get(self.admission.source(ip).kind)
+        return None if self.called.hears(self.now(), ip) else RATES.get(self.admission.source(ip).kind)
 
     def warned(self, text: str) -> None:
         """Log what whoever runs this should know."""
