@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from email.utils import formatdate
+from pathlib import Path
 from time import time
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from offhook.console.services import reached
 from offhook.run.config import Config, Web
 from offhook.run.doctor import Finding
 from offhook.run.doctor import services as doctor_services
 from offhook.run.doctor.services import examine_services
+from offhook.testing.authorities import Authority, Issued
 
 ACCOUNT = {"account": "AC" + "0" * 32, "token": "secret"}
 
@@ -128,3 +132,71 @@ def test_an_account_that_can_not_work_is_a_fault() -> None:
     findings = asyncio.run(main())
     assert [finding.level for finding in findings] == ["fault", "fault"]
     assert all(finding.fix for finding in findings)
+
+
+@asynccontextmanager
+async def behind(issued: Issued, folder: Path) -> AsyncGenerator[str]:
+    """Stand where a proxy would, with its certificate; give the address."""
+    (folder / "key.pem").write_bytes(issued.key)
+    (folder / "chain.pem").write_bytes(issued.chain)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "chain.pem", folder / "key.pem")
+    proxy = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=context)
+    async with proxy:
+        yield f"https://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+
+
+ROOT = Authority("Root")
+CERTIFICATES = {
+    "ended": (ROOT.host("127.0.0.1", ended=True), "has expired", "renew it"),
+    "another's": (ROOT.host("agent.example"), "not for that name", "get one for 127.0.0.1"),
+    "its own": (ROOT.host("127.0.0.1", alone=True), "self-signed", "Let's Encrypt"),
+    "nobody's": (Authority("Nobody").host("127.0.0.1"), "that nobody knows", "fullchain.pem"),
+}
+
+
+@pytest.mark.parametrize("which", CERTIFICATES)
+def test_a_certificate_that_services_refuse_is_told_with_what_to_do(
+    which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issued, why, fix = CERTIFICATES[which]
+    (tmp_path / "world.pem").write_bytes(ROOT.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "world.pem"))
+
+    async def main() -> None:
+        async with behind(issued, tmp_path) as public, server({}) as api:
+            finding = (await found({"public_url": public}, api=api))["public address"]
+            said = await reached(public, "nonce")
+        assert finding.level == "fault"
+        assert why in finding.text
+        assert fix in finding.fix
+        assert why in said
+        assert fix in said, "serve says the same"
+
+    asyncio.run(main())
+
+
+class Plain(asyncio.Protocol):
+    """A web server without TLS."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n")
+        self.transport.close()
+
+
+def test_who_does_not_speak_tls_or_is_not_there_is_told_apart() -> None:
+    async def main() -> None:
+        plain = await asyncio.get_running_loop().create_server(Plain, "127.0.0.1", 0)
+        async with plain, server({}) as api:
+            where = f"https://127.0.0.1:{plain.sockets[0].getsockname()[1]}"
+            speaks = (await found({"public_url": where}, api=api))["public address"]
+            gone = (await found({"public_url": "https://127.0.0.1:9"}, api=api))["public address"]
+        assert "TLS" in speaks.text
+        assert "https alone" in speaks.fix
+        assert "nobody listens" in gone.text
+        assert "tunnel" in gone.fix
+
+    asyncio.run(main())

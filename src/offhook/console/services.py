@@ -14,8 +14,6 @@ from types import TracebackType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import httpx2
-
 from offhook.carriers.services.direct import AudioSocket
 from offhook.carriers.services.http import Request, Response
 from offhook.carriers.services.service import Direct, Service
@@ -27,10 +25,8 @@ from offhook.run.config import Web, parse_address
 from offhook.run.host import Host
 from offhook.run.services import Switchboard
 from offhook.run.services.api import HttpApi
-from offhook.run.services.here import HERE, LISTEN
+from offhook.run.services.here import HERE, LISTEN, PROXY, Trouble, asked
 from offhook.run.services.tcp import FramedSocket
-
-LOOK_S: Final = 8.0
 
 SPARE: Final = 50
 """Media sockets beside those of the calls that may be up: strangers, and services between two of theirs."""
@@ -134,19 +130,10 @@ def _public(rules: Web, services: Sequence[Service | Direct]) -> str:
 
 async def reached(public: str, nonce: str) -> str:
     """Say whether our public address leads here, and what to do where it does not."""
-    url = f"{public}{HERE}"
     await asyncio.sleep(0)  # the listener is bound, and begins to answer now
-    try:
-        async with httpx2.AsyncClient(timeout=LOOK_S, follow_redirects=False) as client:
-            found = await client.get(url)
-    except httpx2.HTTPError as error:
-        return (
-            f"{public} does not answer from here ({error or type(error).__name__}): services can't reach it either, "
-            "unless they come another way; is the proxy or tunnel up, and does its name lead to it?"
-        )
+    found = await asked("GET", f"{public}{HERE}")
+    if isinstance(found, Trouble):
+        return f"{public} does not answer: {found.why}; services can't reach it either: {found.fix}"
     if found.status_code == 200 and found.text == nonce:
         return f"{public} leads here: services can call"
-    return (
-        f"{public} is answered by something else ({found.status_code} for {HERE}): have the proxy pass /services/ on "
-        "to web.listen, with paths as they are"
-    )
+    return f"{public} is answered by something else ({found.status_code} for {HERE}): {PROXY}"

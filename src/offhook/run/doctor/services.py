@@ -17,21 +17,15 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlsplit
 
-import httpx2
-
 from offhook.carriers.services.service import Direct, Service
 from offhook.core.errors import ConfigError, OffhookError
 from offhook.run.config import Config, caller_of, services_of
 from offhook.run.doctor.finding import Finding
-from offhook.run.services.here import HERE, LISTEN
-
-LOOK_S: Final = 5.0
-"""How long a name, or an answer, may take."""
+from offhook.run.services.here import HERE, LISTEN, LOOK_S, PROXY, Trouble, asked
 
 SKEW_S: Final = 30.0
 """How far our clock may be from a service's: proofs with a time in them are good for some minutes."""
 
-_PROXY: Final = "have the proxy or tunnel pass /services/ on to web.listen, with paths, queries and headers as they are"
 _SIGNED: Final = (
     "where serve refuses requests that are the service's own, it says why: another secret than its console shows, "
     "another address than web.public_url in its console, or a clock that is off"
@@ -87,51 +81,44 @@ async def _address(config: Config) -> AsyncIterator[Finding]:
         fix = "correct web.public_url, or enter the name where its domain is served; then wait for it to be known"
         yield Finding(subject, "fault", f"{host} leads nowhere, or no name service answers", fix)
         return
-    outside = await _asked("GET", f"{public}{HERE}")
-    if isinstance(outside, str):
-        yield Finding(subject, "fault", f"{public} does not answer: {outside}", _unanswered(outside))
+    outside = await asked("GET", f"{public}{HERE}")
+    if isinstance(outside, Trouble):
+        yield Finding(subject, "fault", f"{public} does not answer: {outside.why}", outside.fix)
         return
     scheme = "http" if config.web.certificate is None else "https"
-    inside = await _asked("GET", f"{scheme}://{config.web.listen or LISTEN}{HERE}", verify=False)
-    if isinstance(inside, str):
+    inside = await asked("GET", f"{scheme}://{config.web.listen or LISTEN}{HERE}", verify=False)
+    if isinstance(inside, Trouble):
         text = f"{public} answers ({outside.status_code}), and nothing listens at {config.web.listen or LISTEN}"
         yield Finding(subject, "warning", text, "run offhook serve, then doctor again: it can tell then who answers")
     elif outside.status_code == 200 and outside.text == inside.text:
         yield Finding(subject, "good", f"{public} leads here")
     else:
         text = f"{public} is answered by something else ({outside.status_code} for {HERE})"
-        yield Finding(subject, "fault", text, _PROXY)
-
-
-def _unanswered(why: str) -> str:
-    if "certificate" in why.lower():
-        return "give that name a certificate that the world trusts, with its whole chain: services refuse any other"
-    return "start the proxy or tunnel, and open the firewall towards it"
+        yield Finding(subject, "fault", text, PROXY)
 
 
 async def _knocked(name: str, public: str) -> Finding:
     """Ask as a stranger: who does not sign must be refused, by us."""
     subject, url = f"service {name}, webhooks", f"{public}/services/{name}/voice"
-    found = await _asked("POST", url)
-    if isinstance(found, str):
-        return Finding(subject, "fault", f"POST {url}: {found}", _PROXY)
+    found = await asked("POST", url)
+    if isinstance(found, Trouble):
+        return Finding(subject, "fault", f"POST {url}: {found.why}", PROXY)
     if found.status_code in (401, 403):
         return Finding(subject, "good", f"they come through, and who does not sign is refused; {_SIGNED}")
     if found.status_code == 404:
-        fix = f"serve with --carrier {name}, or without it; and {_PROXY}"
+        fix = f"serve with --carrier {name}, or without it; and {PROXY}"
         return Finding(subject, "fault", f"POST {url}: serve takes no calls of this service", fix)
-    return Finding(subject, "fault", f"POST {url} is answered with {found.status_code}", _PROXY)
+    return Finding(subject, "fault", f"POST {url} is answered with {found.status_code}", PROXY)
 
 
 async def _clock(service: Service) -> Finding:
     """Compare our clock with the service's."""
     subject = f"service {service.name}, clock"
     host = urlsplit(service.api).hostname or ""
-    found = await _asked("HEAD", service.api) if await _resolves(host) else "its name leads nowhere"
-    if isinstance(found, str):
-        return Finding(
-            subject, "warning", f"{service.api} can't be reached: {found}", "see that this machine may go out by https"
-        )
+    found = await asked("HEAD", service.api) if await _resolves(host) else Trouble("its name leads nowhere", "")
+    if isinstance(found, Trouble):
+        fix = "see that this machine may go out by https"
+        return Finding(subject, "warning", f"{service.api} can't be reached: {found.why}", fix)
     try:
         ahead_s = time.time() - parsedate_to_datetime(found.headers.get("date", "")).timestamp()
     except (ValueError, OverflowError):
@@ -140,17 +127,6 @@ async def _clock(service: Service) -> Finding:
         return Finding(subject, "good", f"{service.api} answers, and has the same time")
     text = f"our clock is {abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0 else 'behind'} that of {host}"
     return Finding(subject, "fault", f"{text}: signatures with a time in them fail", "timedatectl set-ntp true")
-
-
-async def _asked(method: str, url: str, *, verify: bool = True) -> httpx2.Response | str:
-    """Ask; give the answer, or why there is none."""
-    try:
-        async with asyncio.timeout(LOOK_S), httpx2.AsyncClient(timeout=LOOK_S, verify=verify) as client:
-            return await client.request(method, url)
-    except TimeoutError:
-        return f"nothing comes for {LOOK_S:.0f} s"
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        return str(error) or type(error).__name__
 
 
 async def _resolves(host: str) -> bool:

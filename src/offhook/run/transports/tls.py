@@ -25,14 +25,16 @@ _NO_STAMP: Final = (-1,)
 
 _MINIMUM: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
-_EXPIRED, _NOT_YET, _SELF_SIGNED, _SELF_SIGNED_CHAIN, _NO_ISSUER, _NO_FIRST = 10, 9, 18, 19, 20, 21
+EXPIRED, NOT_YET, SELF_SIGNED, SELF_SIGNED_CHAIN, NO_ISSUER, NO_FIRST = 10, 9, 18, 19, 20, 21
+"""Why a certificate is not believed, as OpenSSL numbers it."""
+
 _UNVERIFIED: Final = {
-    _EXPIRED: "its certificate has expired",
-    _NOT_YET: "its certificate is not valid yet",
-    _SELF_SIGNED: "its certificate is self-signed; if it is to be believed, name it as sip.tls.ca",
-    _SELF_SIGNED_CHAIN: "its certificate is of an authority that this machine does not know; name that as sip.tls.ca",
-    _NO_ISSUER: "its certificate is of an authority that this machine does not know; name that as sip.tls.ca",
-    _NO_FIRST: "its certificate comes without the authority that made it",
+    EXPIRED: "its certificate has expired",
+    NOT_YET: "its certificate is not valid yet",
+    SELF_SIGNED: "its certificate is self-signed; if it is to be believed, name it as sip.tls.ca",
+    SELF_SIGNED_CHAIN: "its certificate is of an authority that this machine does not know; name that as sip.tls.ca",
+    NO_ISSUER: "its certificate is of an authority that this machine does not know; name that as sip.tls.ca",
+    NO_FIRST: "its certificate comes without the authority that made it",
 }
 
 
