@@ -68,6 +68,9 @@ async def _open(
         sockets: Any = "none"
         if services:
             opened = await stack.enter_async_context(Opened(rules, services, say, host))
+            if rules.listen is None and not opened.by_http:
+                yield opened.places
+                return
             app, sockets = opened.hooks(app), opened.socket
         yield await stack.enter_async_context(_serve(rules, app, sockets))
 

@@ -66,7 +66,8 @@ class Opened:
                 self._say(f"{service.name}: {where}: {base}/services/{service.name}/{kind}")
             if isinstance(service, AudioSocket):
                 await self._stack.enter_async_context(self._connections(service))
-        self._looking = asyncio.create_task(self._look(), name="looking at ourselves from outside")
+        if self.by_http:
+            self._looking = asyncio.create_task(self._look(), name="looking at ourselves from outside")
         return self
 
     async def __aexit__(
@@ -79,6 +80,16 @@ class Opened:
             socket.close()
         await self._board.close()
         await self._stack.aclose()
+
+    @property
+    def by_http(self) -> bool:
+        """Whether any of them comes by HTTP or by a websocket."""
+        return any(not isinstance(service, AudioSocket) for service in self._services)
+
+    @property
+    def places(self) -> str:
+        """Where the others come in."""
+        return " ".join([f"tcp://{one.listen}" for one in self._services if isinstance(one, AudioSocket)])
 
     @property
     def board(self) -> Switchboard:

@@ -138,7 +138,11 @@ class Exotel:
             raise Unsigned("no password", 401, hint)
         ours = proof(self.account)
         if not hmac.compare_digest(given.encode("utf-8", "replace"), ours.encode()):
-            raise Unsigned("the password is wrong", 403, "the URL that Exotel was given has another one")
+            raise Unsigned(
+                "the password is wrong",
+                403,
+                "the URL that the applet was given has another one than services.exotel.password",
+            )
 
     def hook(self, kind: str, request: Request) -> Sequence[News]:
         """Read a verified webhook. ProtocolError where it makes no sense."""

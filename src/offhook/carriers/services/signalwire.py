@@ -123,7 +123,7 @@ def verify(key: str, request: Request, base: str) -> None:
         raw = raw_signature(key, url, body)
         return (raw,) if fields is None and reads else (raw, signature(key, url, fields or ()))
 
-    check(given, request, base, sign)
+    check(given, request, base, sign, "signalwire.signing_key")
 
 
 def signalwire(account: SignalWireAccount) -> TwimlService:

@@ -30,9 +30,12 @@ Sign = Callable[[str], Sequence[str]]
 """Gives the signatures that a URL may have."""
 
 
-def check(given: str, request: Request, base: str, sign: Sign, *, slash: bool = False, several: bool = False) -> None:
+def check(
+    given: str, request: Request, base: str, sign: Sign, secret: str, *, slash: bool = False, several: bool = False
+) -> None:
     """Check that `given` signs a request for our public address. Unsigned where it does not.
 
+    `secret` is the key in the configuration that it is signed by, for whoever reads why it was refused.
     `slash`: the service may write one behind the URL of a socket. `several`: signatures with commas between may be
     given, of which one must be right.
     """
@@ -50,8 +53,9 @@ def check(given: str, request: Request, base: str, sign: Sign, *, slash: bool = 
     host = request.header("x-forwarded-host") or request.header("host")
     for address in (f"https://{host}", f"http://{host}") if _HOST.fullmatch(host) else ():
         if signed_for(address):
-            raise Unsigned("signed for another address", 403, f"it is signed for {address}: set that as public address")
-    raise Unsigned("the signature is wrong", 403, "the secret is wrong, or the public address has another path")
+            raise Unsigned("signed for another address", 403, f"it is signed for {address}: set web.public_url to that")
+    hint = f"services.{secret} is another account's, or its console has another address than {base}/services/…"
+    raise Unsigned("the signature is wrong", 403, hint)
 
 
 def is_socket(request: Request) -> bool:

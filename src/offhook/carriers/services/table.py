@@ -86,7 +86,15 @@ SERVICES: Final[Mapping[str, Entry]] = {
         "genesys", "GenesysAccount", "Genesys", (("Integrations, Audio Connector, Connection URI", "media/audio"),)
     ),
     "freeswitch": Entry(
-        "direct", "FreeSwitchAccount", "FreeSwitch", (("uuid_audio_stream UUID start, then the secret", "media/"),)
+        "direct",
+        "FreeSwitchAccount",
+        "FreeSwitch",
+        (
+            (
+                "dialplan, uuid_audio_stream UUID start URL mono 16k, URL (SECRET: services.freeswitch.secret)",
+                "media/SECRET",
+            ),
+        ),
     ),
     "asterisk": Entry(
         "direct", "AsteriskSocketAccount", "AsteriskSocket", (("websocket_client.conf, uri", "media/audio"),)

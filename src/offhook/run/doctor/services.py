@@ -60,9 +60,11 @@ async def examine_services(config: Config) -> AsyncIterator[Finding]:
 
 def _account(config: Config, name: str) -> Finding:
     try:
-        return Finding(f"service {name}", "good", f"the account can be used; its calls show {caller_of(config, name)}")
+        return Finding(
+            f"service {name}", "good", f"all that is needed is there; calls by it show {caller_of(config, name)}"
+        )
     except ConfigError:
-        return Finding(f"service {name}", "good", "the account can be used; without `caller` it places no calls")
+        return Finding(f"service {name}", "good", "all that is needed is there; without `caller` it places no calls")
 
 
 async def _address(config: Config) -> AsyncIterator[Finding]:

@@ -64,17 +64,18 @@ def verify(request: Request, base: str, api_key: str, client_secret: str, used: 
     names = _COMPONENT.findall(signed.partition(")")[0])
     values = [(name, _value(request, base, name)) for name in names]
     if not same(f"{label}=:{_signature(values, signed, client_secret)}:", given):
-        raise Unsigned("a signature that is not Genesys'", hint="the client secret, or our public address, is another")
+        hint = f"services.genesys.client_secret is another integration's, or its Connection URI is not at {base}"
+        raise Unsigned("a signature that is not Genesys'", hint=hint)
     if not set(COMPONENTS) <= set(names) or len(set(names)) != len(names):
         raise Unsigned("a signature of less than AudioHook signs")
     about = {name: text or number for name, text, number in _PARAMETER.findall(signed)}
     if about.get("alg") != "hmac-sha256" or not all(about.get(name, "").isdigit() for name in ("created", "expires")):
         raise Unsigned("a signature of another kind")
     if not same(api_key, request.header("x-api-key")) or not same(api_key, about.get("keyid", "")):
-        raise Unsigned("another API key", hint="is it the API key of the integration in Genesys?")
+        raise Unsigned("another API key", hint="services.genesys.api_key is another integration's")
     check_fresh(int(about["created"]), now_s)
     if int(about["expires"]) < now_s:
-        raise Unsigned("a signature that has run out", hint="is the clock right?")
+        raise Unsigned("a signature that has run out", hint="set this machine's clock: timedatectl set-ntp true")
     nonce = about.get("nonce", "")
     if not nonce or used.use(nonce, b"", now_s, int(about["created"]) + FRESH_S) is not None:
         raise Unsigned("a handshake that came before")

@@ -37,7 +37,7 @@ def verify(request: Request, account: JambonzAccount, now_s: float) -> None:
     at = next((value for name, _, value in said if name == "t"), "")
     ours = _signature(at, request.body, account.webhook_secret)
     if not any(same(ours, value) for name, _, value in said if name == "v1"):
-        raise Unsigned("a signature that is not jambonz's", hint="is it the webhook secret of this account?")
+        raise Unsigned("a signature that is not jambonz's", hint="services.jambonz.webhook_secret is another account's")
     made_s = whole(at)
     if made_s is None:
         raise Unsigned("a signature without an instant")
@@ -59,7 +59,7 @@ def _check_password(request: Request, account: JambonzAccount) -> None:
         raise Unsigned("there is no password to check by", hint="set the password of the media sockets")
     given = request.header("authorization")
     if not given:
-        raise Unsigned("no password", 401)
+        raise Unsigned("no password", 401, "a proxy drops the Authorization header of websockets")
     if not same(password(account), given):
         raise Unsigned("another password")
 

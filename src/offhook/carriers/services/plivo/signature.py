@@ -65,4 +65,4 @@ def verify(token: str, request: Request, base: str) -> None:
             places += [f"{place}/websocket", plain, f"{plain}/websocket"]
         return [signature(token, one, query, form, nonce) for one in places]
 
-    check(given, request, base, sign, several=True)
+    check(given, request, base, sign, "plivo.auth_token", several=True)

@@ -31,7 +31,7 @@ TIME: Final = "telnyx-timestamp"
 WINDOW_S: Final = 300
 """How far a webhook's time may be from ours."""
 
-_CLOCK: Final = "this machine's clock is wrong, or the webhook was kept on its way"
+_CLOCK: Final = "set this machine's clock (timedatectl set-ntp true), or the webhook was kept on its way"
 
 
 def signature(key: Ed25519PrivateKey, time: str, body: bytes) -> str:
@@ -64,6 +64,6 @@ def verify(key: Ed25519PublicKey, request: Request, now_s: float) -> None:
         raw = a2b_base64(given, strict_mode=True)
         key.verify(raw, time.encode() + b"|" + request.body)
     except (ValueError, InvalidSignature):
-        raise Unsigned("the signature is wrong", 403, "the public key is another account's") from None
+        raise Unsigned("the signature is wrong", 403, "services.telnyx.public_key is another account's") from None
     if b64encode(raw).decode() != given:
         raise Unsigned("the signature is written in another way")

@@ -36,7 +36,9 @@ def signature(secret: str, url: str, fields: Sequence[tuple[str, str]] = ()) -> 
 def verify(secret: str, request: Request, base: str) -> None:
     """Check that a request is signed for our public address. Unsigned where it is not."""
     fields = _fields(request) if request.header(HEADER) else ()
-    check(request.header(HEADER), request, base, lambda url: (signature(secret, url, fields),), slash=True)
+    check(
+        request.header(HEADER), request, base, lambda url: (signature(secret, url, fields),), "twilio.token", slash=True
+    )
 
 
 def _fields(request: Request) -> Sequence[tuple[str, str]]:

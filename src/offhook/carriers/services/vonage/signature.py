@@ -69,7 +69,7 @@ def verify(request: Request, account: VonageAccount, used: Used, now_s: float) -
     check_fresh(made_s, now_s)
     expires_s = whole(claims.get("exp"))
     if expires_s is not None and expires_s < now_s:
-        raise Unsigned("a token that has run out", hint="is the clock right?")
+        raise Unsigned("a token that has run out", hint="set this machine's clock: timedatectl set-ntp true")
     for name, ours in (("iss", "Vonage"), ("api_key", account.api_key), ("application_id", account.application_id)):
         if name in claims and ours and not same(ours, text(claims[name])):
             raise Unsigned(f"a token of another {name}", hint=f"the {name} in the configuration is not Vonage's")
@@ -90,7 +90,7 @@ def _claims(token: str, secret: str) -> Mapping[str, object]:
     if not secret:
         raise Unsigned("there is no secret to check by", hint="set the signature secret")
     if not same(_signature(message, secret), signature):
-        raise Unsigned("a token that Vonage did not sign", hint="is it the signature secret of this account?")
+        raise Unsigned("a token that Vonage did not sign", hint="services.vonage.signature_secret is another account's")
     header, _, claims = message.partition(".")
     if text(_object(header).get("alg")) != "HS256":
         raise Unsigned("a token that is not signed by HS256")
