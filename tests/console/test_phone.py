@@ -108,3 +108,36 @@ def test_what_is_missing_in_the_file_is_said(tmp_path: Path, table: str, key: st
         assert key in said.decode()
 
     asyncio.run(main())
+
+
+INSTEAD = {
+    "freeswitch": ({"secret": "abcdef0123456789"}, "call by SIP"),
+    "asterisk": ({"user": "offhook", "password": "secret"}, "call by SIP"),
+    "audiosocket": ({}, "call by SIP"),
+    "genesys": ({"api_key": "key", "client_secret": "c2VjcmV0"}, "have Genesys call"),
+}
+
+
+@pytest.mark.parametrize("carrier", INSTEAD)
+def test_a_service_that_only_brings_calls_says_what_places_them(carrier: str, tmp_path: Path) -> None:
+    table, instead = INSTEAD[carrier]
+
+    async def nobody(call: offhook.Call) -> None:
+        raise AssertionError("nobody was called")
+
+    nobody.needs_models = False  # pyright: ignore[reportFunctionMemberAccess] (a function that says nothing gets them)
+
+    async def main() -> None:
+        async with offhook.Phone({"services": {carrier: table}, "dial": {"allow": ["+1"]}}) as phone:
+            for caller in ("", "+15552223333"):
+                with pytest.raises(ConfigError, match=f"{carrier} places no calls, it only brings them: .*{instead}"):
+                    await phone.dial(TO, nobody, carrier=carrier, caller=caller)
+        program = (sys.executable, "-c", "from offhook.cli import main; main()", "call", TO, "offhook.examples:echo")
+        calling = await asyncio.create_subprocess_exec(
+            *program, "--carrier", carrier, cwd=tmp_path, stderr=asyncio.subprocess.PIPE
+        )
+        _, said = await asyncio.wait_for(calling.communicate(), 30)
+        assert calling.returncode == 1
+        assert instead in said.decode(), "also where the file does not know it"
+
+    asyncio.run(main())

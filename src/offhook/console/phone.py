@@ -19,7 +19,7 @@ from typing import Literal
 
 from offhook.call import Call
 from offhook.call.events import CallEvent
-from offhook.carriers.services.service import Direct
+from offhook.carriers.services.table import places
 from offhook.core.errors import ConfigError
 from offhook.run.agents import needs_models
 from offhook.run.config import Config, Settings, caller_of, config_of, services_of
@@ -35,9 +35,8 @@ def by_service(
     config: Config, carrier: str, say: Callable[[str], None]
 ) -> Callable[[Host], AbstractAsyncContextManager[Place]]:
     """Give what opens the way out by a service. ConfigError where it is none, or has no number to show."""
+    places(carrier)
     (service,) = services_of(config, [carrier])
-    if isinstance(service, Direct):
-        raise ConfigError(f"{carrier} places no calls: it only brings them")
     caller = caller_of(config, carrier)
 
     @asynccontextmanager
@@ -138,15 +137,15 @@ class Phone:
         config, station = self._config, self._station
         assert config is not None
         assert station is not None
+        if carrier not in config.services:
+            raise ConfigError(f"services.{carrier}: there is no such service in the configuration")
+        shown = caller_of(config, carrier, caller)
         async with self._opening:
             if self._board is None:
                 from offhook.console.door import outward_door
 
                 door = outward_door(config.web, services_of(config), self.host, self._say)
                 self._board = await station.stack.enter_async_context(door)
-        if carrier not in self._board.services:
-            raise ConfigError(f"services.{carrier}: there is no such service in the configuration")
-        shown = caller or caller_of(config, carrier)
         return await self._board.dial(carrier, to, agent, caller=shown, ring_s=ring_s, detect=detect)
 
     async def finished(self, call: Call) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response
 from offhook.carriers.services.stream import Dialect
@@ -158,6 +158,9 @@ class Direct(ABC):
     __slots__ = ()
     name: str
     """The word for it in paths and configuration."""
+
+    instead: ClassVar[str] = "give it a trunk under [trunks], and call by SIP, without a carrier (docs/numbers/pbx.md)"
+    """What places calls in its place: it only brings them."""
 
     @property
     def is_near(self) -> bool:

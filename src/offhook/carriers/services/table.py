@@ -129,6 +129,16 @@ def make(name: str, table: Mapping[str, Any]) -> Service | Direct:
     return build(kind(**{key: _checked(f"services.{name}.{key}", wanted[key], value) for key, value in table.items()}))
 
 
+def places(name: str) -> None:
+    """See that a service places calls. ConfigError, with what to do in place of it, where it only brings them."""
+    if name not in SERVICES:
+        return
+    entry = SERVICES[name]
+    made: object = getattr(import_module(f"offhook.carriers.services.{entry.module}"), entry.make)
+    if isinstance(made, type) and issubclass(made, Direct):
+        raise ConfigError(f"{name} places no calls, it only brings them: {made.instead}")
+
+
 def _checked(key: str, wanted: Any, value: Any) -> Any:
     """Give a value as it is wanted. ConfigError where it is none."""
     if get_origin(wanted) is Literal:

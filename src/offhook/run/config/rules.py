@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from offhook.call.ambience import BUILT_IN, Ambience, load
 from offhook.carriers.negotiation import AudioRules
 from offhook.carriers.services.service import Direct, Service
-from offhook.carriers.services.table import SERVICES, make
+from offhook.carriers.services.table import SERVICES, make, places
 from offhook.carriers.trunks import Trunk, added_headers
 from offhook.core.errors import ConfigError
 from offhook.policy.routes import Route
@@ -149,9 +149,13 @@ def _account(config: Config, name: str) -> Mapping[str, Any]:
     return {key: value for key, value in config.services.get(name, {}).items() if key != "caller"}
 
 
-def caller_of(config: Config, name: str) -> str:
-    """Give the number of ours that calls by a service show. ConfigError where none is said."""
-    caller: object = config.services.get(name, {}).get("caller", "")
+def caller_of(config: Config, name: str, shown: str = "") -> str:
+    """Give the number of ours that calls by a service show: `shown`, or the file's.
+
+    ConfigError where none is said, or the service places no calls.
+    """
+    places(name)
+    caller: object = shown or config.services.get(name, {}).get("caller", "")
     if not isinstance(caller, str) or not caller:
         raise ConfigError(f"services.{name}.caller: to place calls, say which number of the account's they show")
     return caller

@@ -60,11 +60,10 @@ async def examine_services(config: Config) -> AsyncIterator[Finding]:
 
 def _account(config: Config, name: str) -> Finding:
     try:
-        return Finding(
-            f"service {name}", "good", f"all that is needed is there; calls by it show {caller_of(config, name)}"
-        )
-    except ConfigError:
-        return Finding(f"service {name}", "good", "all that is needed is there; without `caller` it places no calls")
+        said = f"calls that it places show {caller_of(config, name)}"
+    except ConfigError as error:
+        said = str(error)
+    return Finding(f"service {name}", "good", f"all that is needed is there for calls that come; {said}")
 
 
 async def _address(config: Config) -> AsyncIterator[Finding]:

@@ -8,6 +8,7 @@ ended, and handed on by the flow, with the session's own goodbye (`AudioHookDial
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from offhook.carriers.services.genesys import signature
 from offhook.carriers.services.genesys.media import CARRIAGE, AudioHookDialect
@@ -36,6 +37,10 @@ class Genesys(Direct):
     account: GenesysAccount
     name: str = "genesys"
     used: Used = field(default_factory=Used, repr=False, compare=False)
+    instead: ClassVar[str] = (
+        "have Genesys call (a campaign, or its API) with a flow that has the Audio Connector in it, or give it a trunk "
+        "under [trunks] (BYOC), and call by SIP, without a carrier"
+    )
 
     @property
     def carriage(self) -> Carriage:
