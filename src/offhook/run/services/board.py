@@ -129,6 +129,8 @@ class Switchboard:
         service = self.services.get(name)
         if service is None:
             return self._refuse(404, "no_such_service")
+        if request.header("upgrade").lower() == "websocket":
+            return self._refuse(400, "no_webhook")  # sockets are proved in other ways: nothing else may say it is one
         try:
             service.verify(request, self.public, self._wall_s())
         except Unsigned as error:
@@ -305,9 +307,10 @@ class Switchboard:
             service.verify(request, self.public, self._wall_s())
         except Unsigned as error:
             return self._unsigned(name, error)
-        line, until = self._tokens.pop(token, (None, 0.0))
+        line, until = self._tokens.get(token, (None, 0.0))
         if line is None or line.service is not service or until <= self._wall_s():
             return self._refuse(403, "token")
+        del self._tokens[token]
         line.media = ""
         assert line.leg is not None
         return visit(service, line.leg, line.call) or self._refuse(404, "no_socket")
