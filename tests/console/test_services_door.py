@@ -8,7 +8,7 @@ import os
 import random
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlencode, urlsplit
 from xml.etree import ElementTree as ET
 
@@ -21,6 +21,7 @@ from offhook import _native as native
 from offhook.call import Call
 from offhook.carriers.services.table import make
 from offhook.carriers.services.twilio.signature import HEADER, signature
+from offhook.console import patience
 from offhook.console.door import web_door
 from offhook.console.hooks import BODY_LIMIT
 from offhook.console.sockets import MESSAGE_LIMIT
@@ -267,6 +268,35 @@ def test_a_socket_that_is_cut_in_mid_word_ends_its_call() -> None:
         await door.until(lambda: door.host.live == 1)
         writer.transport.abort()
         await door.until(lambda: door.host.live == 0)
+
+    knock(story)
+
+
+SLOW = {
+    "nothing": b"",
+    "a letter": b"P",
+    "half a header": b"POST /services/twilio/voice HTTP/1.1\r\nHost: x\r\nX-A: ",
+    "half a body": b"POST /services/twilio/voice HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nA=1",
+}
+
+
+@pytest.mark.parametrize(("what", "after"), [*((what, False) for what in SLOW), ("a letter", True)])
+def test_who_asks_ever_so_slowly_is_hung_up_on(what: str, after: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "REQUEST_S", 0.3)
+
+    async def story(door: Door) -> None:
+        _, good = await door.offer()
+        async with door.socket(good) as socket:
+            reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(door.base).port)
+            if after:
+                writer.write(b"GET /services/nobody/voice HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert b" 404 " in await reader.readuntil(b"\r\n\r\n")
+            writer.write(SLOW[what])
+            async with asyncio.timeout(4):  # uvicorn itself waits 5 s for another request, for the rest forever
+                with suppress(ConnectionResetError):
+                    await reader.read()
+            writer.close()
+            await (await socket.ping())  # a socket has another limit
 
     knock(story)
 

@@ -33,6 +33,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 
 from offhook.carriers.services.service import Direct, Service
 from offhook.console.pages import Page, Pages, Tokens
+from offhook.console.patience import Patience
 from offhook.console.services import Opened
 from offhook.core.errors import ConfigError, DialFailed, ProtocolError
 from offhook.run.config import Web, is_loopback, parse_address
@@ -98,6 +99,7 @@ async def _serve(rules: Web, app: Any, sockets: Any) -> AsyncGenerator[str]:
     server = _Server(
         uvicorn.Config(
             app,
+            http=Patience,
             log_config=None,
             access_log=False,
             server_header=False,
