@@ -68,11 +68,7 @@ class FakeDirect(FakeService):
 
     async def hung_up(self, end: FarEnd) -> None:
         """Say goodbye and close the socket."""
-        end.ends()
-        visit = self.visits.pop(str(end.info.id), None)
-        await asyncio.sleep(self.rtt_s / 2 + 0.001)
-        if visit is not None:
-            visit.closed()
+        await self.socket_ends(end)
 
     async def left_alone(self, end: FarEnd) -> None:
         """End the call whose socket our side has closed."""

@@ -96,11 +96,7 @@ class FakeExotel(FakeService):
 
     async def hung_up(self, end: FarEnd) -> None:
         """Tell our side that the caller has hung up: the socket says it."""
-        end.ends()
-        visit = self.visits.pop(str(end.info.id), None)
-        await asyncio.sleep(self.rtt_s / 2 + 0.001)
-        if visit is not None:
-            visit.closed()
+        await self.socket_ends(end)
 
     async def left_alone(self, end: FarEnd) -> None:
         """End the call: its flow has nothing behind the applet."""

@@ -237,6 +237,7 @@ class FarEnd:
     async def hangup(self) -> None:
         """Hang up as a caller does: the service tells."""
         if not self.over:
+            self.ends()
             self.on_hangup()
             self.finish("hangup")
 

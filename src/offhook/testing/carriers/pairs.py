@@ -73,7 +73,6 @@ async def stream_pair(
         wires.append(_Wire(far))
 
         def hung_up() -> None:
-            far.ends()
             asyncio.get_running_loop().call_later(rtt_s / 2 + 0.001, leg.lost)  # and the socket
 
         far.on_hangup = hung_up

@@ -148,11 +148,7 @@ class FakePlivo(FakeService):
     async def hung_up(self, end: FarEnd) -> None:
         """Tell our side that the caller has hung up."""
         call = str(end.info.id)
-        end.ends()
-        visit = self.visits.pop(call, None)
-        await asyncio.sleep(self.rtt_s / 2 + 0.001)
-        if visit is not None:
-            visit.closed()
+        await self.socket_ends(end)
         await self._tells(call)
 
     async def _tells(self, call: str) -> None:

@@ -269,6 +269,13 @@ class FakeService(ABC):
     def told(self, call: CallId, event: str, data: Mapping[str, object]) -> None:  # noqa: B027 - who listens, overrides it
         """Hear what happens to a caller."""
 
+    async def socket_ends(self, end: FarEnd) -> None:
+        """Let the media socket of a caller who has hung up end, behind what it says last."""
+        await asyncio.sleep(self.rtt_s / 2 + 0.001)
+        visit = self.visits.pop(str(end.info.id), None)
+        if visit is not None:
+            visit.closed()
+
     def close_socket(self, end: FarEnd) -> None:
         """Close the media socket from the service's side, behind what was sent."""
         end.ends()

@@ -266,11 +266,7 @@ class FakeTwilio(FakeService):
 
     async def hung_up(self, end: FarEnd) -> None:
         """Tell our side that the caller has hung up."""
-        end.ends()
-        visit = self.visits.pop(str(end.info.id), None)
-        await asyncio.sleep(self.rtt_s / 2 + 0.001)
-        if visit is not None:
-            visit.closed()
+        await self.socket_ends(end)
 
     async def left_alone(self, end: FarEnd) -> None:
         """Go on behind <Connect>: ask its `action` what next."""

@@ -211,10 +211,7 @@ class FakeVonage(FakeService):
     async def hung_up(self, end: FarEnd) -> None:
         """Tell our side that the caller has hung up."""
         call = str(end.info.id)
-        visit = self.visits.pop(call, None)
-        await asyncio.sleep(self.rtt_s / 2 + 0.001)
-        if visit is not None:
-            visit.closed()
+        await self.socket_ends(end)
         await self.hook(self.event("/services/vonage/status", self._said(call, "completed")))
 
     async def left_alone(self, end: FarEnd) -> None:
