@@ -88,11 +88,37 @@ def test_a_caller_who_hangs_up_is_gone(fake: type[Any]) -> None:
             caller = await phone.call()
             await caller.hears("good evening")
             await caller.hangs_up()
-            await asyncio.sleep(2)
+            await asyncio.sleep(5)
             ended.extend(event.reason for event in phone.events if type(event).__name__ == "Ended")
+            hangups = [order for order in phone.asked if order.method == "DELETE" or b"completed" in order.body]
+            assert not hangups
+            assert not [order for order in phone.asked if order.url.endswith("/hangup")]
 
     live(main)
     assert ended == ["remote_hangup"]
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_call_whose_audio_ends_or_never_comes_is_ended_at_the_service(comes: bool) -> None:
+    """Telnyx goes on with a call that it streams no more: nobody would be there, and the minutes be paid."""
+
+    class Lossy(FakeTelnyx):
+        def dial_socket(self, name: str, tongue: Any, request: Any) -> Any:
+            end = super().dial_socket(name, tongue, request)
+            asyncio.get_running_loop().call_later(3.0 if comes else 0.0, self.close_socket, end)
+            return end
+
+    async def greeter(call: offhook.Call) -> None:
+        await call.ask("good evening", timeout_s=60)
+
+    async def main() -> None:
+        async with Lossy(greeter) as phone:
+            await phone.call()
+            await asyncio.sleep(20)
+            assert [order.url.rpartition("/")[2] for order in phone.asked] == ["answer", "hangup"]
+            assert all(end.over for end in phone.ends.values())
+
+    live(main)
 
 
 @pytest.mark.parametrize(("fake", "code"), [*((fake, 486) for fake in HANDING), (FakeExotel, 480)])

@@ -7,7 +7,8 @@
     Stopped, the socket's end, `hangup` ─► HungUp, told once
 
 Laws: what left before a hush goes to the service no more, from the moment of the hush; what a clear gives back was not
-heard; a socket that is lost ends its call, unless the service has the call elsewhere meanwhile (a transfer).
+heard; a socket that is lost ends its call, at the service too, unless that has the call elsewhere meanwhile (a
+transfer).
 """
 
 from __future__ import annotations
@@ -47,6 +48,9 @@ from offhook.core.signals import AnsweredBy, Answerer, Connected, HungUp, Ringin
 NOWHERE: Final = ("0.0.0.0", 1)  # noqa: S104 - no address: what a port without sockets names
 ARRIVE_S: Final = 15.0
 """How long a service may take to bring the audio of a call that was answered."""
+
+SURVIVAL_S: Final = 2.0
+"""How long a service may take to say that a call is over whose audio has ended: then we end it there."""
 
 WAITING_LIMIT: Final = 4000
 """Messages that wait while the service's buffer is full: what is beyond that is dropped, and counted."""
@@ -159,7 +163,7 @@ class StreamLeg(PortVerbs):
             async with asyncio.timeout(ARRIVE_S):
                 await self._arrived.wait()
         except TimeoutError:
-            self._finish(408, "no_media")
+            self.given_up("no_media")
         if self._over:
             raise CallEnded("the call is over")
 
@@ -293,7 +297,7 @@ class StreamLeg(PortVerbs):
                 if self._wire is not None:
                     self._wire.send(told.frame)
             case Stopped():
-                self.lost(told.reason)
+                self.lost(said=True)
             case Cleared():
                 pass  # the port has it already
             case Odd():
@@ -306,12 +310,14 @@ class StreamLeg(PortVerbs):
         if wire is self._wire:
             self.lost()
 
-    def lost(self, why: str = "") -> None:
-        """Hear that the socket is gone, or says that there is no more audio."""
+    def lost(self, *, said: bool = False) -> None:
+        """Hear that the socket is gone; `said`: that it says goodbye, as it does where the call is over."""
         self._drop_wire()
         self._expect(False)
-        if not self._away:
+        if not self._away and not self._over:
             self._finish(200, "remote_hangup")
+            if not said:
+                self._survives()
 
     def _drop_wire(self) -> None:
         wire, self._wire = self._wire, None
@@ -355,7 +361,18 @@ class StreamLeg(PortVerbs):
 
     def given_up(self, why: str = "stalled") -> None:
         """Hear that media will not come any more."""
-        self._finish(408, why)
+        if not self._over:
+            self._finish(408, why)
+            self._survives()
+
+    def _survives(self) -> None:
+        """Have the service end a call that it has gone on with, though nobody is there any more."""
+
+        async def end() -> None:
+            await asyncio.sleep(SURVIVAL_S)
+            await self._controls.hang_up()
+
+        self._ending = asyncio.get_running_loop().create_task(end(), name="end of a call without audio")
 
     def _expect(self, on: bool) -> None:
         self._silence.expect(on)
