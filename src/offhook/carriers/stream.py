@@ -52,6 +52,9 @@ ARRIVE_S: Final = 15.0
 SURVIVAL_S: Final = 2.0
 """How long a service may take to say that a call is over whose audio has ended: then we end it there."""
 
+PARTING_S: Final = 5.0
+"""How long a far end may take to answer our goodbye and close the socket."""
+
 WAITING_LIMIT: Final = 4000
 """Messages that wait while the service's buffer is full: what is beyond that is dropped, and counted."""
 
@@ -326,6 +329,16 @@ class StreamLeg(PortVerbs):
         if wire is not None:
             wire.close()
 
+    def _part(self) -> None:
+        """Say goodbye on the socket and close it, at once or when the far end has had time to answer."""
+        wire = self._wire
+        if wire is not None and self._dialect is not None:
+            self._write(self._dialect.close())
+            if self._carriage.parts:
+                self._wire = None
+                asyncio.get_running_loop().call_later(PARTING_S, wire.close)
+        self._drop_wire()
+
     def _write(self, frames: Sequence[Frame]) -> None:
         wire = self._wire
         if wire is None:
@@ -386,9 +399,7 @@ class StreamLeg(PortVerbs):
         self._over = True
         self._line.media.drain()  # what was heard before the end is told before it
         self._silence.stop()
-        if self._wire is not None and self._dialect is not None:
-            self._write(self._dialect.close())
-        self._drop_wire()
+        self._part()
         self._closed({**self._line.media.close(self._number), **self.odd})
         meaning = meaning or self._terms.meanings.of(code)
         if not self._decision.done():

@@ -19,7 +19,8 @@ class Carriage:
     `buffer_ms`, and we are at most `lead_ms` ahead of its play-out. `marks`: "told" says of each mark whether it was
     played or dropped, "echoed" gives marks back in both cases alike. `clear` drops what is buffered: "acknowledged"
     says when that was done. `keys`: whether keys can be sent to the far end. `hang_up`: what ends the call: the end of
-    the socket, a request to the API, or signalling.
+    the socket, a request to the API, or signalling. `parts`: our goodbye is answered, and the socket left to be closed
+    by the far end.
     """
 
     frame_ms: int = 20
@@ -32,6 +33,7 @@ class Carriage:
     clear: Literal["none", "silent", "acknowledged"] = "none"
     keys: bool = False
     hang_up: Literal["signal", "socket", "api"] = "api"
+    parts: bool = False
 
 
 RTP = Carriage(keys=True, hang_up="signal")

@@ -57,10 +57,11 @@ class DirectVisit:
     def heard(self, frame: Frame) -> None:
         """Take a message of it."""
         for told in self._dialect.hear(frame):
-            if self._leg is not None and self._taken:
+            if isinstance(told, Reply):
+                if self._wire is not None:
+                    self._wire.send(told.frame)
+            elif self._leg is not None and self._taken and not self._leg.over:
                 self._leg.take(told)
-            elif isinstance(told, Reply) and self._wire is not None:
-                self._wire.send(told.frame)
             elif isinstance(told, Started) and self._leg is None:
                 self._began(told)
             elif isinstance(told, Stopped):

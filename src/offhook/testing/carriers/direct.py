@@ -43,6 +43,7 @@ class FakeDirect(FakeService):
     def __init__(self, app: Any, **options: Any) -> None:
         super().__init__(app, **options)
         self._calls = 0
+        self._spare: list[asyncio.Task[None]] = []
 
     @abstractmethod
     def handshake(self, call: str) -> Request:
@@ -57,10 +58,16 @@ class FakeDirect(FakeService):
         self._calls += 1
         call = str(UUID(int=self._calls))
         end = self.dial_socket(call, self.tongue(call), self.handshake(call))
+        end.on_close = lambda: self._parted(end)
         await asyncio.sleep(self.rtt_s + 0.05)
         if not end.open:
             raise DialFailed(480, "the socket was closed")
         return self.caller(end)
+
+    def _parted(self, end: FarEnd) -> None:
+        """End a call that our side has said goodbye to: the socket is closed by the service."""
+        end.finish()
+        self._spare.append(asyncio.ensure_future(self.socket_ends(end)))
 
     async def api(self, order: ApiCall) -> ApiReply:
         """Have no API."""
@@ -136,8 +143,10 @@ class GenesysTongue:
             case "event" if said["parameters"]["entities"][0]["type"] == "barge_in":
                 return (Order("clear"),)
             case "disconnect":
+                return (Order("part"),)
+            case "closed":
                 return (Order("close"),)
-            case "pong" | "closed":
+            case "pong":
                 return ()
             case other:
                 raise AssertionError(f"Genesys knows no {other}")

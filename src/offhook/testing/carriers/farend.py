@@ -31,9 +31,12 @@ QUEUE_MS: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What our side has asked of the service over the socket; `text` is a mark's name, or keys."""
+    """What our side has asked of the service over the socket; `text` is a mark's name, or keys.
 
-    kind: Literal["sound", "mark", "clear", "keys", "close", "other"]
+    `part` is a goodbye that the service answers with its own; the socket it closes at the `close` behind that.
+    """
+
+    kind: Literal["sound", "mark", "clear", "keys", "part", "close", "other"]
     payload: bytes = b""
     text: str = ""
 
@@ -123,6 +126,7 @@ class FarEnd:
         self.orders: list[tuple[float, Order]] = []
         """What our side has asked for, and when it came there; audio without its bytes."""
         self.on_hangup: Callable[[], Any] = lambda: None
+        self.on_close: Callable[[], Any] = lambda: None
         self._going = Pipe(rtt_s / 2, send)
         self._coming = Pipe(rtt_s / 2, self._take)
         self._loop = asyncio.get_running_loop()
@@ -168,7 +172,11 @@ class FarEnd:
                 case "keys":
                     for key in order.text:
                         self._tell(native.Digit(0, self._next(), self._now, key, 100))
-                case "close" | "other":
+                case "part":
+                    self.ends()
+                case "close":
+                    self.on_close()
+                case "other":
                     pass
 
     def _sends(self, frame: Frame) -> None:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import struct
 from dataclasses import replace
@@ -16,12 +17,16 @@ from typing import Any
 
 import pytest
 
+import offhook
 from carriers.services.hostile import FRAMES, endure, one_byte_changes
 from offhook.carriers.services.genesys import AudioHookDialect, Genesys, GenesysAccount
 from offhook.carriers.services.genesys.signature import COMPONENTS, sign
 from offhook.carriers.services.http import Request, Unsigned
 from offhook.carriers.services.stream import Encoding, Odd, Pressed, Reply, Sound, Started, Stopped, Told
+from offhook.carriers.stream import PARTING_S
 from offhook.core.errors import ConfigError
+from offhook.testing.carriers.direct import FakeGenesys
+from offhook.testing.loop import VirtualLoop
 
 BASE = "https://audiohook.example.com"
 KEY = "SGVsbG8sIEkgYW0gdGhlIEFQSSBrZXkh"
@@ -234,3 +239,25 @@ def test_it_endures_whatever_is_sent(seed):
     said = [{**opening(), "type": type, "seq": 2} for type in ("ping", "dtmf", "error", "close", "update", "paused")]
     good = [json.dumps(opening()), *(json.dumps(one) for one in said), bytes(1600)]
     assert endure(AudioHookDialect, good, seed) > 0
+
+
+def test_we_part_as_genesys_does_and_it_closes_the_socket() -> None:
+    """disconnect, its close, our closed: who closes the socket before that loses what the flow is to be told."""
+
+    async def brief(call: offhook.Call) -> None:
+        await call.hangup("good evening and goodbye")
+
+    async def main() -> None:
+        async with FakeGenesys(brief) as phone:
+            caller = await phone.call()
+            await caller.hears("goodbye")
+            began = asyncio.get_running_loop().time()
+            await caller.gone()
+            (end,) = phone.ends.values()
+            assert [order.kind for _, order in end.orders[-2:]] == ["part", "close"]
+            assert asyncio.get_running_loop().time() - began < PARTING_S
+            await asyncio.sleep(PARTING_S + 1)
+            assert not phone.visits
+
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(limit_s=60)) as runner:
+        runner.run(main())

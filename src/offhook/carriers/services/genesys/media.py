@@ -33,7 +33,14 @@ from offhook.core.carriage import Carriage
 PROBE: Final = "00000000-0000-0000-0000-000000000000"
 
 CARRIAGE: Final = Carriage(
-    least_ms=200, most_ms=200, paced_by="carrier", buffer_ms=20_000, lead_ms=400, clear="silent", hang_up="socket"
+    least_ms=200,
+    most_ms=200,
+    paced_by="carrier",
+    buffer_ms=20_000,
+    lead_ms=400,
+    clear="silent",
+    hang_up="socket",
+    parts=True,
 )
 """Messages of less than 200 ms are too many for Genesys, which then answers with error 429."""
 
