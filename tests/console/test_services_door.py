@@ -9,6 +9,7 @@ import random
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from socket import SO_RCVBUF, SOL_SOCKET
 from urllib.parse import urlencode, urlsplit
 from xml.etree import ElementTree as ET
 
@@ -21,7 +22,7 @@ from offhook import _native as native
 from offhook.call import Call
 from offhook.carriers.services.table import make
 from offhook.carriers.services.twilio.signature import HEADER, signature
-from offhook.console import patience
+from offhook.console import patience, sockets
 from offhook.console.door import web_door
 from offhook.console.hooks import BODY_LIMIT
 from offhook.console.sockets import MESSAGE_LIMIT
@@ -297,6 +298,26 @@ def test_who_asks_ever_so_slowly_is_hung_up_on(what: str, after: bool, monkeypat
                     await reader.read()
             writer.close()
             await (await socket.ping())  # a socket has another limit
+
+    knock(story)
+
+
+def test_who_asks_for_pongs_and_reads_none_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "UNSENT_LIMIT", 64 * 1024)
+
+    async def story(door: Door) -> None:
+        async with door.streaming() as (_, socket):
+            socket.transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_RCVBUF, 4096)
+            socket.transport.pause_reading()
+
+            async def ask() -> None:
+                with suppress(ConnectionClosed):
+                    while True:
+                        await socket.ping(os.urandom(16) + bytes(100))
+
+            asking = asyncio.create_task(ask())
+            await door.until(lambda: door.host.live == 0)
+            asking.cancel()
 
     knock(story)
 

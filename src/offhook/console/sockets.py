@@ -94,17 +94,14 @@ class MediaSocket(asyncio.Protocol):
 
     def send(self, frame: Frame) -> None:
         """Send a message."""
-        inner, transport = self._inner, self._transport
-        if inner.state is not State.OPEN or transport is None:
+        inner = self._inner
+        if inner.state is not State.OPEN or self._transport is None:
             return
         if isinstance(frame, str):
             inner.send_text(frame.encode())
         else:
             inner.send_binary(frame)
         self._flush()
-        if transport.get_write_buffer_size() > UNSENT_LIMIT:
-            log.warning("a media socket does not read, and is closed")
-            self._abort()
 
     def close(self) -> None:
         """Close the websocket, then the connection."""
@@ -160,6 +157,10 @@ class MediaSocket(asyncio.Protocol):
                 transport.write(data)
             elif transport.can_write_eof():
                 transport.write_eof()
+        if transport.get_write_buffer_size() > UNSENT_LIMIT:
+            log.warning("a media socket does not read, and is closed")
+            self._abort()
+            return
         if self._inner.close_expected() and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(GOODBYE_S, self._abort)
         if self._inner.state is State.CLOSED:
