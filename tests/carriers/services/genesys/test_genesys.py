@@ -93,6 +93,12 @@ def test_the_authority_is_our_public_address_whatever_the_request_says():
     Genesys(ACCOUNT).verify(replace(request, headers={**request.headers, "host": "other.example.com"}), BASE, CREATED_S)
 
 
+def test_a_path_of_our_public_address_that_a_proxy_takes_off_is_signed_too():
+    whole = sign({**VALUES, "@request-target": "/bots/voice/ws"}, KEY, SECRET, "n", CREATED_S, CREATED_S + 30)
+    SERVICE.verify(handshake(*whole, **{"@request-target": "/voice/ws"}), f"{BASE}/bots", CREATED_S)
+    refused(handshake(*whole, **{"@request-target": "/bots/voice/ws"}), f"{BASE}/bots")
+
+
 def test_a_signature_of_less_is_refused():
     for left_out in COMPONENTS:
         less = {name: one for name, one in VALUES.items() if name != left_out}

@@ -92,7 +92,7 @@ def secret_bytes(client_secret: str) -> bytes:
 def _value(request: Request, base: str, name: str) -> str:
     match name:
         case "@request-target":
-            return request.target
+            return urlsplit(base).path.rstrip("/") + request.target
         case "@authority":
             return urlsplit(base).netloc.lower()
         case _:
