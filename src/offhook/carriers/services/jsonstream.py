@@ -78,6 +78,8 @@ class JsonStream(ABC):
             return (Odd("no_object"),)
         message = cast("Message", message)
         event = message.get("event")
+        if self._on and message.get(self.stream_id, self._stream) != self._stream and event != "start":
+            return (Odd("foreign"),)
         if event == "media":
             return self._media(message)
         return self._told(event, message)
@@ -85,8 +87,6 @@ class JsonStream(ABC):
     def _media(self, message: Message) -> Sequence[Told]:
         if not self._on:
             return (Odd("out_of_turn"),)
-        if message.get(self.stream_id, self._stream) != self._stream:
-            return (Odd("foreign"),)
         media = message.get("media")
         if not isinstance(media, dict):
             return (Odd("mistyped"),)
