@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -78,6 +79,8 @@ class BrokenLeg:
             case "loses the end of what is played":
                 self._leg.play(utterance, pcm[: len(pcm) // 4 * 2], rate_hz)
                 return len(pcm)
+            case "knows one rate":
+                return self._leg.play(utterance, pcm, 8000)
             case "takes what is no PCM":
                 return self._leg.play(utterance, pcm[: len(pcm) & ~1], rate_hz)
             case _:
@@ -106,6 +109,8 @@ class BrokenLeg:
     async def hangup(self, code: int = 200) -> None:
         if self._fault != "does not hang up":
             await self._leg.hangup(code)
+        if self._fault == "hangs up for ever":
+            await asyncio.Event().wait()
 
 
 def _instead(kind: type[Any], make: Callable[[Any], list[Any]]) -> Callable[[Any, list[Any]], list[Any]]:
@@ -118,6 +123,21 @@ def _last(event: Any, held: list[Any]) -> list[Any]:
         return [event]
     held.append(event)
     return held[::-1] if len(held) == 2 else []
+
+
+def _began_last(event: Any, held: list[Any]) -> list[Any]:
+    if isinstance(event, native.SpeechBegan):
+        held.append(event)
+        return []
+    return [event, held.pop()] if isinstance(event, native.SpeechEnded) and held else [event]
+
+
+def _taped(event: native.Taped, pcm: bytes) -> native.Taped:
+    return native.Taped(event.port, event.seq, event.at, pcm, event.rate_hz)
+
+
+def _swapped(pcm: bytes) -> bytes:
+    return b"".join([pcm[at + 2 : at + 4] + pcm[at : at + 2] for at in range(0, len(pcm), 4)])
 
 
 EVENTS: dict[str, Callable[[Any, list[Any]], list[Any]]] = {
@@ -133,6 +153,28 @@ EVENTS: dict[str, Callable[[Any, list[Any]], list[Any]]] = {
     "says that nothing was heard": _instead(
         native.Cut, lambda one: [native.Cut(one.port, one.seq, one.at, one.utterance, one.generation, one.sent_ms, 0)]
     ),
+    "tells the end of speech before its beginning": _began_last,
+    "tells each beginning of speech twice": _instead(native.SpeechBegan, lambda event: [event, event]),
+    "hears all twice": _instead(native.Heard, lambda event: [event, event]),
+    "hears silence": _instead(
+        native.Heard,
+        lambda one: [native.Heard(one.port, one.seq, one.at, bytes(len(one.pcm)), one.concealed, one.rate_hz)],
+    ),
+    "tells a key that nobody pressed": _instead(
+        native.SpeechBegan, lambda event: [native.Digit(event.port, event.seq, event.at, "7", 100), event]
+    ),
+    "tells marks of another utterance": _instead(
+        native.Marked, lambda one: [native.Marked(one.port, one.seq, one.at, one.utterance + 4, one.mark)]
+    ),
+    "tells no instant": _instead(
+        native.Played, lambda one: [native.Played(one.port, one.seq, 0, one.utterance, one.sent_ms)]
+    ),
+    "tapes the sides the wrong way round": _instead(native.Taped, lambda event: [_taped(event, _swapped(event.pcm))]),
+    "tapes silence": _instead(native.Taped, lambda event: [_taped(event, bytes(len(event.pcm)))]),
+    "is connected twice": _instead(Connected, lambda event: [event, event]),
+    "says that the end was a failure": _instead(
+        HungUp, lambda event: [HungUp(event.at, 500, event.reason, event.meaning)]
+    ),
     "tells no end of speech": _instead(native.SpeechEnded, lambda event: []),
     "tells keys twice": _instead(native.Digit, lambda event: [event, event]),
     "tells no Room": _instead(native.Room, lambda event: []),
@@ -145,12 +187,14 @@ EVENTS: dict[str, Callable[[Any, list[Any]], list[Any]]] = {
 VERBS = (
     "swaps its audio",
     "loses the end of what is played",
+    "knows one rate",
     "takes what is no PCM",
     "does not hush",
     "takes what is no key",
     "does not stop listening",
     "begins no tape",
     "does not hang up",
+    "hangs up for ever",
 )
 
 

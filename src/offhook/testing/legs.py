@@ -19,7 +19,9 @@ from typing import Any, Final, TypeVar
 
 from offhook import _native as native
 from offhook.call.leg import AudioLeg, LegEvent
+from offhook.call.rates import SteadyRate
 from offhook.core.errors import OffhookError
+from offhook.core.instants import SECOND
 from offhook.core.signals import Connected, HungUp
 from offhook.testing.callers import Handset
 from offhook.testing.spelled import Reader, duration_ms, fold, spell
@@ -29,6 +31,9 @@ _E = TypeVar("_E")
 WAIT_S: Final = 20.0
 SLACK_MS: Final = 60
 """How far what a leg says may be from what truly was: a packet, and what a person's own phone adds."""
+
+SOON_S: Final = 1.0
+"""What comes with something else comes within this."""
 
 WORDS: Final = "the quick brown fox jumps over the lazy dog"
 LONG: Final = " ".join([WORDS] * 4)
@@ -65,11 +70,12 @@ class Watch:
         self._reader = Reader()
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self.began = self._loop.time()
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._read_there())]
 
     async def close(self) -> None:
         """Hang up and stop watching."""
-        await self.leg.hangup()
+        await self.hangs_up()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -109,6 +115,13 @@ class Watch:
             else:
                 self.there.append((self._loop.time(), event))
             self._changed.set()
+
+    async def hangs_up(self) -> None:
+        """Hang up on our side; LegBroken where that does not return."""
+        try:
+            await asyncio.wait_for(self.leg.hangup(), WAIT_S)
+        except TimeoutError:
+            raise LegBroken("hangup returns, whatever becomes of the call") from None
 
     async def plays(self, utterance: int, text: str) -> None:
         """Play words to the far end, as there is room."""
@@ -155,7 +168,7 @@ async def check_leg(make: Make) -> None:
 
 async def _answered(watch: Watch) -> None:
     await asyncio.wait_for(watch.leg.answer(), WAIT_S)
-    await watch.until("Connected comes with the answer", lambda: watch.of(Connected))
+    await watch.until("Connected comes with the answer", lambda: watch.of(Connected), SOON_S)
 
 
 async def _is_heard(watch: Watch) -> None:
@@ -166,12 +179,24 @@ async def _is_heard(watch: Watch) -> None:
     played = watch.of(native.Played)
     law([one.utterance for one in played] == [1, 2], "Played comes once an utterance, in order")
     law(abs(played[0].sent_ms - duration_ms(WORDS)) <= 20, "Played says how much was sent")
+    told = [(when, event.at / SECOND) for when, event in watch.told if isinstance(event, native.Played)]
+    law(all(abs(when - at) <= SOON_S for when, at in told), "what is told has the instant at which it was")
     at = next(when for when, event in watch.told if isinstance(event, native.Played) and event.utterance == 2)
     await asyncio.sleep(0.5)
     law(fold(f"{WORDS} and again") == fold(watch.heard), f"all that is played is heard as it is: {watch.heard!r}")
     last = watch.sounds[-1][0]
     law(at >= last - (watch.rtt_s + SLACK_MS / 1000), "Played is not told before the end has sounded")
     law(at <= last + 0.7 + watch.rtt_s, "Played is told soon after the end has sounded")
+
+
+async def _rates(watch: Watch) -> None:
+    """What is played at another rate than the line's sounds as it should."""
+    pcm = native.Resampler(8000, 16000).push(spell("wide words")) + bytes(640)
+    law(watch.leg.play(1, pcm, 16000) == len(pcm), "play takes what there is room for")
+    watch.leg.end(1)
+    await watch.until("Played follows what was heard", lambda: watch.of(native.Played))
+    await asyncio.sleep(0.5)
+    law(fold(watch.heard) == "wide words", f"the rate of what is played is heeded: {watch.heard!r}")
 
 
 async def _marks(watch: Watch) -> None:
@@ -183,7 +208,8 @@ async def _marks(watch: Watch) -> None:
     leg.mark(1, 8)
     leg.end(1)
     await watch.until("marks are told", lambda: len(watch.of(native.Marked)) == 2 and watch.of(native.Played))
-    law([one.mark for one in watch.of(native.Marked)] == [7, 8], "marks are told in order")
+    marked = [(one.utterance, one.mark) for one in watch.of(native.Marked)]
+    law(marked == [(1, 7), (1, 8)], "marks are told in order, each of its utterance")
     first = next(when for when, event in watch.told if isinstance(event, native.Marked))
     began = watch.sounds[0][0]
     before = duration_ms("one two three") / 1000
@@ -229,13 +255,16 @@ async def _hears(watch: Watch) -> None:
     await asyncio.sleep(0.5)
     await watch.says("a table for two please")
     await watch.until("speech begins and ends", lambda: watch.of(native.SpeechEnded))
-    law(len(watch.of(native.SpeechBegan)) >= 1, "SpeechBegan comes before SpeechEnded")
-    reader = Reader()
-    rate = {one.rate_hz for one in watch.of(native.Heard)}
-    if rate == {8000}:
-        for one in watch.of(native.Heard):
-            reader.push(one.pcm)
-        law("table for two" in reader.text, f"what was said is heard: {reader.text!r}")
+    edges = [type(one) for _, one in watch.told if isinstance(one, native.SpeechBegan | native.SpeechEnded)]
+    in_turn = edges == [native.SpeechBegan, native.SpeechEnded] * (len(edges) // 2)
+    law(in_turn, "SpeechBegan comes before SpeechEnded, each once")
+    reader, rate = Reader(), SteadyRate(8000)
+    for one in watch.of(native.Heard):
+        reader.push(rate.push(one.pcm, one.rate_hz))
+    law("table for two" in reader.text, f"what was said is heard: {reader.text!r}")
+    heard_ms = sum([len(one.pcm) * 500 / one.rate_hz for one in watch.of(native.Heard)])
+    law(heard_ms <= (asyncio.get_running_loop().time() - watch.began) * 1000 + SLACK_MS, "nothing is heard twice")
+    law(not watch.of(native.Digit), "no key is told that nobody pressed")
     watch.leg.listen("none")
     await asyncio.sleep(0.5)
     before = len(watch.of(native.Heard))
@@ -264,6 +293,8 @@ async def _tapes(watch: Watch) -> None:
     at = asyncio.get_running_loop().time()
     await watch.plays(1, "for the record")
     await watch.until("what is played is heard", lambda: watch.of(native.Played))
+    await watch.says("thank you")
+    await asyncio.sleep(duration_ms("thank you") / 1000 + watch.rtt_s)
     watch.leg.tape(False)
     taped_s = asyncio.get_running_loop().time() - at
     await watch.until("Taped comes", lambda: watch.of(native.Taped))
@@ -272,7 +303,13 @@ async def _tapes(watch: Watch) -> None:
     frames = sum([len(one.pcm) // 4 for one in pieces])
     law(abs(frames / pieces[0].rate_hz - taped_s) <= 0.2, "the tape is as long as it ran")
     for one, other in pairwise(pieces):
-        law(abs(other.at - one.at - len(one.pcm) // 4 * 1_000_000_000 // one.rate_hz) <= 1_000_000, "it has no gap")
+        law(abs(other.at - one.at - len(one.pcm) // 4 * SECOND // one.rate_hz) <= SECOND // 1000, "it has no gap")
+    for side, words in ((0, "thank you"), (2, "for the record")):
+        reader, rate = Reader(), SteadyRate(8000)
+        for one in pieces:
+            mono = b"".join([one.pcm[at : at + 2] for at in range(side, len(one.pcm), 4)])
+            reader.push(rate.push(mono, one.rate_hz))
+        law(fold(reader.text) == words, f"the tape has the far end left and ours right: {reader.text!r}")
 
 
 async def _ends(watch: Watch) -> None:
@@ -294,8 +331,8 @@ async def _ends(watch: Watch) -> None:
 
 async def _hangs_up(watch: Watch) -> None:
     """We hang up: it is told once, and the far end is told."""
-    await watch.leg.hangup()
-    await watch.leg.hangup()
+    await watch.hangs_up()
+    await watch.hangs_up()
     await watch.until("HungUp follows ours", lambda: watch.of(HungUp))
     await _is_over(watch, "hangup")
     await watch.until("the far end is told", lambda: [one for _, one in watch.there if isinstance(one, HungUp)])
@@ -303,7 +340,9 @@ async def _hangs_up(watch: Watch) -> None:
 
 async def _is_over(watch: Watch, reason: str) -> None:
     law(isinstance(watch.told[-1][1], HungUp), "nothing is told after HungUp")
-    law(watch.of(HungUp)[0].reason == reason, f"HungUp says why: {reason}, not {watch.of(HungUp)[0].reason}")
+    over = watch.of(HungUp)[0]
+    law((over.reason, over.code) == (reason, 200), f"HungUp says why: {reason} 200, not {over.reason} {over.code}")
+    law(len(watch.of(Connected)) == 1, "Connected is told once")
 
 
 async def _refuses(watch: Watch) -> None:
@@ -320,6 +359,7 @@ async def _refuses(watch: Watch) -> None:
 
 CHECKS: Final[tuple[Callable[[Watch], Awaitable[None]], ...]] = (
     _is_heard,
+    _rates,
     _marks,
     _hushes,
     _hears,
