@@ -37,7 +37,7 @@ def test_what_the_others_lack_is_not_there():
         *("carriage", "dial", "dialect", "placed")
     }
     assert {name for name in dir(genesys.SERVICE) if name[0] != "_"} == {
-        *("account", "carriage", "dialect", "is_near", "name", "used", "verify")
+        *("account", "carriage", "dialect", "instead", "is_near", "name", "used", "verify")
     }
 
 
