@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -83,6 +84,19 @@ def test_it_is_ahead_by_the_lead_and_no_more() -> None:
     [played] = carrier.of(native.Played)
     assert played.sent_ms == 2000
     assert (played.at - begun) // MS == pytest.approx(2000 + 80, abs=25)
+
+
+def test_where_nothing_is_buffered_a_packet_leaves_at_each_tick_however_ticks_jitter() -> None:
+    carrier = Carrier(lead_ms=0, most_ms=20, fences=False, clears=False)
+    carrier.run(200)
+    grid, rng = carrier.now, random.Random(5)
+    carrier.port.play(carrier.now, 1, TONE * 50, 8000)
+    carrier.port.end(carrier.now, 1)
+    for tick in range(60):
+        carrier.now = grid + tick * 20 * MS + rng.randrange(2 * MS)
+        carrier.step()
+    assert [len(codes) for _, codes in carrier.sent] == [160] * 50
+    assert carrier.sent[-1][0] - carrier.sent[0][0] <= (49 * 20 + 2) * MS
 
 
 def test_silence_does_not_leave() -> None:

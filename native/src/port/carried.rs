@@ -99,7 +99,9 @@ impl Port {
         let (Some(plan), Some(mut due)) = (self.plan.clone(), self.next_departure) else { return };
         let Some(mut carried) = self.carried.take() else { return };
         let ptime = plan.ptime();
-        let live = self.mix.is_some() || self.mouth.is_laid();
+        // Who is not ahead keeps to the packet clock: by a buffer that is just not empty yet, when a tick comes a hair
+        // earlier than the one before, every other packet would come one too late.
+        let live = self.mix.is_some() || self.mouth.is_laid() || carried.terms.lead_ms == 0;
         if carried.is_new() && carried.terms.fences {
             carried.cursor(self.clock);
             let number = carried.fence(Post::Nothing);
