@@ -20,15 +20,18 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from offhook import _native as native
 from offhook.call import Call
+from offhook.carriers.services.http import ApiCall
+from offhook.carriers.services.service import Direct
 from offhook.carriers.services.table import make
 from offhook.carriers.services.twilio.signature import HEADER, signature
-from offhook.console import patience, sockets
+from offhook.console import patience, services, sockets
 from offhook.console.door import web_door
 from offhook.console.hooks import BODY_LIMIT
 from offhook.console.sockets import MESSAGE_LIMIT
-from offhook.core.errors import ConfigError
+from offhook.core.errors import ConfigError, Unreachable
 from offhook.run.config import Web
 from offhook.run.host import Host, HostRules
+from offhook.run.services.api import HttpApi
 from offhook.testing.carriers.twilio import ACCOUNT, TOKEN
 
 VOICE = "/services/twilio/voice"
@@ -337,3 +340,53 @@ def test_services_need_to_know_where_they_find_us() -> None:
     for public, words in ((None, "web.public_url"), ("http://agent.example", "https")):
         with pytest.raises(ConfigError, match=words):
             asyncio.run(main(public))
+
+
+def test_connections_of_an_audiosocket_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "SPARE", 2)
+    port = 20_000 + os.getpid() % 10_000
+
+    async def main() -> None:
+        service = make("audiosocket", {"listen": f"127.0.0.1:{port}"})
+        host = Host(
+            engine=native.Engine(ip="127.0.0.1", first_port=32_000, last_port=32_100),
+            rng=random.Random(1),
+            rules=HostRules(listen=(), max_calls=1),
+            route=lambda wanted: listens,
+        )
+        async with host, web_door(Web(listen="127.0.0.1:0"), [service])(host):
+            writers: list[asyncio.StreamWriter] = []
+
+            async def connect_once() -> asyncio.StreamReader:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writers.append(writer)
+                return reader
+
+            async with asyncio.timeout(10):
+                for _ in range(3):
+                    await connect_once()
+                assert await (await connect_once()).read() == b"", "one too many"
+                writers[0].close()
+                while not host.live:  # until the door has seen it go
+                    reader = await connect_once()
+                    writers[-1].write(b"\x01\x00\x10" + bytes(16))
+                    with suppress(TimeoutError, ConnectionResetError):
+                        async with asyncio.timeout(0.2):
+                            await reader.read()  # b"" at once where it is one too many
+            for writer in writers:
+                writer.close()
+                with suppress(ConnectionError):
+                    await writer.wait_closed()
+
+    asyncio.run(main())
+
+
+def test_an_address_that_can_be_none_is_said_to_lead_nowhere() -> None:
+    async def main() -> None:
+        service = make("twilio", {"account": ACCOUNT, "token": TOKEN})
+        assert not isinstance(service, Direct)
+        async with HttpApi([service]) as api:
+            with pytest.raises(Unreachable):
+                await api(ApiCall("POST", service.api + "/" + "x" * 100_000))
+
+    asyncio.run(main())

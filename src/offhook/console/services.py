@@ -25,6 +25,7 @@ from offhook.run.config import Web, parse_address
 from offhook.run.host import Host
 from offhook.run.services import Switchboard
 from offhook.run.services.api import HttpApi
+from offhook.run.services.direct import DirectVisit
 from offhook.run.services.here import HERE, LISTEN, PROXY, Trouble, asked
 from offhook.run.services.tcp import FramedSocket
 
@@ -101,8 +102,13 @@ class Opened:
         """Take the connections of an Asterisk."""
         ip, port = parse_address(service.listen)
 
+        open_now: set[FramedSocket] = set()
+
+        def let_in(peer: str) -> DirectVisit | Response:
+            return self._board.straight(service, Request("GET", "", peer=peer))
+
         def connected() -> FramedSocket:
-            return FramedSocket(lambda peer: self._board.straight(service, Request("GET", "", peer=peer)))
+            return FramedSocket(let_in, open_now, self._host.rules.max_calls + SPARE)
 
         try:
             server = await asyncio.get_running_loop().create_server(connected, ip, port)

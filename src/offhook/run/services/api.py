@@ -64,7 +64,7 @@ class HttpApi:
             found = await self._client.request(
                 order.method, order.url, headers=dict(order.headers), content=order.body or None
             )
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise Unreachable(f"{urlsplit(order.url).hostname}: {error or type(error).__name__}") from None
         headers = {name.lower(): value for name, value in found.headers.items()}
         return ApiReply(found.status_code, found.content[:REPLY_LIMIT], headers)

@@ -423,6 +423,8 @@ class Switchboard:
     def _unsigned(self, name: str, error: Unsigned) -> Response:
         now = self._wall_s()
         if now - self._told.get((name, str(error)), -AGAIN_S) >= AGAIN_S:
+            if len(self._told) >= KNOWN_LIMIT:
+                self._told.clear()
             self._told[name, str(error)] = now
             self._say(f"{name}: a request was refused: {error}: {error.hint}".removesuffix(": "))
         return self._refuse(error.code, "unsigned")

@@ -19,10 +19,12 @@ UNSENT_LIMIT: Final = 1024 * 1024
 
 
 class FramedSocket(asyncio.Protocol):
-    """One connection."""
+    """One connection, of at most `limit` at a time: `others` are those that are open."""
 
-    def __init__(self, let_in: Callable[[str], DirectVisit | Response]) -> None:
+    def __init__(self, let_in: Callable[[str], DirectVisit | Response], others: set[FramedSocket], limit: int) -> None:
         self._let_in = let_in
+        self._open = others
+        self._limit = limit
         self._visit: DirectVisit | None = None
         self._splitter = Splitter()
         self._transport: asyncio.Transport | None = None
@@ -30,6 +32,10 @@ class FramedSocket(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, or refuse."""
         self._transport = cast("asyncio.Transport", transport)
+        self._open.add(self)
+        if len(self._open) > self._limit:
+            self._transport.close()
+            return
         found = self._let_in(str(transport.get_extra_info("peername", ("",))[0]))
         if isinstance(found, Response):
             self._transport.close()
@@ -46,6 +52,7 @@ class FramedSocket(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go."""
         self._transport = None
+        self._open.discard(self)
         visit, self._visit = self._visit, None
         if visit is not None:
             visit.closed()
