@@ -105,6 +105,7 @@ def test_no_header_becomes_two_and_none_steers_the_call(headers):
 def test_profiles_name_what_is_documented_of_each():
     assert set(profiles()) == {
         *("generic", "twilio", "telnyx", "vonage", "bandwidth", "amazon-connect", "chime-voice-connector"),
+        *("twilio-domain", "plivo", "signalwire", "jambonz", "exotel", "genesys"),
         *("asterisk", "freeswitch", "3cx", "fritzbox", "fxo-gateway"),
     }
     keys = {name: {"profile": name, "address": "sip:gateway.example"} for name in profiles()}
