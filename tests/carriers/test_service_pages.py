@@ -11,6 +11,8 @@ import pytest
 from carriers.newcomer import OFFHOOK, PAGES, block, free_port, running
 from offhook.carriers.services.service import Direct
 from offhook.carriers.services.table import SERVICES
+from offhook.run.config import load
+from offhook.run.doctor.services import examine_services
 from offhook.testing.carriers import FAKES
 from offhook.testing.carriers.direct import FakeAudioSocket
 from offhook.testing.carriers.service import FakeService
@@ -49,11 +51,15 @@ def test_every_service_has_its_page_and_its_row() -> None:
 
 
 @pytest.mark.parametrize("one", sorted(FAKES))
-def test_a_newcomer_who_does_what_the_page_says_has_a_number_that_talks(one: str, tmp_path: Path) -> None:
+def test_a_newcomer_who_does_what_the_page_says_has_a_number_that_talks(
+    one: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def main() -> None:
         name, section = page_of(one)
         public = f"http://127.0.0.1:{free_port()}"
         fake = FAKES[one](public)
+        for variable, value in fake.secrets.items():
+            monkeypatch.setenv(variable, value)
         program, *words = shlex.split(block(name, "sh", section))
         assert program == "offhook"
         async with fake, fake.serving() as api:
@@ -64,6 +70,8 @@ def test_a_newcomer_who_does_what_the_page_says_has_a_number_that_talks(one: str
                 assert ("http://" in told) is not isinstance(fake, FakeAudioSocket), "no door that nobody uses"
                 for _, kind in SERVICES[name].paste:
                     assert f"{public.removeprefix('http')}/services/{name}/{kind}" in told
+                looked = [finding async for finding in examine_services(load(tmp_path / "offhook.toml"))]
+                assert {finding.level for finding in looked} == {"good"}, looked
                 await calls(fake)
 
     asyncio.run(main())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 from typing import Final
 
 import httpx2
@@ -32,8 +33,10 @@ async def served(api: Callable[[ApiCall], Awaitable[ApiReply]]) -> AsyncGenerato
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         method, path, _ = head[0].split(" ")
-        reply = await api(ApiCall(method, f"http://{headers['host']}{path}", headers, body))
-        length = f"content-length: {len(reply.body)}\r\nconnection: close"
+        reply = ApiReply(404)
+        if method != "HEAD":  # that is the doctor, who looks whether it is there and what time it has
+            reply = await api(ApiCall(method, f"http://{headers['host']}{path}", headers, body))
+        length = f"date: {formatdate(usegmt=True)}\r\ncontent-length: {len(reply.body)}\r\nconnection: close"
         writer.write(f"HTTP/1.1 {reply.status} X\r\n{length}\r\n\r\n".encode() + reply.body)
         writer.close()
 
