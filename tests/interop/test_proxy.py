@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
@@ -21,11 +20,8 @@ pytestmark = pytest.mark.interop
 
 
 @asynccontextmanager
-async def proxied(folder: Path, behind: int, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[int]:
+async def proxied(caddy: str, folder: Path, behind: int, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[int]:
     """Run Caddy with the page's file before a port of this machine; give its own. Its authority is the world's."""
-    caddy = shutil.which("caddy")
-    if caddy is None:
-        pytest.skip("apt-get install caddy")
     page = (PAGES / "README.md").read_text(encoding="utf-8")
     found = re.search(r"^   (agent\.example \{.*?^   \})$", page, re.MULTILINE | re.DOTALL)
     assert found is not None
@@ -55,11 +51,13 @@ async def proxied(folder: Path, behind: int, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
 def test_calls_come_through_a_proxy_and_an_address_that_is_not_its_own_is_told(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, peer: Callable[[str, str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    caddy = peer("caddy", "caddy")
+
     async def main() -> None:
         behind = free_port()
-        async with proxied(tmp_path, behind, monkeypatch) as port:
+        async with proxied(caddy, tmp_path, behind, monkeypatch) as port:
             real = f"https://127.0.0.1:{port}"
             fake = FakeTwilio(real)
             text = for_this_machine(
