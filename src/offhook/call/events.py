@@ -225,13 +225,17 @@ class OneWay:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A service has a recording of the call: `url` is where, `seconds` how long. It mostly comes after `ended`."""
+    """A service has a recording of the call: `url` is where, `seconds` how long, `recording` the service's name for it.
+
+    It mostly comes after `ended`.
+    """
 
     event: ClassVar[str] = "recorded"
     t: float
     call: CallId
     url: str
     seconds: int = 0
+    recording: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class DialFailed(Theirs):
 
 
 class ProviderError(Theirs):
-    """A speech or language service failed or refused."""
+    """A speech or language service, or the API of a managed one, failed or refused."""
 
     retry = True
     spoken = "Sorry, one moment please."

@@ -54,6 +54,13 @@ def test_relayed_words_come_to_the_socket(name: str) -> None:
     assert relay.attrib.get("events") == ("tokens-played" if name == "twilio" else None)
 
 
+def test_relayed_words_are_recorded_where_each_call_is() -> None:
+    ours = twilio(TwilioAccount("AC1", "tok", records=True, way="relay"))
+    start, connect = tags(ours.connect(Offered("c"), LINKS).response.body)
+    assert start[0].attrib["recordingStatusCallback"] == f"{LINKS.hook}/recording"
+    assert connect[0].tag == "ConversationRelay"
+
+
 @pytest.mark.parametrize("name", ACCOUNTS)
 def test_turns_are_documents_that_end_where_the_caller_goes_on(name: str) -> None:
     def spoken(turn: Turn) -> list[ElementTree.Element]:

@@ -86,11 +86,15 @@ class Handed:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The service has recorded a call. `url` is only told on: nothing that a webhook names is fetched by itself."""
+    """The service has recorded a call. `url` is only told on: nothing that a webhook names is fetched by itself.
+
+    `recording` is the service's name for it.
+    """
 
     call: str
     url: str
     seconds: int = 0
+    recording: str = ""
 
 
 @dataclass(frozen=True, slots=True)

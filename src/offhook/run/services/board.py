@@ -17,7 +17,7 @@ import asyncio
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -29,6 +29,7 @@ from offhook.call.leg import CallInfo
 from offhook.carriers.brought import Brought
 from offhook.carriers.numbers import is_emergency
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response, Unsigned
+from offhook.carriers.services.recording import Recording, Step
 from offhook.carriers.services.service import (
     Answer,
     Asked,
@@ -47,7 +48,16 @@ from offhook.carriers.services.service import (
 )
 from offhook.carriers.stir import from_verstat
 from offhook.carriers.turns import TurnLeg
-from offhook.core.errors import ConfigError, DialFailed, NotAllowed, OffhookError, ProtocolError, Unreachable
+from offhook.core.errors import (
+    CallEnded,
+    ConfigError,
+    DialFailed,
+    NotAllowed,
+    OffhookError,
+    ProtocolError,
+    ProviderError,
+    Unreachable,
+)
 from offhook.core.ids import CallId, redacted
 from offhook.core.verdict import Verdict
 from offhook.policy.screening import allows, number_of
@@ -273,9 +283,9 @@ class Switchboard:
                 if leg is not None:
                     leg.answerer(news.what)
             case Recorded():
-                if leg is not None and line.records(news.url):
+                if leg is not None and line.records(news.recording or news.url):
                     now_s = asyncio.get_running_loop().time()
-                    self.host.tell(events.Recorded(now_s, leg.info.id, news.url, news.seconds))
+                    self.host.tell(events.Recorded(now_s, leg.info.id, news.url, news.seconds, news.recording))
             case Said() | Offered() | Asked():
                 log.info("news that this call has no use for", service=line.service.name, news=type(news).__name__)
         return None
@@ -364,6 +374,27 @@ class Switchboard:
                 raise
             raise failed from None
         return call
+
+    async def record(self, call: CallId, step: Step) -> None:
+        """Have the service of a call record it there, pause, go on or stop: `Line.record`. CallEnded without one."""
+        line = next((one for one in self._keys.values() if one.leg is not None and one.leg.info.id == call), None)
+        if line is None:
+            raise CallEnded("no service has this call")
+        await line.record(step)
+
+    async def recorded(self, name: str, recording: str, *, erase: bool = False) -> Mapping[str, object]:
+        """Give what a service knows of a recording, by the service's name for it; with `erase`, have it deleted.
+
+        NotAllowed where it has no such API, ProviderError if it refuses, or has none of that name, Unreachable.
+        """
+        service = self.services[name]
+        if not isinstance(service, Recording) or not recording:
+            raise NotAllowed(f"{name} can't be asked for recordings")
+        order = service.erase(recording) if erase else service.look_up(recording)
+        reply = await self.ask(service, order)
+        if not (reply.ok or (erase and reply.status in order.gone)):
+            raise ProviderError(f"{name} said {reply.status} of a recording")
+        return {} if erase else reply.json()
 
     def _screen(self, to: str) -> None:
         """Say whether `to` may be called. NotAllowed where not: emergency numbers, too, which have no country."""

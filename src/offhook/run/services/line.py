@@ -1,6 +1,6 @@
 """One call at a managed service: what a leg can have done with it there, and which paths are its own.
 
-leg ─► hang_up, transfer ─► the service's API          links ─► what the service is told to come back to
+leg ─► hang_up, transfer, record ─► the service's API          links ─► what the service is told to come back to
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from offhook.carriers.brought import Brought
+from offhook.carriers.services.recording import Recording, Step
 from offhook.carriers.services.service import Answer, Links, Offered, Service
-from offhook.core.errors import NotAllowed, TransferFailed, Unreachable
+from offhook.core.errors import CallEnded, NotAllowed, ProviderError, TransferFailed, Unreachable
 from offhook.policy.screening import allows
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Line:
         self.orders = True
         """Whether what the answer asks of the API is still to be asked: a webhook that is sent again asks nothing."""
         self.handing: asyncio.Future[int] | None = None
+        self.recording = ""
+        """What the service calls its recording of the call that was begun last, where it says so."""
         self.over = False
         self._order = -1
         self._recordings: set[str] = set()
@@ -56,8 +59,12 @@ class Line:
         if not self.media:
             self.media = board.token()
         board.expect(self)
-        path = f"/services/{self.service.name}"
-        return Links(f"{board.sockets}{path}/media/{self.media}", f"{board.public}{path}/{self.key}")
+        return Links(f"{board.sockets}/services/{self.service.name}/media/{self.media}", self.hook)
+
+    @property
+    def hook(self) -> str:
+        """Our URL that the kinds of news of this call are behind."""
+        return f"{self._board.public}/services/{self.service.name}/{self.key}"
 
     @property
     def transfers(self) -> bool:
@@ -71,12 +78,32 @@ class Line:
         self._order = self._order if order is None else order
         return True
 
-    def records(self, url: str) -> bool:
+    def records(self, recording: str) -> bool:
         """Take note of a recording; give whether it is a new one."""
-        if url in self._recordings or len(self._recordings) >= RECORDINGS_LIMIT:
+        if recording in self._recordings or len(self._recordings) >= RECORDINGS_LIMIT:
             return False
-        self._recordings.add(url)
+        self._recordings.add(recording)
         return True
+
+    async def record(self, step: Step) -> None:
+        """Have the service record the call, pause, go on or stop; `Recorded` tells when it can be had.
+
+        NotAllowed where it can't, CallEnded if the call is over, ProviderError if it does not, Unreachable.
+        """
+        service = self.service
+        if self.over:
+            raise CallEnded("the call is over")
+        recording = f"{self.hook}/recording"
+        order = service.record(self.call, step, self.recording, recording) if isinstance(service, Recording) else None
+        if order is None:
+            raise NotAllowed(f"{service.name} can't {step} a recording of this call")
+        reply = await self._board.ask(service, order)
+        if reply.status in order.gone:
+            raise CallEnded("there is no such call, or it is not recorded")
+        if not reply.ok:
+            raise ProviderError(f"{service.name} said {reply.status}, and did not {step} the recording")
+        if step == "start" and isinstance(service, Recording):
+            self.recording = service.begun(reply)
 
     async def hang_up(self) -> None:
         """End the call at the service, whatever becomes of who waits for it: a call may outlive its socket there."""

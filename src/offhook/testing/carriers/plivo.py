@@ -42,6 +42,7 @@ class FakePlivo(FakeService):
         self._numbers: dict[str, dict[str, str]] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._resume: dict[str, str] = {}
+        self._news = ""
 
     def service(self) -> Service:
         """Give our account at it."""
@@ -106,12 +107,16 @@ class FakePlivo(FakeService):
         path = urlsplit(order.url).path
         assert path.endswith("/"), "Plivo's paths end with a slash"
         asked: Mapping[str, str] = json.loads(order.body or b"{}")
-        call = path.split("/")[5]
+        _, _, _, _, kind, call, *more = path.split("/")
         if not call:
             return self._places(asked)
+        if kind == "Recording":
+            return self._has(order.method, call)
         end = self.ends.get(call)
         if end is None or end.over:
             return ApiReply(404, b'{"error":"not found"}')
+        if more[0] == "Record":
+            return self._records(order.method, call, asked)
         if order.method == "DELETE":
             self._over(end)
             self._spawn(call, self._tells(call))
@@ -119,6 +124,28 @@ class FakePlivo(FakeService):
         self.close_socket(end)
         self._spawn(call, self._goes_on(call, asked["aleg_url"]))
         return ApiReply(202, b'{"message":"call transferred"}')
+
+    def _records(self, method: str, call: str, asked: Mapping[str, str]) -> ApiReply:
+        name = f"recording-{call}"
+        if method == "DELETE":
+            said = {"RecordUrl": f"https://elsewhere.example/{name}.mp3", "RecordingID": name, "RecordingDuration": "3"}
+            self.recordings[name] = "stopped"
+            self._spawn(name, self._has_recorded(call, said))
+            return ApiReply(204)
+        self.recordings[name] = "in-progress"
+        self._news = asked["callback_url"]
+        return ApiReply(202, json.dumps({"recording_id": name}).encode())
+
+    async def _has_recorded(self, call: str, said: Mapping[str, str]) -> None:
+        await self._ask(self._news, call, "in-progress", **said)
+
+    def _has(self, method: str, name: str) -> ApiReply:
+        if name not in self.recordings:
+            return ApiReply(404)
+        if method == "DELETE":
+            del self.recordings[name]
+            return ApiReply(204)
+        return ApiReply(200, json.dumps({"recording_id": name}).encode())
 
     def _places(self, asked: Mapping[str, str]) -> ApiReply:
         line = self.lines.get(asked["to"], "answers")

@@ -109,6 +109,8 @@ class FakeService(ABC):
         """Where it finds us."""
         self.answerers: dict[str, str] = {}
         """What has answered at a number, in the service's own words, where a call is placed that asks for it."""
+        self.recordings: dict[str, str] = {}
+        """What it has recorded, by its own names: `in-progress`, `paused` or `stopped`."""
         self.secrets: Mapping[str, str] = {}
         """What its console shows, by the names of the variables that the page of the service has it in."""
         self._callers: list[Caller] = []

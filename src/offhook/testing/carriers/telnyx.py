@@ -100,8 +100,12 @@ class FakeTelnyx(FakeService):
     async def api(self, order: ApiCall) -> ApiReply:
         """Do what the API is asked; what has the name of a command that was done is not done again."""
         assert order.headers["authorization"] == f"Bearer {API_KEY}", "no account"
-        asked = json.loads(order.body)
         path = urlsplit(order.url).path
+        if path.startswith("/v2/recordings/"):
+            return self._has(order.method, path.rpartition("/")[2])
+        asked = json.loads(order.body)
+        if "/record_" in path:
+            return self._does(path, asked)
         once = f"{path} {asked['command_id']}"
         if once not in self._done:
             self._done[once] = self._places(asked) if path == "/v2/calls" else self._does(path, asked)
@@ -127,9 +131,26 @@ class FakeTelnyx(FakeService):
                 self._tells("call.hangup", call, hangup_cause="normal_clearing")
             case "transfer" if end is not None:
                 self._spawn(self._hands_on(end, asked["to"], asked["target_leg_client_state"]))
+            case "record_start":
+                assert asked == {"format": "wav", "channels": "dual"}
+                self.recordings[f"recording-{call}"] = "in-progress"
+            case "record_pause" | "record_resume" | "record_stop":
+                name, states = f"recording-{call}", {"record_pause": "paused", "record_resume": "in-progress"}
+                self.recordings[name] = states.get(verb, "stopped")
+                if verb == "record_stop":
+                    urls = {"wav": f"https://elsewhere.example/{name}.wav"}
+                    self._tells("call.recording.saved", call, recording_id=name, recording_urls=urls)
             case _:
                 raise AssertionError(f"the fake knows no {verb}")
         return ApiReply(200, b'{"data":{"result":"ok"}}')
+
+    def _has(self, method: str, name: str) -> ApiReply:
+        name = unquote(name)
+        if name not in self.recordings:
+            return ApiReply(404)
+        if method == "DELETE":
+            del self.recordings[name]
+        return ApiReply(200, json.dumps({"data": {"id": name}}).encode())
 
     def _places(self, asked: Mapping[str, Any]) -> ApiReply:
         line = self.lines.get(asked["to"], "answers")

@@ -132,6 +132,7 @@ class FakeTwilio(FakeService):
         """The callers in words, by the service's name of the call."""
         self._calls = 0
         self._streams = 0
+        self._recorded: dict[str, tuple[str, str]] = {}  # of which call, who is told
         self._numbers: dict[str, tuple[str, str, str]] = {}
         self._ringing: dict[str, str] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -198,6 +199,8 @@ class FakeTwilio(FakeService):
         path = unquote(urlsplit(order.url).path.removesuffix(".json"))
         if path.endswith("/Calls"):
             return self._places(asked)
+        if "/Recordings" in path:
+            return self._records(order.method, path, asked)
         call = path.rpartition("/")[2]
         if (person := self.people.get(call)) is not None and not person.over:
             self._changes(call, person, asked)
@@ -216,6 +219,36 @@ class FakeTwilio(FakeService):
             self.close_socket(end)
             self._spawn(call, self._carry_out(call, Response(200, asked[self.document_field].encode(), "text/xml")))
         return ApiReply(200, json.dumps({"sid": call}).encode())
+
+    def _records(self, method: str, path: str, asked: Mapping[str, str]) -> ApiReply:
+        place, _, name = path.partition("/Recordings")
+        call, name = place.partition("/Calls/")[2], name.strip("/")
+        if call and not name:
+            up = self.ends.get(call) or self.people.get(call)
+            if up is None or up.over:
+                return ApiReply(404)
+            name = f"RE{len(self.recordings) + 1:032x}"
+            self._recorded[name] = (call, asked["RecordingStatusCallback"])
+            self.recordings[name] = "in-progress"
+            return ApiReply(201, json.dumps({"sid": name, "status": "in-progress"}).encode())
+        if name == "Twilio.CURRENT" and self.name == "twilio":
+            name = next((one for one, (whose, _) in self._recorded.items() if whose == call), "")
+        if name not in self.recordings:
+            return ApiReply(404)
+        if method == "DELETE":
+            del self.recordings[name]
+            return ApiReply(204)
+        if status := asked.get("Status"):
+            self.recordings[name] = status
+            if status == "stopped":
+                self._spawn(f"{call} {name}", self._has_recorded(name))
+        return ApiReply(200, json.dumps({"sid": name, "status": self.recordings[name]}).encode())
+
+    async def _has_recorded(self, name: str) -> None:
+        call, news = self._recorded[name]
+        said = {"CallSid": call, "RecordingSid": name, "RecordingStatus": "completed", "RecordingDuration": "3"}
+        url = f"https://elsewhere.example/Recordings/{name}"
+        await self.hook(self.form(urlsplit(news).path, {**said, "RecordingUrl": url}))
 
     def _changes(self, call: str, person: WordCaller, asked: Mapping[str, str]) -> None:
         """End a call in words, or have it go on with another document: then its socket ends, `action` is not asked."""

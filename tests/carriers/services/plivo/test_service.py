@@ -138,8 +138,8 @@ def test_what_became_of_a_transfer(said, news):
 def test_the_rest_of_its_webhooks():
     assert hook("after") == [Left("97ceeb52")]
     assert hook("stream") == []
-    assert hook("recording", RecordUrl="https://x/1.mp3", RecordingDuration="12") == [
-        Recorded("97ceeb52", "https://x/1.mp3", 12)
+    assert hook("recording", RecordUrl="https://x/1.mp3", RecordingDuration="12", RecordingID="r-1") == [
+        Recorded("97ceeb52", "https://x/1.mp3", 12, "r-1")
     ]
     assert hook("recording", RecordUrl="https://x/1.mp3", RecordingDuration="-1")[0].seconds == 0
     for kind, said, code in (("news", {}, 404), ("dial", {}, 400), *((kind, {"CallUUID": ""}, 400) for kind in KINDS)):

@@ -158,10 +158,11 @@ def test_what_became_of_a_transfer_its_targets_leg_tells():
 def test_a_recording_is_told_of():
     assert told(
         "call.recording.saved",
+        recording_id="r-1",
         recording_urls={"wav": "https://x/1.wav"},
         recording_started_at="2026-01-01T00:00:00.0Z",
         recording_ended_at="2026-01-01T00:00:12.4Z",
-    ) == [Recorded(CALL, "https://x/1.wav", 12)]
+    ) == [Recorded(CALL, "https://x/1.wav", 12, "r-1")]
     assert told("call.recording.saved", recording_started_at="then") == [Recorded(CALL, "", 0)]
 
 

@@ -134,8 +134,8 @@ def test_what_was_said_and_pressed():
 
 def test_a_recording_is_told_of_once_it_can_be_had():
     url = "https://api.twilio.com/2010-04-01/Accounts/AC1/Recordings/RE1"
-    done = {"RecordingUrl": url, "RecordingDuration": "12"}
-    assert hook("recording", RecordingStatus="completed", **done) == [Recorded("CA1", url, 12)]
+    done = {"RecordingUrl": url, "RecordingDuration": "12", "RecordingSid": "RE1"}
+    assert hook("recording", RecordingStatus="completed", **done) == [Recorded("CA1", url, 12, "RE1")]
     assert hook("recording", RecordingStatus="in-progress", **done) == []
 
 

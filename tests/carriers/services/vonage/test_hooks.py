@@ -103,8 +103,8 @@ def test_a_recording_is_told_with_its_length():
         "recording_uuid": "r-1",
         "conversation_uuid": ROOM,
     }
-    assert read("recording", told) == [Recorded(ROOM, url, 2)]
-    assert read("recording", {**told, "end_time": "soon"}) == [Recorded(ROOM, url, 0)]
+    assert read("recording", told) == [Recorded(ROOM, url, 2, "r-1")]
+    assert read("recording", {**told, "end_time": "soon"}) == [Recorded(ROOM, url, 0, "r-1")]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response,
 from offhook.carriers.services.jsonstream import text
 from offhook.carriers.services.plivo import documents, hooks, signature
 from offhook.carriers.services.plivo.media import CARRIAGE, PlivoStream
+from offhook.carriers.services.recording import Step
 from offhook.carriers.services.service import Answer, Asked, Handed, Left, Links, News, Offered, Placement
 from offhook.carriers.services.stream import Dialect, Encoding
 from offhook.carriers.services.twilio.api import basic
@@ -137,6 +138,28 @@ class Plivo:
             asked |= {"machine_detection_url": f"{links.hook}/machine", "machine_detection_method": "POST"}
         return ApiCall.json("POST", self._url(), asked, self._headers())
 
+    def record(self, call: str, step: Step, recording: str, news: str) -> ApiCall | None:
+        """Begin or end the recording of a call. None for a pause: Plivo has none."""
+        url = f"{self._url(call)}Record/"
+        if step == "start":
+            asked = {"time_limit": documents.LONGEST_S, "callback_url": news, "callback_method": "POST"}
+            return ApiCall.json("POST", url, asked, self._headers())
+        return ApiCall("DELETE", url, self._headers()) if step == "stop" else None
+
+    def begun(self, reply: ApiReply) -> str:
+        """Read how a recording that was begun is called; "" where it is not said."""
+        with suppress(ProtocolError):
+            return text(reply.json().get("recording_id"))
+        return ""
+
+    def look_up(self, recording: str) -> ApiCall:
+        """Ask what is known of a recording."""
+        return ApiCall("GET", self._recording(recording), self._headers())
+
+    def erase(self, recording: str) -> ApiCall:
+        """Have a recording deleted."""
+        return ApiCall("DELETE", self._recording(recording), self._headers())
+
     def authorize(self, call: ApiCall, now_s: float, nonce: str) -> ApiCall:
         """Give the request as it is: its proof is the same for each."""
         return call
@@ -154,6 +177,9 @@ class Plivo:
     def _url(self, call: str = "") -> str:
         place = f"{self.api}/v1/Account/{self.account.auth_id}/Call/"
         return f"{place}{segment(call)}/" if call else place
+
+    def _recording(self, recording: str) -> str:
+        return f"{self.api}/v1/Account/{self.account.auth_id}/Recording/{segment(recording)}/"
 
     def _headers(self) -> dict[str, str]:
         return basic(self.account.auth_id, self.account.auth_token)

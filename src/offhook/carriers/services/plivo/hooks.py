@@ -58,7 +58,8 @@ def read(kind: str, request: Request) -> Sequence[News]:
         case "after":
             return (Left(call),)
         case "recording":
-            return (Recorded(call, said.get("RecordUrl", ""), whole(said.get("RecordingDuration")) or 0),)
+            seconds = whole(said.get("RecordingDuration")) or 0
+            return (Recorded(call, said.get("RecordUrl", ""), seconds, said.get("RecordingID", "")),)
         case "stream":
             return ()
         case _:

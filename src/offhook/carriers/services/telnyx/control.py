@@ -1,7 +1,7 @@
 """Telnyx by Call Control: webhooks are answered 200, and what is to happen is asked of the API.
 
     call.initiated ─► 200; answer with stream_url …, or reject         call.answered (ours) ─► streaming_start
-    hang_up ─► hangup        transfer ─► transfer        dial ─► POST /v2/calls
+    hang_up ─► hangup        transfer ─► transfer        dial ─► POST /v2/calls        record ─► record_start …
 
 Each command has a `command_id` made of what it is for: what is sent twice is done once.
 
@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Final
 
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response, segment
 from offhook.carriers.services.jsonstream import part, text
+from offhook.carriers.services.recording import Step
 from offhook.carriers.services.service import Answer, Links, News, Offered, Placement
 from offhook.carriers.services.stream import Dialect, Encoding
 from offhook.carriers.services.telnyx import hooks
@@ -113,6 +114,24 @@ class Telnyx:
             asked |= {"record": "record-from-answer", "record_channels": "dual"}
         return ApiCall.json("POST", f"{self.api}/v2/calls", asked, self._headers())
 
+    def record(self, call: str, step: Step, recording: str, news: str) -> ApiCall | None:
+        """Do a step with the recording of a call: the one that runs, which has no name until it is saved."""
+        asked = {"format": "wav", "channels": "dual"} if step == "start" else {}
+        url = f"{self.api}/v2/calls/{segment(call)}/actions/record_{step}"  # a step may be done again: it has no id
+        return replace(ApiCall.json("POST", url, asked, self._headers()), gone=GONE)
+
+    def begun(self, reply: ApiReply) -> str:
+        """Read nothing: a recording is named once it is saved."""
+        return ""
+
+    def look_up(self, recording: str) -> ApiCall:
+        """Ask what is known of a recording."""
+        return ApiCall("GET", f"{self.api}/v2/recordings/{segment(recording)}", self._headers())
+
+    def erase(self, recording: str) -> ApiCall:
+        """Have a recording deleted."""
+        return ApiCall("DELETE", f"{self.api}/v2/recordings/{segment(recording)}", self._headers())
+
     def authorize(self, call: ApiCall, now_s: float, nonce: str) -> ApiCall:
         """Give the request as it is: its proof is the same for each."""
         return call
@@ -132,7 +151,7 @@ class Telnyx:
         """Make a command; `one` tells it from another of its kind for the same call."""
         url = f"{self.api}/v2/calls/{segment(call)}/actions/{verb}"
         made = ApiCall.json("POST", url, {**asked, "command_id": _once(verb, call, one)}, self._headers())
-        return ApiCall(made.method, made.url, made.headers, made.body, GONE)
+        return replace(made, gone=GONE)
 
     def _headers(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self.key}"}

@@ -89,7 +89,7 @@ def read(request: Request) -> Sequence[News]:
         case "call.machine.greeting.ended" | "call.machine.premium.greeting.ended":
             return (Detected(call, "machine_beep"),)
         case "call.recording.saved":
-            return (Recorded(call, _recording(payload), _seconds(payload)),)
+            return (Recorded(call, _recording(payload), _seconds(payload), text(payload.get("recording_id"))),)
         case _:
             return ()
 

@@ -66,6 +66,7 @@ def twilio(account: TwilioAccount) -> TwimlService:
     calls = Calls(
         f"{account.base}/2010-04-01/Accounts/{account.account}/Calls",
         basic(account.key or account.account, account.key_secret or account.token),
+        current="Twilio.CURRENT",
     )
     heard = TwimlService(
         "twilio",

@@ -2,10 +2,12 @@
 
     POST …/Accounts/{account}/Calls.json           place a call
     POST …/Accounts/{account}/Calls/{call}.json    end it, or have it go on with another document
+    POST …/Calls/{call}/Recordings.json            record it; …/Recordings/{recording}.json: pause, go on, stop
+    GET, DELETE …/Recordings/{recording}.json      what is known of a recording, and its end
 
 Basic authentication, forms, JSON back.
 
-https://www.twilio.com/docs/voice/api/call-resource
+https://www.twilio.com/docs/voice/api/call-resource, https://www.twilio.com/docs/voice/api/recording
 """
 
 from __future__ import annotations
@@ -14,10 +16,11 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from offhook.carriers.services.http import ApiCall, ApiReply, segment
 from offhook.carriers.services.jsonstream import text, whole
+from offhook.carriers.services.recording import Step
 from offhook.carriers.services.service import Links, Placement
 from offhook.carriers.services.xml import Tag, document
 from offhook.core.errors import DialFailed, ProtocolError
@@ -25,6 +28,7 @@ from offhook.core.errors import DialFailed, ProtocolError
 GONE: Final = (400, 404)
 """What a call that is over is answered with: it is not found, or (21220) can't be changed any more."""
 
+_STEPS: Final = {"pause": "paused", "resume": "in-progress", "stop": "stopped"}
 _STATUSES: Final = {401: 403, 403: 403, 404: 403, 429: 503}
 _ERRORS: Final = {21211: 404, 21214: 404, 21217: 484, 21210: 403, 21215: 403, 21216: 403, 20429: 503}
 """The service's own numbers for why it places no call: a bad number, one that may not call or be called, too many."""
@@ -41,6 +45,7 @@ class Calls:
 
     `url` is their folder (…/Accounts/AC…/Calls), `headers` say who asks, `suffix` asks for JSON. `document_field` is
     what a document is given in; `lists_events`: events are fields of their own, not one; `extra` is said of each call.
+    `current` is what the recording that runs is called, where it has a word for that.
     """
 
     url: str
@@ -49,6 +54,7 @@ class Calls:
     document_field: str = "Twiml"
     lists_events: bool = True
     extra: Sequence[tuple[str, str]] = ()
+    current: str = ""
 
     def update(self, call: str, *fields: tuple[str, str], gone: Sequence[int] = (404,)) -> ApiCall:
         """Change a call that is there."""
@@ -94,6 +100,33 @@ class Calls:
             case "":
                 pass
         return ApiCall.form("POST", f"{self.url}{self.suffix}", fields, self.headers)
+
+    def record(self, call: str, step: Step, recording: str, news: str) -> ApiCall | None:
+        """Do a step with the recording of a call; None where it has no name."""
+        place = f"{self.url}/{segment(call)}/Recordings"
+        if step == "start":
+            fields = [
+                ("RecordingChannels", "dual"),
+                ("RecordingStatusCallback", news),
+                ("RecordingStatusCallbackEvent", "completed"),
+                ("RecordingStatusCallbackMethod", "POST"),
+            ]
+            return ApiCall.form("POST", f"{place}.json", fields, self.headers)
+        name = segment(recording) or self.current
+        fields = [("Status", _STEPS[step])]
+        return ApiCall.form("POST", f"{place}/{name}.json", fields, self.headers) if name else None
+
+    def recording(self, method: Literal["GET", "DELETE"], recording: str) -> ApiCall:
+        """Look up a recording, or delete it."""
+        place = self.url.removesuffix("/Calls")
+        return ApiCall(method, f"{place}/Recordings/{segment(recording)}.json", self.headers)
+
+
+def begun(reply: ApiReply) -> str:
+    """Read how a recording that was begun is called; "" where it is not said."""
+    with suppress(ProtocolError):
+        return text(reply.json().get("sid"))
+    return ""
 
 
 def placed(reply: ApiReply) -> str:

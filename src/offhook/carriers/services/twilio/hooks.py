@@ -72,7 +72,8 @@ def read(kind: str, said: Fields) -> Sequence[News]:
         case "said":
             return (Said(call, said.get("SpeechResult", ""), said.get("Digits", "")),)
         case "recording" if said.get("RecordingStatus", "completed") == "completed":
-            return (Recorded(call, said.get("RecordingUrl", ""), whole(said.get("RecordingDuration")) or 0),)
+            seconds = whole(said.get("RecordingDuration")) or 0
+            return (Recorded(call, said.get("RecordingUrl", ""), seconds, said.get("RecordingSid", "")),)
         case "recording" | "stream" | "again":
             return ()
         case _:

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response
+from offhook.carriers.services.recording import Step
 from offhook.carriers.services.service import Answer, Asked, Handed, Left, Links, News, Offered, Placement
 from offhook.carriers.services.stream import Dialect
 from offhook.carriers.services.twilio import documents, hooks
-from offhook.carriers.services.twilio.api import Calls, placed
+from offhook.carriers.services.twilio.api import Calls, begun, placed
 from offhook.carriers.services.twilio.documents import connect, hangup, record_call, refer, reject, stream
 from offhook.carriers.services.xml import Tag, answer
 from offhook.core.carriage import Carriage
@@ -66,9 +67,13 @@ class TwimlService:
 
     def connect(self, offered: Offered, links: Links) -> Answer:
         """Take a call: its audio comes to `links.media`; when that socket ends, `after` is asked what next."""
-        recording = (record_call(f"{links.hook}/recording"),) if self.records else ()
         ours = stream(links.media, news=f"{links.hook}/stream", more=self.streaming(links.media))
-        return Answer(answer(*recording, connect(ours, f"{links.hook}/after")))
+        return self.joined(ours, links)
+
+    def joined(self, socket: Tag, links: Links) -> Answer:
+        """Answer with a socket that the call is brought to, recorded from here on where it is to be."""
+        recording = (record_call(f"{links.hook}/recording"),) if self.records else ()
+        return Answer(answer(*recording, connect(socket, f"{links.hook}/after")))
 
     def refuse(self, offered: Offered, code: int) -> Answer:
         """Refuse a call; one that is answered already, since we placed it, is ended."""
@@ -105,6 +110,22 @@ class TwimlService:
     def dial(self, placement: Placement, links: Links) -> ApiCall:
         """Place a call."""
         return self.calls.create(placement, links)
+
+    def record(self, call: str, step: Step, recording: str, news: str) -> ApiCall | None:
+        """Do a step with the recording of a call; None where it has no name."""
+        return self.calls.record(call, step, recording, news)
+
+    def begun(self, reply: ApiReply) -> str:
+        """Read how a recording that was begun is called; "" where it is not said."""
+        return begun(reply)
+
+    def look_up(self, recording: str) -> ApiCall:
+        """Ask what is known of a recording."""
+        return self.calls.recording("GET", recording)
+
+    def erase(self, recording: str) -> ApiCall:
+        """Have a recording deleted."""
+        return self.calls.recording("DELETE", recording)
 
     def authorize(self, call: ApiCall, now_s: float, nonce: str) -> ApiCall:
         """Give the request as it is: its proof is the same for each."""

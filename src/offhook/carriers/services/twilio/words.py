@@ -40,7 +40,7 @@ class TwimlWords(TwimlService):
     def connect(self, offered: Offered, links: Links) -> Answer:
         """Take a call: have it relayed as words to `links.media`."""
         relay = documents.relay(links.media, language=self.language, voice=self.voice, more=self.relaying)
-        return Answer(answer(documents.connect(relay, f"{links.hook}/after")))
+        return self.joined(relay, links)
 
     def speak(self, turn: Turn, links: Links) -> Response:
         """Write one answer of ours, turn by turn."""

@@ -108,7 +108,8 @@ def _code(status: str, told: Mapping[str, object]) -> int:
 
 
 def _recorded(told: Mapping[str, object], call: str) -> Recorded:
-    return Recorded(call or text(told.get("conversation_uuid")), text(told.get("recording_url")), _seconds(told))
+    room, url, name = (text(told.get(one)) for one in ("conversation_uuid", "recording_url", "recording_uuid"))
+    return Recorded(call or room, url, _seconds(told), name)
 
 
 def _seconds(told: Mapping[str, object]) -> int:
