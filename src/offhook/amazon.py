@@ -8,7 +8,7 @@
     connect_lambda = functions.connect_lambda  # of an Invoke-Lambda block of a Connect flow
     sma = functions.sma                        # of a Chime SDK SIP media application
 
-boto3 is not needed: where AWS is asked for something (`finish`), the client is given.
+boto3 is not needed: where AWS is asked for something (`finish`, `place`), the client is given.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import Any, TypeVar
 
 from offhook.call import Models
 from offhook.call.agents import AgentLike
-from offhook.carriers.amazon import Bridge, Desk, finish
+from offhook.carriers.amazon import Bridge, Desk, finish, place
 from offhook.carriers.services.amazon.chime import Speech
 from offhook.carriers.services.amazon.connect import Contact, contact_of
 
-__all__ = ["Bridge", "Contact", "Desk", "Functions", "Speech", "contact_of", "finish"]
+__all__ = ["Bridge", "Contact", "Desk", "Functions", "Speech", "contact_of", "finish", "place"]
 
 _T = TypeVar("_T")
 

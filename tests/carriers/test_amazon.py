@@ -14,14 +14,14 @@ import pytest
 from botocore.stub import Stubber
 
 from offhook.agent.manners import Manners
-from offhook.amazon import Bridge, Functions, contact_of, finish
+from offhook.amazon import Bridge, Functions, contact_of, finish, place
 from offhook.call import Agent, Call, Models, events
 from offhook.call.events import CallEvent
 from offhook.call.leg import CallInfo
 from offhook.carriers.amazon import Desk
 from offhook.carriers.services.amazon.chime import Speech
 from offhook.carriers.services.amazon.memory import unpack
-from offhook.core.errors import ConfigError, TransferFailed
+from offhook.core.errors import ConfigError, NotAllowed, TransferFailed
 from offhook.core.ids import CallId
 from offhook.examples.receptionist import agent as receptionist
 from offhook.providers.brain import Minds
@@ -445,5 +445,39 @@ def test_a_call_that_came_otherwise_can_not_be_finished_so() -> None:
             await call.hangup()
 
         await Call(ScriptedLeg(), script, models=Models()).run()
+
+    run(main())
+
+
+# Calls that Connect places
+
+
+def test_connect_calls_whom_the_rules_list_and_nobody_else() -> None:
+    async def main() -> None:
+        session = botocore.session.get_session()
+        client: Any = session.create_client(
+            "connect", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
+        )
+        settings: Any = {"instance": INSTANCE, "flow": "f-1", "allow": ("+1",), "caller": "+18005550100"}
+        wanted = {
+            "InstanceId": INSTANCE,
+            "ContactFlowId": "f-1",
+            "DestinationPhoneNumber": "+15557654321",
+            "SourcePhoneNumber": "+18005550100",
+            "RingTimeoutInSeconds": 20,
+            "Attributes": {"booking": "7"},
+            "ClientToken": "once",
+        }
+        with Stubber(client) as stub:
+            stub.add_response("start_outbound_voice_contact", {"ContactId": "c-1"}, wanted)
+            more: Any = {"ring_s": 20, "attributes": {"booking": "7"}, "token": "once"}
+            assert await place("+15557654321", client, **settings, **more) == "c-1"
+            stub.assert_no_pending_responses()
+            for to in ("+49301234567", "5557654321", "911", "+112", "sip:desk@pbx.example"):
+                with pytest.raises(NotAllowed):
+                    await place(to, client, **settings)
+            stub.add_client_error("start_outbound_voice_contact", "OutboundContactNotPermittedException")
+            with pytest.raises(client.exceptions.ClientError, match="NotPermitted"):
+                await place("+15557654321", client, **settings)
 
     run(main())

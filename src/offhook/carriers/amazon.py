@@ -25,6 +25,7 @@ from offhook.call import Agent, Call, Manners, Models
 from offhook.call.agents import AgentLike
 from offhook.call.events import CallEvents
 from offhook.call.leg import CallInfo
+from offhook.carriers.numbers import screen
 from offhook.carriers.services.amazon import chime, connect, lex
 from offhook.carriers.services.amazon.chime import Action, Speech, Told
 from offhook.carriers.services.amazon.connect import STATE
@@ -55,6 +56,14 @@ class ContactClient(Protocol):
 
     def update_contact_attributes(self, **parameters: Any) -> Any:
         """Set attributes of a contact."""
+        ...
+
+
+class DialClient(Protocol):
+    """The same, for calls that Connect places."""
+
+    def start_outbound_voice_contact(self, **parameters: Any) -> Any:
+        """Begin a flow that calls somebody."""
         ...
 
 
@@ -278,6 +287,28 @@ async def finish(call: Call, attributes: Mapping[str, str], client: ContactClien
         await asyncio.get_running_loop().run_in_executor(None, partial(client.update_contact_attributes, **parameters))
     finally:
         await call.hangup(text)
+
+
+async def place(
+    to: str,
+    client: DialClient,
+    *,
+    instance: str,
+    flow: str,
+    allow: Sequence[str],
+    **more: Any,
+) -> str:
+    """Have Connect call `to`, in E.164, with a flow that transfers to us once it is answered; give the contact's id.
+
+    That call comes here as any other: `contact_of(call.headers).initial_id` is the same. `allow` are the rules of
+    `dial.allow`, `more` what `connect.contact_to` takes. NotAllowed outside the rules, ConfigError without a number to
+    show; what the client raises is raised.
+    """
+    screen(to, allow)
+    parameters = connect.contact_to(to, instance=instance, flow=flow, **more)
+    begin = partial(client.start_outbound_voice_contact, **parameters)
+    begun = await asyncio.get_running_loop().run_in_executor(None, begin)
+    return str(begun["ContactId"])
 
 
 def _info(

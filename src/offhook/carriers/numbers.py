@@ -9,8 +9,12 @@ are the business of `phonenumbers`, which is read only where a number is: it tak
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, Literal, get_args
+
+from offhook.core.errors import NotAllowed
+from offhook.policy.screening import allows, number_of
 
 NumberFormat = Literal["e164", "plain", "national", "international"]
 """How a trunk wants a number: +4930…, 4930…, 030… (0 where the country has it), 004930… (its own prefix for abroad)."""
@@ -96,3 +100,12 @@ def is_emergency(number: str, country: str) -> bool:
     if bare in ("112", "911"):
         return True
     return phonenumbers.connects_to_emergency_number(number.translate(_SEPARATORS), country) if country else False
+
+
+def screen(to: str, rules: Sequence[str]) -> None:
+    """Say whether a service may call `to`. NotAllowed where not: emergency numbers, too, which have no country."""
+    number = number_of(to)
+    if number is not None and (not number.startswith("+") or is_emergency(number, "")):
+        raise NotAllowed(f"{to}: a service calls whole numbers, with + and their country, and no emergency numbers")
+    if not allows(rules, to):
+        raise NotAllowed(f"{to} is not among what dial.allow lists")

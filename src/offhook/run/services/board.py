@@ -27,7 +27,7 @@ import structlog
 from offhook.call import Call, events
 from offhook.call.leg import CallInfo
 from offhook.carriers.brought import Brought
-from offhook.carriers.numbers import is_emergency
+from offhook.carriers.numbers import screen
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response, Unsigned
 from offhook.carriers.services.recording import Recording, Step
 from offhook.carriers.services.service import (
@@ -60,7 +60,6 @@ from offhook.core.errors import (
 )
 from offhook.core.ids import CallId, redacted
 from offhook.core.verdict import Verdict
-from offhook.policy.screening import allows, number_of
 from offhook.run.host import AgentLike, Host
 from offhook.run.services.direct import DirectVisit
 from offhook.run.services.legs import Listener, make_leg, visit
@@ -354,7 +353,7 @@ class Switchboard:
         service = self.services[name]
         if not caller:
             raise ConfigError(f"services.{name}.caller: a call shows a number of the account's: say which")
-        self._screen(to)
+        screen(to, self.host.rules.dial)
         line = self._note(service, Offered("", caller, to, "outbound"))
         try:
             leg = self._bring(line, agent)
@@ -395,14 +394,6 @@ class Switchboard:
         if not (reply.ok or (erase and reply.status in order.gone)):
             raise ProviderError(f"{name} said {reply.status} of a recording")
         return {} if erase else reply.json()
-
-    def _screen(self, to: str) -> None:
-        """Say whether `to` may be called. NotAllowed where not: emergency numbers, too, which have no country."""
-        number = number_of(to)
-        if number is not None and (not number.startswith("+") or is_emergency(number, "")):
-            raise NotAllowed(f"{to}: a service calls whole numbers, with + and their country, and no emergency numbers")
-        if not allows(self.host.rules.dial, to):
-            raise NotAllowed(f"{to} is not among what dial.allow lists")
 
     async def _place(self, line: Line, placement: Placement) -> None:
         """Have the API place a call; where nobody wants it any more once that is done, end it again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import botocore.session
 import pytest
@@ -182,6 +182,25 @@ def test_a_transferred_call_knows_its_contact_and_may_set_its_attributes() -> No
     with Stubber(client("connect")) as stub:
         stub.add_response("update_contact_attributes", {}, parameters)
         stub.client.update_contact_attributes(**parameters)
+
+
+@pytest.mark.parametrize("ring_s", [1, 30, 600])
+@pytest.mark.parametrize("more", [{"caller": "+18005550100"}, {"queue": "q-1", "token": "t-1"}])
+def test_a_contact_that_is_to_be_called_is_one_that_connect_takes(ring_s: int, more: dict[str, str]) -> None:
+    said = {"booking": "7", "note": "\ud800<&>"}
+    parameters = connect.contact_to(
+        "+15557654321", instance=INSTANCE, flow="f-1", ring_s=ring_s, attributes=said, **more
+    )
+    assert valid("connect", "StartOutboundVoiceContact", parameters) == ""
+    assert 15 <= cast("int", parameters["RingTimeoutInSeconds"]) <= 60
+    with Stubber(client("connect")) as stub:
+        stub.add_response("start_outbound_voice_contact", {"ContactId": "c-1"}, parameters)
+        assert stub.client.start_outbound_voice_contact(**parameters)["ContactId"] == "c-1"
+
+
+def test_a_contact_that_is_to_be_called_sees_a_number() -> None:
+    with pytest.raises(ConfigError, match="shows a number"):
+        connect.contact_to("+15557654321", instance=INSTANCE, flow="f-1")
 
 
 def test_a_call_that_came_otherwise_has_no_contact_to_set() -> None:

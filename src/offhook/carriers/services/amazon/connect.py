@@ -1,5 +1,6 @@
 """Amazon Connect: the contact that a call is, what its flow's Lambda block asks, and what that is answered.
 
+    contact_to(number) ─► StartOutboundVoiceContact ─► the flow calls, and transfers to us as any other:
     INVITE of "External voice system" ─► X-Amzn-…, User-to-User ─► contact_of(headers) ─► Contact
     Invoke-Lambda block ─► contact_in(event) ─► Contact, what the caller said ─► Turn ─► answer ─► $.External.next …
 
@@ -28,6 +29,10 @@ STATE: Final = "offhook"
 """The attribute that keeps what was said."""
 _INSTANCE: Final = re.compile(r":connect:[^:]*:[^:]*:instance/([0-9A-Za-z-]{1,100})")
 _HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2})+")
+
+
+RING_S: Final = (15, 60)
+"""How long Connect rings, at least and at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,35 @@ def attributes_set(contact: Contact, attributes: Mapping[str, str]) -> dict[str,
         )
     clean = {text(name): text(value) for name, value in attributes.items()}
     return {"InitialContactId": contact.initial_id, "InstanceId": contact.instance_id, "Attributes": clean}
+
+
+def contact_to(
+    to: str,
+    *,
+    instance: str,
+    flow: str,
+    caller: str = "",
+    queue: str = "",
+    ring_s: int = 60,
+    attributes: Mapping[str, str] | None = None,
+    token: str = "",
+) -> dict[str, object]:
+    """Give the parameters of `StartOutboundVoiceContact`: a flow of the instance's that begins with calling `to`.
+
+    A number of ours is shown: `caller`, or that of the `queue`. What has a `token` is done once, however often it is
+    asked for. ConfigError without a number to show.
+    """
+    if not (caller or queue):
+        raise ConfigError("a call that Amazon Connect places shows a number: say which (caller), or whose (queue)")
+    asked: dict[str, object] = {
+        "InstanceId": instance,
+        "ContactFlowId": flow,
+        "DestinationPhoneNumber": to,
+        "RingTimeoutInSeconds": min(RING_S[1], max(RING_S[0], ring_s)),
+        "Attributes": {text(name): text(value) for name, value in (attributes or {}).items()},
+    }
+    named = {"SourcePhoneNumber": caller, "QueueId": queue, "ClientToken": token}
+    return asked | {name: value for name, value in named.items() if value}
 
 
 def answer(turn: Turn, state: str) -> dict[str, str]:
