@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import offhook
+from offhook.call.events import Ended
 from offhook.carriers.services.stream import Encoding
-from offhook.core.errors import DialFailed, TransferFailed
+from offhook.core.errors import CallEnded, DialFailed, TransferFailed
 from offhook.testing.carriers import FakeExotel, FakePlivo, FakeService, FakeSignalWire, FakeTelnyx, FakeTexml
 from offhook.testing.loop import VirtualLoop
 
@@ -201,5 +202,84 @@ def test_a_webhook_that_is_sent_again_asks_the_api_nothing_again() -> None:
             (call,) = phone.ends
             reply = await phone.hook(phone.event("call.initiated", call))
             assert (reply.status, [order.url for order in phone.asked]) == (200, before)
+
+    live(main)
+
+
+# Exotel hands calls on by its flow
+
+
+def exotel_hands_on(target: str, **options: Any) -> tuple[list[object], list[str], list[str]]:
+    """Give what the agent was told, whom the flow has called, and how the call ended."""
+    outcomes: list[object] = []
+    ended: list[str] = []
+    connected: list[str] = []
+
+    async def clerk(call: offhook.Call) -> None:
+        await call.say("one moment")
+        try:
+            await call.transfer(target)
+            outcomes.append("done")
+        except TransferFailed as failed:
+            outcomes.append(failed.code)
+            await call.hangup("nobody is there goodbye")
+
+    async def main() -> None:
+        async with FakeExotel(clerk, dial=("+", "sip:*@pbx.example"), **options) as phone:
+            caller = await phone.call()
+            await caller.hears("one moment")
+            await caller.gone()
+            await asyncio.sleep(2)
+            ended.extend(event.reason for event in phone.events if isinstance(event, Ended))
+            connected.extend(phone.connected)
+            board: Any = phone.board
+            assert board.refused == {}
+            assert board.waiting == 0
+
+    live(main)
+    return outcomes, connected, ended
+
+
+def test_the_flow_of_exotel_asks_whom_to_call_and_is_told() -> None:
+    told = exotel_hands_on("+919876543210", connects=True)
+    assert told == (["done"], ["+919876543210"], ["transferred"])
+
+
+def test_nobody_is_called_whom_exotels_flow_can_not_call() -> None:
+    outcomes, connected, ended = exotel_hands_on("sip:desk@pbx.example", connects=True)
+    assert outcomes != ["done"]
+    assert (connected, ended) == ([], ["hangup"])
+
+
+def test_a_flow_that_asks_nothing_has_lost_the_caller_and_the_call_is_over() -> None:
+    raised: list[str] = []
+
+    async def main() -> None:
+        async def clerk(call: offhook.Call) -> None:
+            try:
+                await call.transfer("+919876543210")
+            except CallEnded as error:
+                raised.append(str(error))
+
+        async with FakeExotel(clerk, connects=True) as phone:
+            await phone.call()
+            phone.connects = False  # somebody has taken the applet out of the flow
+            await asyncio.sleep(60)
+            assert [event.reason for event in phone.events if isinstance(event, Ended)] == ["stalled"]
+
+    live(main)
+    assert raised == ["the service's flow has not asked whom to call"]
+
+
+def test_a_flow_that_asks_though_nobody_was_wanted_is_told_so() -> None:
+    async def main() -> None:
+        async def brief(call: offhook.Call) -> None:
+            await call.hangup("goodbye")
+
+        async with FakeExotel(brief, connects=True) as phone:
+            caller = await phone.call()
+            await caller.hears("goodbye")
+            await caller.gone()
+            assert phone.connected == []
 
     live(main)

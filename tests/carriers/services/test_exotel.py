@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from carriers.services.oddities import HOSTILE, listen, nearly, one_byte_changes, refused
 from offhook.carriers.services.exotel import CARRIAGE, Exotel, ExotelAccount, ExotelStream, exotel, proof
 from offhook.carriers.services.http import ApiReply, Request, Unsigned
-from offhook.carriers.services.service import Left, Links, Offered, Placement, Progressed, Recorded
+from offhook.carriers.services.service import Asked, Left, Links, Offered, Placement, Progressed, Recorded
 from offhook.carriers.services.stream import Encoding, Odd, Passed, Pressed, Sound, Started, Stopped
 from offhook.core.errors import ConfigError, DialFailed, ProtocolError
 
@@ -75,6 +76,24 @@ def hook(kind: str, said: dict[str, str], content_type: str = "application/json"
     return [*SERVICE.hook(kind, Request("POST", "/", {"content-type": content_type}, body.encode()))]
 
 
+def test_a_connect_applet_asks_whom_to_call():
+    (asked,) = SERVICE.hook("dial", Request("GET", "/services/exotel/dial?" + urlencode(CALL)))
+    assert asked == Asked("c1", "", "", "")
+    assert json.loads(SERVICE.heed(asked).body)["destination"] == {"numbers": []}
+    told = json.loads(SERVICE.heed(Asked("c1", "+919876543210", "08047491899", "")).body)
+    assert told == {
+        "fetch_after_attempt": False,
+        "destination": {"numbers": ["+919876543210"]},
+        "outgoing_phone_number": "08047491899",
+    }
+
+
+@pytest.mark.parametrize("target", ["+919876543210", "sip:a@b", "", "+", "+1;x", "09876543210", "+" + "1" * 30])
+def test_a_flow_calls_numbers_where_there_is_one(target):
+    assert not SERVICE.flows(target)
+    assert exotel(replace(ACCOUNT, transfers=True)).flows(target) == (target == "+919876543210")
+
+
 def test_the_applet_asks_where_to_bring_a_call():
     request = Request("GET", "/services/exotel/voice?" + urlencode(CALL))
     (offered,) = SERVICE.hook("voice", request)
@@ -115,7 +134,9 @@ def test_whatever_comes_is_news_or_a_typed_error(kind, body, content_type):
         return
 
 
-@pytest.mark.parametrize(("kind", "said", "code"), [("voice", {}, 400), ("status", {}, 400), ("dial", CALL, 404)])
+@pytest.mark.parametrize(
+    ("kind", "said", "code"), [("voice", {}, 400), ("status", {}, 400), ("dial", {}, 400), ("x", CALL, 404)]
+)
 def test_what_makes_no_sense_is_a_typed_error(kind, said, code):
     with pytest.raises(ProtocolError) as error:
         hook(kind, said)

@@ -4,11 +4,14 @@
     connected ─► start ─► media (100 ms), dtmf, mark … ─► stop          16 bits, little-endian, in base64
     media (200 ms at least, whole multiples of 320 bytes), mark, clear ─►
     dial ─► POST …/Calls/connect.json with our socket                   the socket's end ─► the flow's next applet
+    GET /dial, of a Connect applet behind it ─► Asked ─► {"destination": {"numbers": [whom we wanted]}}
 
 Nothing is signed. A request is proved by a name and a password of ours in its URL, which Exotel sends as basic
 authentication, or by the address that it comes from; what is said in it is covered by tokens in its path alone. A call
-is neither ended nor handed on by the API: the flow does that, once the socket has ended.
+is neither ended nor handed on by the API: the flow does that, once the socket has ended. Where it has a Connect applet
+with a dynamic URL, that asks us whom to call; what becomes of that call we are not told.
 
+https://support.exotel.com/support/solutions/articles/3000096873-working-with-connect-applet-dynamic-url-
 https://developer.exotel.com/docs/agentstream/websocket-protocol
 """
 
@@ -16,6 +19,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,7 +29,7 @@ from urllib.parse import quote
 
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response, Unsigned
 from offhook.carriers.services.jsonstream import JsonStream, Message, params, part, text, whole
-from offhook.carriers.services.service import Answer, Left, Links, News, Offered, Placement, Progressed, Recorded
+from offhook.carriers.services.service import Answer, Asked, Left, Links, News, Offered, Placement, Progressed, Recorded
 from offhook.carriers.services.stream import Dialect, Encoding, Odd, Started
 from offhook.carriers.services.twilio.api import basic
 from offhook.core.carriage import Carriage
@@ -43,6 +47,7 @@ CARRIAGE: Final = Carriage(
     keys=False,
     hang_up="socket",
 )
+_NUMBER: Final = re.compile(r"\+[0-9]{5,15}", re.ASCII)
 _RATES: Final = (8000, 16000, 24000)
 _ENDS: Final = {"completed": 200, "busy": 486, "no-answer": 480, "failed": 404, "canceled": 487}
 _STATUSES: Final = {400: 404, 401: 403, 403: 403, 429: 503}
@@ -55,6 +60,7 @@ class ExotelAccount:
     `sid`, `key` and `token` are for the API. `user` and `password` are of our choice; they stand in the URLs that are
     given to Exotel. `networks` are those that its requests may come from without them (`1.2.3.0/24`). `rate_hz` is that
     of outgoing calls' audio; the applet's own is in its URL. `api` is the address of the API: Singapore's by default.
+    `transfers`: the flow has a Connect applet behind the Voicebot applet, which asks us whom to call.
     """
 
     sid: str
@@ -65,6 +71,7 @@ class ExotelAccount:
     networks: tuple[str, ...] = ()
     rate_hz: int = 8000
     api: str = ""
+    transfers: bool = False
 
     def __post_init__(self) -> None:
         if not self.password and not self.networks:
@@ -156,6 +163,8 @@ class Exotel:
                 return (Offered(call, caller, said.get("CallTo") or said.get("To", "")),)
             case "status":
                 return _status(call, said)
+            case "dial":
+                return (Asked(call, "", "", ""),)
             case _:
                 raise ProtocolError("there is no such hook", 404)
 
@@ -168,8 +177,20 @@ class Exotel:
         return Answer(Response(404))
 
     def heed(self, news: News | None) -> Response:
-        """Answer a webhook."""
-        return Response(200)
+        """Answer a webhook. A Connect applet is told whom to call: nobody, where nobody was wanted."""
+        if not isinstance(news, Asked):
+            return Response(200)
+        told: dict[str, object] = {
+            "fetch_after_attempt": False,
+            "destination": {"numbers": [news.target] if news.target else []},
+        }
+        if news.caller:
+            told["outgoing_phone_number"] = news.caller
+        return Response(200, json.dumps(told).encode(), "application/json")
+
+    def flows(self, target: str) -> bool:
+        """Say whether the flow calls `target`: a number, where a Connect applet stands behind ours."""
+        return self.account.transfers and _NUMBER.fullmatch(target) is not None
 
     def dialect(self) -> Dialect:
         """Give what one media socket speaks."""

@@ -113,7 +113,7 @@ class Said:
 class Asked:
     """The service asks for the document of a transfer, where its API can't be given one: what we wanted is in it.
 
-    `hook` is that of the call's `Links`.
+    `hook` is that of the call's `Links`. Without a target, the call's own line knows what we wanted.
     """
 
     call: str
@@ -196,6 +196,15 @@ class Speaking(Protocol):
 
     def speak(self, turn: Turn, links: Links) -> Response:
         """Write one answer of ours, where words come turn by turn."""
+        ...
+
+
+@runtime_checkable
+class Flowing(Protocol):
+    """A service whose flow goes on once our socket has ended, and asks us whom to call, besides as a `Service`."""
+
+    def flows(self, target: str) -> bool:
+        """Say whether a call is handed on to `target` so: the service asks (`Asked`, without a target), and is told."""
         ...
 
 

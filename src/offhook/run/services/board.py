@@ -285,6 +285,8 @@ class Switchboard:
                 if leg is not None and line.records(news.recording or news.url):
                     now_s = asyncio.get_running_loop().time()
                     self.host.tell(events.Recorded(now_s, leg.info.id, news.url, news.seconds, news.recording))
+            case Asked(target=""):
+                return line.asked()
             case Said() | Offered() | Asked():
                 log.info("news that this call has no use for", service=line.service.name, news=type(news).__name__)
         return None

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from offhook.carriers.brought import Brought
+from offhook.carriers.services.http import Response
 from offhook.carriers.services.recording import Recording, Step
-from offhook.carriers.services.service import Answer, Links, Offered, Service
+from offhook.carriers.services.service import Answer, Asked, Flowing, Links, Offered, Service
+from offhook.carriers.stream import StreamLeg
 from offhook.core.errors import CallEnded, NotAllowed, ProviderError, TransferFailed, Unreachable
 from offhook.policy.screening import allows
 
@@ -24,6 +26,9 @@ log: Final = structlog.get_logger("offhook.services")
 TRANSFER_S: Final = 90.0
 """How long a transfer may ring at its target."""
 
+
+FLOW_S: Final = 15.0
+"""How long a service's flow may take to ask us whom to call, once our socket has ended."""
 
 RECORDINGS_LIMIT: Final = 100
 """Recordings of one call that are told of."""
@@ -45,6 +50,8 @@ class Line:
         self.orders = True
         """Whether what the answer asks of the API is still to be asked: a webhook that is sent again asks nothing."""
         self.handing: asyncio.Future[int] | None = None
+        self.wanted = ""
+        """Whom the service's flow is to call, where it asks us for that."""
         self.recording = ""
         """What the service calls its recording of the call that was begun last, where it says so."""
         self.over = False
@@ -69,7 +76,19 @@ class Line:
     @property
     def transfers(self) -> bool:
         """Whether the service hands calls on."""
-        return bool(self.service.transfer(self.call or "-", "+10000000000", "", Links("", "")))
+        return self._flows("+10000000000") or bool(
+            self.service.transfer(self.call or "-", "+10000000000", "", Links("", ""))
+        )
+
+    def _flows(self, target: str) -> bool:
+        return isinstance(self.service, Flowing) and self.offered.direction == "inbound" and self.service.flows(target)
+
+    def asked(self) -> Response:
+        """Tell the service's flow whom to call: whom the agent wanted, or nobody."""
+        wanted, self.wanted = self.wanted, ""
+        if self.handing is not None and not self.handing.done():
+            self.handing.set_result(200)
+        return self.service.heed(Asked(self.call, wanted, self.offered.called if wanted else "", self.hook))
 
     def moves(self, order: int | None) -> bool:
         """Take note of a step of the call, by its number where it has one; give whether it is a new one."""
@@ -123,12 +142,22 @@ class Line:
                 log.warning("a call was not ended", service=self.service.name, status=reply.status)
 
     async def transfer(self, target: str) -> None:
-        """Hand the far end to `target`. NotAllowed outside `dial.allow`, TransferFailed if it is not taken."""
+        """Hand the far end to `target`. NotAllowed outside `dial.allow`, TransferFailed if it is not taken.
+
+        CallEnded where the service's flow was to do it, and did not: the far end is gone with our socket.
+        """
         if not allows(self._board.host.rules.dial, target):
             raise NotAllowed(f"{target} is not among what dial.allow lists")
+        orders = self.service.transfer(self.call, target, self.offered.called, self.links)
+        flows = not orders and self._flows(target)
+        if not (orders or flows):
+            raise TransferFailed(501, f"{self.service.name} does not hand calls on to {target}", refused=True)
         handing = self.handing = asyncio.get_running_loop().create_future()
         try:
-            for order in self.service.transfer(self.call, target, self.offered.called, self.links):
+            if flows and isinstance(self.leg, StreamLeg):
+                self.wanted = target
+                self.leg.lost()  # the flow goes on behind our socket
+            for order in orders:
                 try:
                     reply = await self._board.ask(self.service, order)
                 except Unreachable as error:
@@ -136,11 +165,14 @@ class Line:
                 if not reply.ok:
                     raise TransferFailed(481 if reply.status in order.gone else 500, f"the service said {reply.status}")
             try:
-                async with asyncio.timeout(TRANSFER_S):
+                async with asyncio.timeout(FLOW_S if flows else TRANSFER_S):
                     code = await handing
             except TimeoutError:
+                if flows and self.leg is not None:
+                    self.leg.left(408, "stalled")
+                    raise CallEnded("the service's flow has not asked whom to call") from None
                 raise TransferFailed(408, "nothing was heard of the transfer") from None
             if code != 200:
                 raise TransferFailed(code)
         finally:
-            self.handing = None
+            self.handing, self.wanted = None, ""

@@ -10,7 +10,7 @@ import json
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from offhook.carriers.services.exotel import ExotelAccount, exotel
 from offhook.carriers.services.http import ApiCall, ApiReply, Request
@@ -26,11 +26,16 @@ PASSWORD: Final = "a-fake:password"  # noqa: S105 - of a fake
 
 
 class FakeExotel(FakeService):
-    """An account at a fake Exotel, its flow a Voicebot applet and nothing behind it."""
+    """An account at a fake Exotel, its flow a Voicebot applet and nothing behind it; with `connects` a Connect applet.
 
-    def __init__(self, app: Any, *, rate_hz: int = 8000, **options: Any) -> None:
+    `connected` is whom that has called.
+    """
+
+    def __init__(self, app: Any, *, rate_hz: int = 8000, connects: bool = False, **options: Any) -> None:
         super().__init__(app, **options)
         self.rate_hz = rate_hz
+        self.connects = connects
+        self.connected: list[str] = []
         self.secrets = {"EXOTEL_TOKEN": "a-fake-token", "EXOTEL_PASSWORD": PASSWORD}
         self.lines: dict[str, str] = {}
         self._calls = 0
@@ -38,7 +43,11 @@ class FakeExotel(FakeService):
 
     def service(self) -> Service:
         """Give our account at it."""
-        return exotel(ExotelAccount("sid", "key", "a-fake-token", password=PASSWORD, rate_hz=self.rate_hz))
+        return exotel(
+            ExotelAccount(
+                "sid", "key", "a-fake-token", password=PASSWORD, rate_hz=self.rate_hz, transfers=self.connects
+            )
+        )
 
     def tongue(self, call: str) -> JsonTongue:
         """Give Exotel's side of a new stream."""
@@ -99,7 +108,14 @@ class FakeExotel(FakeService):
         await self.socket_ends(end)
 
     async def left_alone(self, end: FarEnd) -> None:
-        """End the call: its flow has nothing behind the applet."""
+        """Go on with the flow: call whom its Connect applet is told to, or end the call."""
+        if self.connects and not end.over:
+            said = urlencode({"CallSid": str(end.info.id), "CurrentTime": "2025-06-15 12:00:00"})
+            url = f"https://exotel:{quote(PASSWORD, safe='')}@agent.example/services/exotel/dial"
+            reply = await self.hook(Request("GET", f"/services/exotel/dial?{said}", _proof(url), peer="203.0.113.11"))
+            assert reply.content_type == "application/json", "Exotel takes JSON"
+            self.connected += json.loads(reply.body)["destination"]["numbers"]
+            await asyncio.sleep(5.0 if self.connected else 0.0)
         if not end.over:
             end.finish()
 
