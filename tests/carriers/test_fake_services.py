@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import pytest
 
 import offhook
-from offhook.core.errors import DialFailed, TransferFailed
+from carriers.clerk import Clerk, busy, live
+from offhook.core.errors import DialFailed
 from offhook.testing.carriers import FakeJambonz, FakeVonage
-from offhook.testing.loop import VirtualLoop
 
 FAKES = [FakeVonage, FakeJambonz]
 ANSWERED = {FakeVonage: "answered", FakeJambonz: "in-progress"}
@@ -19,17 +17,8 @@ BUSY = {FakeVonage: 480, FakeJambonz: 486}
 """What a caller is told who is refused: Vonage can't say why."""
 
 
-def live(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    with asyncio.Runner(loop_factory=lambda: VirtualLoop(limit_s=600.0)) as runner:
-        runner.run(main())
-
-
 @pytest.mark.parametrize("fake", FAKES)
 def test_a_busy_agent_takes_no_call(fake):
-    @offhook.answers
-    async def busy(call: offhook.Call) -> None:
-        await call.reject("busy")
-
     async def main() -> None:
         async with fake(busy) as phone:
             with pytest.raises(DialFailed) as failed:
@@ -42,16 +31,7 @@ def test_a_busy_agent_takes_no_call(fake):
 @pytest.mark.parametrize("fake", FAKES)
 @pytest.mark.parametrize("outcome", ["answered", "busy"])
 def test_a_transfer_is_the_services_and_a_failed_one_brings_the_caller_back(fake, outcome):
-    outcomes: list[object] = []
-
-    async def clerk(call: offhook.Call) -> None:
-        await call.say("one moment")
-        try:
-            await call.transfer("+15559990000")
-            outcomes.append("done")
-        except TransferFailed as failed:
-            outcomes.append(failed.code)
-            await call.hangup("nobody is there goodbye")
+    clerk = Clerk()
 
     async def main() -> None:
         async with fake(clerk) as phone:
@@ -63,7 +43,7 @@ def test_a_transfer_is_the_services_and_a_failed_one_brings_the_caller_back(fake
             await caller.gone()
 
     live(main)
-    assert outcomes == (["done"] if outcome == "answered" else [486])
+    assert clerk.outcomes == (["done"] if outcome == "answered" else [486])
 
 
 @pytest.mark.parametrize("fake", FAKES)

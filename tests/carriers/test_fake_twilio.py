@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 import offhook
-from offhook.core.errors import DialFailed, TransferFailed
+from carriers.clerk import Clerk, busy, live
+from offhook.core.errors import DialFailed
 from offhook.testing.carriers.twilio import FakeTwilio
 from offhook.testing.loop import VirtualLoop
 from offhook.testing.spelled import spell
-
-
-def live(main: Callable[[], Coroutine[Any, Any, None]], limit_s: float = 600.0) -> None:
-    with asyncio.Runner(loop_factory=lambda: VirtualLoop(limit_s=limit_s)) as runner:
-        runner.run(main())
 
 
 async def greeter(call: offhook.Call) -> None:
@@ -62,10 +57,6 @@ def test_one_caller_is_the_phones_own() -> None:
 
 
 def test_a_busy_agent_is_busy() -> None:
-    @offhook.answers
-    async def busy(call: offhook.Call) -> None:
-        await call.reject("busy")
-
     async def main() -> None:
         async with FakeTwilio(busy) as phone:
             with pytest.raises(DialFailed) as failed:
@@ -77,16 +68,7 @@ def test_a_busy_agent_is_busy() -> None:
 
 @pytest.mark.parametrize("line", ["answers", "busy"])
 def test_a_transfer_is_twilios_and_a_failed_one_brings_the_caller_back(line: str) -> None:
-    outcomes: list[object] = []
-
-    async def clerk(call: offhook.Call) -> None:
-        await call.say("one moment")
-        try:
-            await call.transfer("+15559990000")
-            outcomes.append("done")
-        except TransferFailed as failed:
-            outcomes.append(failed.code)
-            await call.hangup("nobody is there goodbye")
+    clerk = Clerk()
 
     async def main() -> None:
         async with FakeTwilio(clerk) as phone:
@@ -98,7 +80,7 @@ def test_a_transfer_is_twilios_and_a_failed_one_brings_the_caller_back(line: str
             await caller.gone()
 
     live(main)
-    assert outcomes == (["done"] if line == "answers" else [486])
+    assert clerk.outcomes == (["done"] if line == "answers" else [486])
 
 
 class Stalling:

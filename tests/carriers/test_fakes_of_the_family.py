@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 import offhook
+from carriers.clerk import Clerk, busy, live
 from offhook.call.events import Ended
 from offhook.carriers.services.stream import Encoding
 from offhook.core.errors import CallEnded, DialFailed, TransferFailed
 from offhook.testing.carriers import FakeExotel, FakePlivo, FakeService, FakeSignalWire, FakeTelnyx, FakeTexml
-from offhook.testing.loop import VirtualLoop
 
 HANDING: list[type[Any]] = [FakeSignalWire, FakeTelnyx, FakeTexml, FakePlivo]
 ALL: list[type[Any]] = [*HANDING, FakeExotel]
@@ -21,11 +20,6 @@ NAMES: dict[type[FakeService], dict[str, str]] = {
     FakeTelnyx: {"busy": "user_busy"},
 }
 """How a service calls what becomes of a call, where it is not called so."""
-
-
-def live(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    with asyncio.Runner(loop_factory=lambda: VirtualLoop(limit_s=600.0)) as runner:
-        runner.run(main())
 
 
 WIDE: dict[str, tuple[type[Any], dict[str, Any]]] = {
@@ -124,10 +118,6 @@ def test_a_call_whose_audio_ends_or_never_comes_is_ended_at_the_service(comes: b
 
 @pytest.mark.parametrize(("fake", "code"), [*((fake, 486) for fake in HANDING), (FakeExotel, 480)])
 def test_a_busy_agent_is_busy(fake: type[Any], code: int) -> None:
-    @offhook.answers
-    async def busy(call: offhook.Call) -> None:
-        await call.reject("busy")
-
     async def main() -> None:
         async with fake(busy) as phone:
             with pytest.raises(DialFailed) as failed:
@@ -140,16 +130,7 @@ def test_a_busy_agent_is_busy(fake: type[Any], code: int) -> None:
 @pytest.mark.parametrize("line", ["answers", "busy"])
 @pytest.mark.parametrize("fake", HANDING)
 def test_a_transfer_is_the_services_and_a_failed_one_brings_the_caller_back(fake: type[Any], line: str) -> None:
-    outcomes: list[object] = []
-
-    async def clerk(call: offhook.Call) -> None:
-        await call.say("one moment")
-        try:
-            await call.transfer("+15559990000")
-            outcomes.append("done")
-        except TransferFailed as failed:
-            outcomes.append(failed.code)
-            await call.hangup("nobody is there goodbye")
+    clerk = Clerk()
 
     async def main() -> None:
         async with fake(clerk) as phone:
@@ -162,7 +143,7 @@ def test_a_transfer_is_the_services_and_a_failed_one_brings_the_caller_back(fake
             assert phone.board.refused == {}
 
     live(main)
-    assert outcomes == (["done"] if line == "answers" else [486])
+    assert clerk.outcomes == (["done"] if line == "answers" else [486])
 
 
 @pytest.mark.parametrize("line", ["answers", "busy"])

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import pytest
 
 import offhook
-from offhook.core.errors import DialFailed, TransferFailed
+from carriers.clerk import Clerk, busy, live
+from offhook.core.errors import DialFailed
 from offhook.testing.carriers.twilio import FakeTwilio, Way
-from offhook.testing.loop import VirtualLoop
 
 WAYS: tuple[Way, ...] = ("relay", "turns")
-
-
-def live(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    with asyncio.Runner(loop_factory=lambda: VirtualLoop(limit_s=600)) as runner:
-        runner.run(main())
 
 
 async def greeter(call: offhook.Call) -> None:
@@ -46,10 +39,6 @@ def test_a_caller_talks_and_presses_and_hears_the_goodbye(way: Way) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_busy_agent_is_busy(way: Way) -> None:
-    @offhook.answers
-    async def busy(call: offhook.Call) -> None:
-        await call.reject("busy")
-
     async def main() -> None:
         async with FakeTwilio(busy, way=way) as phone:
             with pytest.raises(DialFailed) as failed:
@@ -62,16 +51,7 @@ def test_a_busy_agent_is_busy(way: Way) -> None:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("line", ["answers", "busy"])
 def test_a_transfer_that_fails_brings_the_caller_back(way: Way, line: str) -> None:
-    outcomes: list[object] = []
-
-    async def clerk(call: offhook.Call) -> None:
-        await call.say("One moment.")
-        try:
-            await call.transfer("+15559990000")
-            outcomes.append("done")
-        except TransferFailed as failed:
-            outcomes.append(failed.code)
-            await call.hangup("Nobody is there. Goodbye.")
+    clerk = Clerk()
 
     async def main() -> None:
         async with FakeTwilio(clerk, way=way) as phone:
@@ -83,7 +63,7 @@ def test_a_transfer_that_fails_brings_the_caller_back(way: Way, line: str) -> No
             await caller.gone()
 
     live(main)
-    assert outcomes == (["done"] if line == "answers" else [486])
+    assert clerk.outcomes == (["done"] if line == "answers" else [486])
 
 
 @pytest.mark.parametrize("way", WAYS)

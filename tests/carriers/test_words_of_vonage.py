@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import urlsplit
 
 import offhook
+from carriers.clerk import live
 from offhook.call import Models, events
 from offhook.carriers.services.http import Response
 from offhook.carriers.services.service import Service
@@ -18,7 +18,6 @@ from offhook.examples.receptionist import agent as receptionist
 from offhook.providers.brain import Minds
 from offhook.providers.offline.model import offline_model
 from offhook.testing.carriers.vonage import API_KEY, APPLICATION, SECRET, FakeVonage, pem
-from offhook.testing.loop import VirtualLoop
 
 
 class Turns(FakeVonage):
@@ -48,11 +47,6 @@ class Turns(FakeVonage):
                 await self.sends("/services/vonage/status", status="completed")
                 return " ".join(said), ""
             reply = await self.sends(last["eventUrl"][0], payload=last["payload"])
-
-
-def live(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    with asyncio.Runner(loop_factory=lambda: VirtualLoop(limit_s=600)) as runner:
-        runner.run(main())
 
 
 def words(text: str) -> dict[str, Any]:

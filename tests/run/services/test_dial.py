@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 import pytest
 
 import offhook
+from carriers.clerk import live
 from offhook.call import events
 from offhook.core.errors import CallEnded, ConfigError, DialFailed, NotAllowed, OffhookError, Unreachable
 from offhook.policy.toll import Caps
@@ -16,14 +17,8 @@ from offhook.run.host import HostRules
 from offhook.run.services import Switchboard
 from offhook.testing.callers import Caller
 from offhook.testing.carriers.twilio import FakeTwilio
-from offhook.testing.loop import VirtualLoop
 
 TO, OURS = "+15557770001", "+15552223333"
-
-
-def live(main: Callable[[], Coroutine[Any, Any, None]], limit_s: float = 600.0) -> None:
-    with asyncio.Runner(loop_factory=lambda: VirtualLoop(limit_s=limit_s)) as runner:
-        runner.run(main())
 
 
 async def reminder(call: offhook.Call) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from collections.abc import Mapping
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import offhook
+from carriers.clerk import live
 from offhook.carriers.services.http import Request, Response
 from offhook.carriers.services.service import Direct, Service
 from offhook.carriers.services.table import make
@@ -20,17 +20,11 @@ from offhook.run.services import Switchboard
 from offhook.testing.carriers import FAKES
 from offhook.testing.carriers.service import FakeService
 from offhook.testing.carriers.twilio import FakeTwilio
-from offhook.testing.loop import VirtualLoop
 
 
 async def answers(call: offhook.Call) -> None:
     await call.say("hello")
     await asyncio.Event().wait()
-
-
-def live(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    with asyncio.Runner(loop_factory=lambda: VirtualLoop(limit_s=600)) as runner:
-        runner.run(main())
 
 
 def board_of(phone: FakeService) -> Switchboard:
