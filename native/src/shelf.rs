@@ -68,13 +68,15 @@ pub struct Shelf {
     spare: Vec<Packet>,
     /// The newest timestamp, and where it lies in ticks that do not wrap.
     newest: Option<(u32, i64)>,
+    /// Where the last packets lie that came, the newest at the back.
+    came: VecDeque<i64>,
 }
 
 impl Shelf {
     /// For audio at `rate_hz` whose timestamps run at `clock_hz`.
     #[must_use]
     pub fn new(rate_hz: i64, clock_hz: i64) -> Self {
-        Self { rate_hz, clock_hz, packets: VecDeque::new(), spare: Vec::new(), newest: None }
+        Self { rate_hz, clock_hz, packets: VecDeque::new(), spare: Vec::new(), newest: None, came: VecDeque::new() }
     }
 
     /// Where a timestamp lies in the stream, in samples; the first is 0. None: `jump` seconds or more from the last.
@@ -93,6 +95,18 @@ impl Shelf {
             self.newest = Some((timestamp, ticks));
         }
         Some(ticks * self.rate_hz / self.clock_hz)
+    }
+
+    /// Whether one came for this position before, of the last [`PACKETS_MOST`]; it has now.
+    pub fn came_before(&mut self, position: i64) -> bool {
+        if self.came.contains(&position) {
+            return true;
+        }
+        if self.came.len() == PACKETS_MOST {
+            self.came.pop_front();
+        }
+        self.came.push_back(position);
+        false
     }
 
     /// Put a packet in its place. False: there is one already, or no room.
@@ -168,6 +182,7 @@ impl Shelf {
         while !self.packets.is_empty() {
             self.retire();
         }
+        self.came.clear();
         self.newest = None;
     }
 
