@@ -21,7 +21,8 @@ const BINS: usize = 480;
 /// Packets over which each forecast seeks its base.
 const WINDOWS: [usize; 4] = [5, 15, 40, 128];
 const MEMORY: usize = 128;
-/// When even the fastest of the shortest window is this far above a base, ns, the network has changed, and the base too.
+/// When even the fastest of the shortest window is this far above a base, ns, and above what most packets are, the
+/// network has changed, and the base too.
 const STEP: i64 = 20_000_000;
 /// A packet's weight grows by so much from one to the next: the past fades to 1/e in 8000 packets, 160 s of the usual.
 const GROWTH: f32 = 1.0 + 1.0 / 8000.0;
@@ -49,6 +50,9 @@ const ENOUGH: u32 = 25;
 /// A packet is overdue when it is later than all but this share are over the shortest base, and this much, ns.
 const UNUSUAL: f32 = 0.15;
 const GRACE: i64 = 1_000_000;
+/// More of the last packets than this are overtaken where that is usual.
+const DISORDER: f32 = 0.1;
+const DISORDER_OVER: f32 = 50.0;
 /// From this long after a packet is overdue, ns, what is there is lengthened: in speech to nearly three times, where it
 /// is soft without end, and not at all where it has no period. Where two thirds of what is heard are put in, so much of
 /// the wait from then on is made good by it; where less are, less. What this is like now is what the last ms were like.
@@ -64,8 +68,9 @@ struct Forecast {
     base: i64,
     /// How far the base lies above that of the longest window, on average, ms.
     above: f32,
-    /// What is to be waited over the base, ns.
+    /// What is to be waited over the base, ns, and what lies above most packets.
     wait: i64,
+    usual: i64,
 }
 
 /// The delay of one stream.
@@ -82,14 +87,15 @@ pub struct Delay {
     resentment: f32,
     /// The share of what was heard while packets were overdue that was put in.
     elastic: f32,
+    /// The share of the last packets that were overtaken.
+    disorder: f32,
     until_next: u32,
-    /// What lies above most packets, over the shortest base, ns.
-    usual: i64,
 }
 
 impl Default for Delay {
     fn default() -> Self {
-        let forecast = |_| Forecast { weights: [0.0; BINS], total: 0.0, base: 0, above: 0.0, wait: UNKNOWN };
+        let forecast =
+            |_| Forecast { weights: [0.0; BINS], total: 0.0, base: 0, above: 0.0, wait: UNKNOWN, usual: UNKNOWN };
         Self {
             transits: [0; MEMORY],
             seen: 0,
@@ -100,8 +106,8 @@ impl Default for Delay {
             debt: CAUTION,
             resentment: 0.0,
             elastic: PUT_IN,
+            disorder: 0.0,
             until_next: EVERY,
-            usual: UNKNOWN,
         }
     }
 }
@@ -117,6 +123,7 @@ impl Delay {
                 forecast.base = transit;
             }
         }
+        self.disorder += (f32::from(u8::from(overtaken)) - self.disorder) / DISORDER_OVER;
         let beyond = if overtaken { 0 } else { (transit - self.expected() - STRETCHED).max(0) };
         let made_good = (MADE_GOOD * (self.elastic / PUT_IN).min(1.0) * beyond as f32) as i64;
         for forecast in &mut self.forecasts {
@@ -162,7 +169,18 @@ impl Delay {
     /// The transit that a packet should not need unless the network stalls, ns.
     #[must_use]
     pub fn expected(&self) -> i64 {
-        self.forecasts[0].base + self.usual
+        let usual = self.forecasts[0].base + self.forecasts[0].usual + GRACE;
+        // Where packets overtake each other each is late on its own, and none that is overdue tells of a stall.
+        if self.is_queue() {
+            usual
+        } else {
+            usual.max(self.target())
+        }
+    }
+
+    /// Whether packets come in their order, as out of a queue.
+    fn is_queue(&self) -> bool {
+        self.disorder <= DISORDER
     }
 
     /// The least transit of the last `packets`, ns.
@@ -189,7 +207,7 @@ impl Delay {
         }
         let recent = self.forecasts[0].base;
         for forecast in &mut self.forecasts {
-            if recent - forecast.base > STEP {
+            if recent - forecast.base > STEP.max(forecast.usual) {
                 forecast.base = recent;
             }
             let above = (forecast.base - least) as f32 / 1.0e6;
@@ -201,16 +219,18 @@ impl Delay {
         let debt = self.debt / if self.debt > 0.0 { DEBT } else { CREDIT };
         let price = (PRICE * (self.resentment + debt).exp()).clamp(PRICES.0, PRICES.1);
         let mut best = (f32::MAX, self.used);
+        let queue = self.is_queue();
         for (index, forecast) in self.forecasts.iter_mut().enumerate() {
             // A change of mind must be worth it.
             let habit = if index == self.used { BIN_MS } else { 0.0 };
+            forecast.usual = forecast.quantile(UNUSUAL);
             let cost = forecast.make(price) + forecast.above - habit;
-            if cost < best.0 {
+            // A short base follows a queue, and in a queue nothing is overtaken.
+            if cost < best.0 && (queue || index == WINDOWS.len() - 1) {
                 best = (cost, index);
             }
         }
         self.used = best.1;
-        self.usual = self.forecasts[0].quantile(UNUSUAL) + GRACE;
     }
 
     fn lighten(&mut self) {
@@ -336,6 +356,20 @@ mod tests {
         };
         assert!(target(27.0) < 30 * MS, "{}", target(27.0));
         assert!(target(0.0) > 75 * MS, "{}", target(0.0));
+    }
+
+    #[test]
+    fn where_each_packet_has_a_delay_of_its_own_the_slowest_of_few_are_no_longer_path() {
+        let (mut delay, mut state, mut before) = (Delay::default(), 5, 0);
+        for n in 0..3000i64 {
+            #[allow(clippy::cast_possible_truncation)]
+            let transit = (60e6 * chance(&mut state)) as i64;
+            delay.arrive(transit, transit + 20 * MS < before);
+            before = transit;
+            delay.played(1.0, if transit > delay.target() { 1.0 } else { 0.0 });
+            assert!(n < 500 || (40 * MS..=62 * MS).contains(&delay.target()), "{n} {}", delay.target());
+            assert!(n < 500 || delay.expected() >= delay.target(), "{n}: nothing is lengthened");
+        }
     }
 
     #[test]

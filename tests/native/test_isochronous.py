@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import struct
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 
@@ -78,28 +79,32 @@ def test_a_stall_is_waited_for_heard_whole_and_worked_off():
     assert all(number in heard.delays_ms for number in range(121, 160)), "all of it but the beginning is heard"
     assert heard.skipped == 0
     assert heard.delays_ms[121] > 100
-    assert heard.delays_ms[190] < 50, "a second later only the caution that it taught is left"
+    assert heard.delays_ms[190] < 45, "a second later only the caution that it taught is left"
 
 
 @pytest.mark.survives(22)
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_jitter_disorder_and_doubles_lose_nothing_and_delay_little(seed):
-    rng = random.Random(f"22 {seed}")
+@pytest.mark.parametrize("apart", [False, True], ids=["doubles together", "doubles apart"])
+def test_jitter_disorder_and_doubles_lose_nothing_and_delay_little(apart):
+    """Whatever the seed: of 60 s less than 0.8 % is not heard, and nearly all of it less than 115 ms late."""
     packets = 3000
-    arrivals: list[tuple[int, int]] = []
-    for n in range(packets):
-        at = n * PTIME + round(rng.uniform(0, 60) * MILLISECOND)
-        at += round(rng.uniform(20, 40) * MILLISECOND) if rng.random() < 0.05 else 0
-        arrivals += [(at, n)] * (2 if rng.random() < 0.05 else 1)
-    arrivals.sort()
-    _, spans = Listener(step=8).hears([(at, n * FRAME, VOICE[n % 250]) for at, n in arrivals], packets * PTIME)
-    first = arrivals[0][1] * FRAME
-    heard = [span for span in spans if span[0] in ("heard", "shortened")]
-    skipped = sum(b[3] - a[3] - a[4] for a, b in zip(heard, heard[1:], strict=False))
-    assert skipped / (packets * FRAME) < 0.01, "the loss behind the buffer"
-    delays = [(at - position - first) / 8 for _, at, _, position, _ in heard[10:]]
-    assert sum(delays) / len(delays) < 120
-    assert sorted(delays)[len(delays) * 99 // 100] < 120
+    for seed in range(25):
+        rng = random.Random(f"22 {seed}")
+        arrivals: list[tuple[int, int]] = []
+        for n in range(packets):
+            at = n * PTIME + round(rng.uniform(0, 60) * MILLISECOND)
+            at += round(rng.uniform(20, 40) * MILLISECOND) if rng.random() < 0.05 else 0
+            arrivals.append((at, n))
+            if rng.random() < 0.05:
+                arrivals.append((at + (round(rng.uniform(0, 60) * MILLISECOND) if apart else 0), n))
+        arrivals.sort()
+        _, spans = Listener(step=8).hears([(at, n * FRAME, VOICE[n % 250]) for at, n in arrivals], packets * PTIME)
+        first = arrivals[0][1] * FRAME
+        heard = [span for span in spans if span[0] in ("heard", "shortened")]
+        skipped = sum(b[3] - a[3] - a[4] for a, b in pairwise(heard))
+        assert skipped / (packets * FRAME) < 0.008, f"seed {seed}: the loss behind the buffer"
+        delays = sorted((at - position - first) / 8 for _, at, _, position, _ in heard[10:])
+        assert sum(delays) / len(delays) < 90, f"seed {seed}"
+        assert delays[len(delays) * 99 // 100] < 115, f"seed {seed}"
 
 
 @pytest.mark.survives(23)
