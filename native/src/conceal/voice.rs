@@ -20,7 +20,17 @@ const CLOSES_MS: usize = 2;
 const SHORTEST: usize = 24;
 const LONGEST: usize = 136;
 /// What is compared to find the period, 1/8 ms. Short, since it is the newest sound that goes on.
-const TEMPLATE: usize = 40;
+const TEMPLATE: usize = 30;
+/// How much less alike the longest period is taken to be than it looks: two periods are as alike as one.
+const SHORTER: f32 = 0.1;
+/// How alike periods must be for their change to be known, and how much of it goes on with each that is sung.
+const GLIDES: f32 = 0.7;
+const GLIDE: f32 = 0.5;
+/// The most that a period is longer or shorter than the one before it, as part of it; and how far that is looked for.
+const GLIDE_MOST: f32 = 32.0;
+const GLIDE_SOUGHT: usize = 8;
+/// The most that a glide makes of a period in the end, as part of it.
+const BENT_MOST: f32 = 0.25;
 /// Where likeness begins to be a voice, and where it is nothing else.
 const UNVOICED: f32 = 0.2;
 const VOICED: f32 = 0.8;
@@ -36,7 +46,11 @@ pub struct Voice {
     order: usize,
     /// The residual's last periods, the newest at the end.
     residual: Vec<f32>,
+    /// The period in whole samples, as the excitation is taken from the past.
     lag: usize,
+    /// The period that is being sung, and by how much the next one is longer.
+    length: f32,
+    glide: f32,
     /// How much of it is periodic, as an amplitude, and how much is noise.
     periodic: f32,
     noise: f32,
@@ -49,6 +63,8 @@ pub struct Voice {
     /// Which period is being sung, counted back from the newest, and where in it.
     period: usize,
     at: usize,
+    /// Where in it the next one begins: it has a length in between samples, what it is sung from has not.
+    turn: f32,
     /// How far back the next round begins.
     round: usize,
     random: u32,
@@ -62,8 +78,11 @@ impl Voice {
         let wide = usize::from(rate_hz > 8000);
         let eighth = rate_hz / 8000;
         self.order = ORDERS[wide];
-        let (lag, likeness) = period(past, SHORTEST * eighth, LONGEST * eighth, TEMPLATE * eighth);
+        let template = TEMPLATE * eighth;
+        let (length, likeness) = period(past, SHORTEST * eighth, LONGEST * eighth, template);
+        let lag = round(length);
         self.lag = lag;
+        let glide = if likeness > GLIDES { glide(past, length, template) } else { 0.0 };
         let voiced = ((likeness - UNVOICED) / (VOICED - UNVOICED)).clamp(0.0, 1.0);
         self.periodic = voiced.sqrt();
         self.noise = (1.0 - voiced).sqrt();
@@ -76,8 +95,7 @@ impl Voice {
         self.sung.clear();
         self.sung.resize(ORDER_MOST.saturating_sub(end), 0.0);
         self.sung.extend_from_slice(&past[end.saturating_sub(ORDER_MOST)..]);
-        (self.period, self.at, self.round) = (1, 0, 1);
-        self.random = self.random.max(1);
+        self.begin(length, glide);
     }
 
     /// Learn only the sound of `past`, for a noise that has no period.
@@ -89,7 +107,13 @@ impl Voice {
         (self.periodic, self.noise, self.decay) = (0.0, 1.0, 1.0);
         self.sung.clear();
         self.sung.resize(ORDER_MOST, 0.0);
-        (self.period, self.at, self.round) = (1, 0, 1);
+        self.begin(count(self.lag), 0.0);
+    }
+
+    /// Begin to sing, by a period of `length` samples and `glide` more each.
+    fn begin(&mut self, length: f32, glide: f32) {
+        (self.length, self.glide) = (length + glide, glide);
+        (self.period, self.at, self.turn, self.round) = (1, 0, self.length, 1);
         self.random = self.random.max(1);
     }
 
@@ -108,12 +132,13 @@ impl Voice {
     pub fn sing(&mut self, out: &mut [f32]) {
         let (end, skip) = (self.residual.len(), ORDER_MOST - self.order);
         for n in 0..out.len() {
-            let pulse = self.residual[end - self.period * self.lag + self.at] * self.periodic;
+            let from = end - self.period * self.lag + self.at;
+            let pulse = self.residual[if from < end { from } else { from - self.lag }] * self.periodic;
             let noise = self.noise * self.level * self.random();
             let rings = dot(&self.sung[n + skip..n + ORDER_MOST], &self.weights[skip..]);
             self.sung.push(pulse + noise - rings);
             self.at += 1;
-            if self.at == self.lag {
+            if count(self.at) >= self.turn {
                 self.next_period();
             }
         }
@@ -122,6 +147,9 @@ impl Voice {
     }
 
     fn next_period(&mut self) {
+        let lag = count(self.lag);
+        self.length = (self.length + self.glide).clamp(lag * (1.0 - BENT_MOST), lag * (1.0 + BENT_MOST));
+        self.turn += self.length - count(self.at);
         self.at = 0;
         self.periodic *= self.decay;
         self.noise *= self.decay;
@@ -177,21 +205,64 @@ impl Voice {
     }
 }
 
-/// The period at which the end of `past` is most like what came before it, and how like it is (up to 1).
-fn period(past: &[f32], shortest: usize, longest: usize, template: usize) -> (usize, f32) {
+/// The period at which the end of `past` is most like what came before it, in parts of samples, and how like it is (up
+/// to 1). Alike is what is as loud, too: a resonance that rings out repeats itself, but ever softer, and is no period.
+fn period(past: &[f32], shortest: usize, longest: usize, template: usize) -> (f32, f32) {
     let end = past.len();
     let template = template.min(end / 2);
     let newest = &past[end - template..];
     let energy = dot(newest, newest) + 1.0;
-    let mut best = (shortest.min(end - template).max(1), f32::MIN);
-    for lag in shortest..=longest.min(end - template) {
+    let likeness = |lag: usize| {
         let before = &past[end - template - lag..end - lag];
-        let likeness = dot(newest, before) / (energy * (dot(before, before) + 1.0)).sqrt();
-        if likeness > best.1 {
-            best = (lag, likeness);
+        2.0 * dot(newest, before) / (energy + dot(before, before) + 1.0)
+    };
+    let longest = longest.min(end - template);
+    let shortest = shortest.min(longest).max(1);
+    let mut best = (shortest, likeness(shortest));
+    let mut most = f32::MIN;
+    for lag in shortest..=longest {
+        let alike = likeness(lag);
+        let judged = alike - SHORTER * count(lag) / count(longest);
+        if judged > most {
+            (best, most) = ((lag, alike), judged);
         }
     }
-    best
+    let (lag, alike) = best;
+    if lag == shortest || lag == longest {
+        return (count(lag), alike);
+    }
+    // The top of the parabola through the three around it.
+    let (below, above) = (likeness(lag - 1), likeness(lag + 1));
+    let bend = 2.0 * alike - below - above;
+    let off = if bend > 0.0 { (0.5 * (above - below) / bend).clamp(-0.5, 0.5) } else { 0.0 };
+    (count(lag) + off, alike)
+}
+
+/// By how much the next period is likely to be longer than the newest, of `length` samples; 0 where nobody can tell.
+fn glide(past: &[f32], length: f32, template: usize) -> f32 {
+    let lag = round(length);
+    let reach = (lag / GLIDE_SOUGHT).max(2);
+    let end = past.len().saturating_sub(lag);
+    if end < lag + reach + template {
+        return 0.0;
+    }
+    let (before, likeness) = period(&past[..end], lag - reach, lag + reach, template);
+    let is_edge = (before - length).abs() > count(reach) - 1.0;
+    if is_edge || likeness < GLIDES {
+        return 0.0;
+    }
+    let most = length / GLIDE_MOST;
+    (length - before).clamp(-most, most) * GLIDE
+}
+
+#[allow(clippy::cast_precision_loss)] // Samples of a packet or two.
+fn count(samples: usize) -> f32 {
+    samples as f32
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A period.
+fn round(samples: f32) -> usize {
+    samples.round() as usize
 }
 
 /// The prediction error filter, `1 + a1 z⁻¹ + …`, of this autocorrelation.
