@@ -663,13 +663,13 @@ class Encoder:
 class Decoder:
     """One stream of packets as a Port hears them, at the codec's own rate.
 
-    `conceal` gives `samples` of a hole, by the packet `behind` it where that is lost right before (in-band FEC); None
-    where the codec knows nothing of holes.
+    `conceal` goes through `samples` of a hole: what the codec gives of it, which may be nothing, and how many samples
+    of that, at its end, are said again by the packet `behind` it (in-band FEC). The rest is a guess.
     """
 
     def __init__(self, codec: str) -> None: ...
     def push(self, payload: bytes) -> bytes: ...
-    def conceal(self, samples: int, behind: bytes | None = None) -> bytes | None: ...
+    def conceal(self, samples: int, behind: bytes | None = None) -> tuple[bytes, int]: ...
 
 def encode(codec: str, pcm: bytes) -> bytes:
     """Encode a stretch of PCM at the codec's own rate: "PCMU", "PCMA", "L16/16000"."""

@@ -94,8 +94,10 @@ def test_a_hole_is_filled_by_the_packet_behind_it_as_the_reference_does_it(refer
         lost = not lost and at > 5 and bool(again) and rng.random() < 0.4
         filled += lost
         if lost:
-            made, behind = ours.conceal(FRAME, packets[at + 1]), packets[at + 1]
-            assert made and off(made, reference.decode(behind, FRAME, fec=1)) <= 2
+            behind = packets[at + 1]
+            made, said = ours.conceal(FRAME, behind)
+            assert said == FRAME
+            assert off(made, reference.decode(behind, FRAME, fec=1)) <= 2
         else:
             assert off(ours.push(packet), reference.decode(packet)) <= 2
     assert filled > 10
@@ -105,6 +107,9 @@ def test_junk_is_as_long_as_it_says_and_never_more_than_a_packet():
     ours, rng = native.Decoder("opus"), random.Random(5)
     for _ in range(2000):
         assert len(ours.push(rng.randbytes(rng.randrange(1, 90)))) <= 2 * 16 * 120
+        made, said = ours.conceal(FRAME, rng.randbytes(rng.randrange(90)))
+        assert len(made) == 2 * FRAME
+        assert said in (0, FRAME // 2, FRAME)
 
 
 AGREED = {"send": (111, "opus;useinbandfec=1"), "receive": ((111, "opus"), (0, "PCMU")), "dtmf_hz": 48000}
@@ -123,24 +128,64 @@ def test_a_call_on_opus_hears_at_16_khz_on_a_clock_of_48(rig):
     assert [after.at - before.at for before, after in pairwise(heard)] == [20 * MS] * (len(packets) - 1)
 
 
-def test_the_packet_behind_a_hole_of_a_call_fills_it(rig):
+@pytest.mark.parametrize("missing", [1, 2])
+@pytest.mark.parametrize("label", ["opus", "opus;useinbandfec=1"])
+def test_what_is_said_again_fills_a_hole_of_a_call_and_what_is_not_is_concealed_towards_what_is_known(
+    rig, label, missing
+):
     rig.configure(**AGREED)
     rig.port.listen("all")
-    encoder, ours = native.Encoder("opus;useinbandfec=1"), native.Decoder("opus")
-    packets = [encoder.push(frame) for frame in voice(1)]
-    wanted: list[bytes | None] = []
+    encoder, ours, concealment = native.Encoder(label), native.Decoder("opus"), native.Loss(16000)
+    packets, wanted, told = [encoder.push(frame) for frame in voice(2)], b"", 0
+    lost = [at % 10 in range(5, 5 + missing) for at in range(len(packets))]
     for at, packet in enumerate(packets):
         rig.run(20)
         sent = rig.next(packet, 111, step=960)
-        if at % 10 == 5:
-            wanted.append(ours.conceal(FRAME, packets[at + 1]))
-        else:
-            rig.give(sent)
-            wanted.append(ours.push(packet))
+        if lost[at]:
+            made, said = ours.conceal(FRAME, None if lost[at + 1] else packets[at + 1])
+            continue
+        rig.give(sent)
+        pcm = ours.push(packet)
+        if at and lost[at - 1]:
+            again = made[len(made) - 2 * said :]
+            told += bool(said)
+            unknown = missing - bool(said)
+            wanted += concealment.between(unknown, again + pcm) if unknown else b""
+            wanted += concealment.push(again) if again else b""
+        wanted += concealment.push(pcm)
     rig.run(30)
     heard = rig.events(native.Heard)
-    assert b"".join(piece.pcm for piece in heard) == b"".join(frame or b"" for frame in wanted)
-    assert [at for at, piece in enumerate(heard) if piece.concealed] == [5, 15, 25, 35, 45]
+    assert b"".join(piece.pcm for piece in heard) == wanted
+    assert [piece.concealed for piece in heard] == lost
+    assert told >= 5 if "fec" in label else told == 0
+
+
+def test_a_hole_that_nothing_fills_is_nearer_to_what_was_lost_than_the_codec_guesses(rig):
+    rig.configure(**AGREED)
+    rig.port.listen("all")
+    encoder, whole, ours = native.Encoder("opus"), native.Decoder("opus"), native.Decoder("opus")
+    packets = [encoder.push(frame) for frame in voice(4)]
+    original = [array("h", whole.push(packet)) for packet in packets]
+    guessed: dict[int, array[int]] = {}
+    for at, packet in enumerate(packets):
+        rig.run(20)
+        sent = rig.next(packet, 111, step=960)
+        if at % 5 == 3:
+            guessed[at] = array("h", ours.conceal(FRAME)[0])
+        else:
+            rig.give(sent)
+            ours.push(packet)
+    rig.run(30)
+    heard = [array("h", piece.pcm) for piece in rig.events(native.Heard)]
+
+    def share_wrong(made: array[int], at: int) -> float:
+        wrong = sum((one - other) ** 2 for one, other in zip(made, original[at], strict=True))
+        return wrong / (1 + sum(one * one for one in original[at]))
+
+    loud = [at for at in guessed if max(original[at]) > 1000]
+    assert len(loud) > 15
+    concealed, guess = (sorted(share_wrong(made[at], at) for at in loud)[len(loud) // 2] for made in (heard, guessed))
+    assert concealed < 0.5 * guess, f"{concealed:.2f} against {guess:.2f}"
 
 
 def test_what_is_played_leaves_on_a_clock_of_48_khz_and_is_heard_by_the_reference(reference, rig):

@@ -49,13 +49,15 @@ impl Memory {
         }
     }
 
-    fn conceal_into(&mut self, samples: usize, next: Option<&[u8]>, pcm: &mut Vec<i16>) -> bool {
+    fn conceal_into(&mut self, samples: usize, next: Option<&[u8]>, pcm: &mut Vec<i16>) -> usize {
         match self {
             Self::Opus(memory) => memory.conceal_into(samples, next, pcm),
-            Self::G729(memory) => memory.conceal_into(samples, pcm),
-            Self::Nothing | Self::G722(_) => return false,
+            Self::G729(memory) => {
+                memory.conceal_into(samples, pcm);
+                0
+            }
+            Self::Nothing | Self::G722(_) => 0,
         }
-        true
     }
 }
 
@@ -108,25 +110,27 @@ impl Decoder {
         self.edge.is_some() || !matches!(self.memory, Memory::Nothing)
     }
 
-    /// Append `samples` of a hole in a stream of `codec` to `pcm`, by what the codec itself knows of it; `next` is the
-    /// packet behind the hole, where this is the end of it. False, and nothing is appended: it knows nothing.
-    pub fn conceal_into(&mut self, codec: Codec, samples: usize, next: Option<&[u8]>, pcm: &mut Vec<i16>) -> bool {
+    /// Go through a hole of `samples` in a stream of `codec`, so as to be where `next`, the packet behind it, is decoded
+    /// from. What the codec gives of the hole is appended to `pcm`, where it gives any: its guess, and what `next` says
+    /// again of the end. How much the latter is.
+    pub fn conceal_into(&mut self, codec: Codec, samples: usize, next: Option<&[u8]>, pcm: &mut Vec<i16>) -> usize {
         if self.codec != codec {
-            return false;
+            return 0;
         }
         let from = pcm.len();
-        let knows = if let Some(edge) = &mut self.edge {
+        let said = if let Some(edge) = &mut self.edge {
             self.wire.clear();
-            let knows = self.memory.conceal_into(scaled(samples, self.rate_hz, codec.wire_hz()), next, &mut self.wire);
+            let wire_hz = codec.wire_hz();
+            let said = self.memory.conceal_into(scaled(samples, self.rate_hz, wire_hz), next, &mut self.wire);
             edge.push(&self.wire, pcm);
-            knows
+            scaled(said, wire_hz, self.rate_hz)
         } else {
             self.memory.conceal_into(samples, next, pcm)
         };
-        if knows {
+        if pcm.len() > from {
             self.seam.pass(&mut pcm[from..], self.rate_hz, true);
         }
-        knows
+        said.min(pcm.len() - from)
     }
 }
 

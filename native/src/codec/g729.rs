@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! a packet ─► frames of 10 bytes, 10 ms each, and at most one of 2 behind them, which describes silence ─► 8 kHz
-//! a hole   ─► the codec's own guess; behind a description of silence, more of that
+//! a hole   ─► the codec's own guess, which leads it on and which nobody hears; behind a description of silence, more of that
 //! ```
 //!
 //! Annex B is never agreed to (RFC 7261 section 3), so what we send always sounds; what it sends all the same is heard.

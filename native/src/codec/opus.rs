@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! a packet ─► TOC: how long it is ─► SILK, CELT or both ─► 16 kHz
-//! a hole   ─► what the next packet says again of it (in-band FEC), else the codec's own guess
+//! a hole   ─► what the next packet says again of it (in-band FEC); before that the codec's own guess
 //! ```
+//!
+//! Nobody hears the guess, which is worse than concealment; but who decodes on behind a hole without it is further off.
 //!
 //! The RTP clock is 48 kHz whatever the codec runs at (section 4.1). What the far end's format parameters ask of us are
 //! [`Terms`]; what it sends says by itself what it is.
 
+use ropus::opus::decoder::opus_packet_has_lbrr;
 use ropus::{Application, Bandwidth, Bitrate, Channels, DecodeMode, InbandFec, Signal};
 
 use super::WIDE;
@@ -72,17 +75,32 @@ impl Terms {
 #[must_use]
 pub fn ticks(packet: &[u8]) -> Option<u32> {
     let toc = *packet.first()?;
-    let frame = match toc >> 3 {
-        silk @ 0..=11 => [480, 960, 1920, 2880][usize::from(silk & 3)],
-        hybrid @ 12..=15 => [480, 960][usize::from(hybrid & 1)],
-        celt => [120, 240, 480, 960][usize::from(celt & 3)],
-    };
+    let frame = frame(toc);
     let frames = match toc & 3 {
         0 => 1,
         1 | 2 => 2,
         _ => u32::from(*packet.get(1)? & 63),
     };
     Some(frame * frames).filter(|ticks| (1..=MOST_TICKS).contains(ticks))
+}
+
+/// How many ticks of 48 kHz a frame of a packet that begins so lasts.
+fn frame(toc: u8) -> u32 {
+    match toc >> 3 {
+        silk @ 0..=11 => [480, 960, 1920, 2880][usize::from(silk & 3)],
+        hybrid @ 12..=15 => [480, 960][usize::from(hybrid & 1)],
+        celt => [120, 240, 480, 960][usize::from(celt & 3)],
+    }
+}
+
+/// How many ticks right before it a packet says again: a frame (RFC 6716 section 4.2.3), or 0.
+fn again(packet: &[u8]) -> u32 {
+    let (Some(_), Ok(length)) = (ticks(packet), i32::try_from(packet.len())) else { return 0 };
+    if opus_packet_has_lbrr(packet, length) == Ok(true) {
+        frame(packet[0])
+    } else {
+        0
+    }
 }
 
 /// Whether a packet says that silence follows, and is nothing that must be sent.
@@ -107,13 +125,19 @@ impl Decoder {
         self.run(packet, samples, DecodeMode::Normal, pcm);
     }
 
-    /// Append `samples` of a hole: what `next`, the packet behind it, says again of its end, or a guess.
-    pub fn conceal_into(&mut self, samples: usize, next: Option<&[u8]>, pcm: &mut Vec<i16>) {
+    /// Append `samples` of a hole: a guess, and what `next`, the packet behind it, says again of its end; how much that
+    /// is.
+    pub fn conceal_into(&mut self, samples: usize, next: Option<&[u8]>, pcm: &mut Vec<i16>) -> usize {
+        let next = next.map(|next| (next, again(next) as usize / 3)).filter(|(_, said)| (1..=samples).contains(said));
+        let said = next.map_or(0, |(_, said)| said);
         // The codec guesses in steps of 2.5 ms, which packets are made of.
-        match next {
-            Some(next) => self.run(next, samples, DecodeMode::Fec, pcm),
-            None => self.run(&[], samples, DecodeMode::Normal, pcm),
+        if samples > said {
+            self.run(&[], samples - said, DecodeMode::Normal, pcm);
         }
+        if let Some((next, said)) = next {
+            self.run(next, said, DecodeMode::Fec, pcm);
+        }
+        said
     }
 
     fn run(&mut self, packet: &[u8], samples: usize, mode: DecodeMode, pcm: &mut Vec<i16>) {

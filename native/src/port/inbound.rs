@@ -299,34 +299,36 @@ impl Port {
         }
     }
 
-    /// Make up for lost packets that lead to `after` (empty where nothing is known of what comes).
-    fn fill(&mut self, missing: usize, until: u32, after: &[i16], sink: &mut Sink) {
+    /// Make up for lost packets that lead to `after` (empty where nothing is known of what comes), of which so many
+    /// samples still belong to the hole.
+    fn fill(&mut self, missing: usize, until: u32, after: &mut [i16], said: usize, sink: &mut Sink) {
         let ticks = self.hole(missing, until);
+        let open = self.samples(ticks).saturating_sub(said);
         let mut made = std::mem::take(&mut self.made);
         made.clear();
-        self.conceal.between(self.samples(ticks), after, &mut made);
+        if open > 0 {
+            self.conceal.between(open, after, &mut made);
+        }
+        if said > 0 {
+            self.conceal.hear(&mut after[..said]);
+            made.extend_from_slice(&after[..said]);
+        }
         self.hear_made(ticks, &made, sink);
         self.made = made;
     }
 
-    /// Let the codec itself make up for lost packets, before it hears the one `behind` them, which may say again what
-    /// the last of them said; whether it can.
-    fn recover(&mut self, missing: usize, until: u32, behind: &[u8], sink: &mut Sink) -> bool {
-        let ticks = self.hole(missing, until);
-        let mut made = std::mem::take(&mut self.made);
-        made.clear();
-        let (mut left, mut can) = (ticks, true);
-        while left > 0 && can {
+    /// Lead the decoder through lost packets to the one `behind` them, and append to `pcm` what that one says again of
+    /// their end; how many samples it is. What the codec guesses is not heard: it knows only what was before.
+    fn lead(&mut self, missing: usize, until: u32, behind: &[u8], pcm: &mut Vec<i16>) -> usize {
+        let (mut left, mut said) = (self.hole(missing, until), 0);
+        while left > 0 {
             let piece = left.min(self.frame);
             left -= piece;
-            can = self.decoder.conceal_into(self.codec, self.samples(piece), (left == 0).then_some(behind), &mut made);
+            pcm.clear();
+            said = self.decoder.conceal_into(self.codec, self.samples(piece), (left == 0).then_some(behind), pcm);
         }
-        if can {
-            self.conceal.hear(&mut made);
-            self.hear_made(ticks, &made, sink);
-        }
-        self.made = made;
-        can
+        pcm.drain(..pcm.len() - said);
+        said
     }
 
     /// How many ticks to make up: as much as the timestamps say, and no more than that many packets.
@@ -383,17 +385,19 @@ impl Port {
             self.noise = None;
             missing = 0;
         } else if missing > 0 && !matches!(content, Content::Audio(_)) {
-            self.fill(missing, timestamp, &[], sink);
+            self.fill(missing, timestamp, &mut [], 0, sink);
         }
         let (from, ticks) = match content {
             Content::Audio(codec) => {
                 let mut pcm = std::mem::take(&mut self.scratch);
                 pcm.clear();
-                let open = missing > 0 && !(codec == self.codec && self.recover(missing, timestamp, payload, sink));
+                let is_led = missing > 0 && codec == self.codec;
+                let said = if is_led { self.lead(missing, timestamp, payload, &mut pcm) } else { 0 };
                 self.decoder.decode_into(codec, payload, &mut pcm);
-                if open {
-                    self.fill(missing, timestamp, &pcm, sink);
+                if missing > 0 {
+                    self.fill(missing, timestamp, &mut pcm, said, sink);
                 }
+                pcm.drain(..said);
                 self.conceal.hear(&mut pcm);
                 (self.frame, self.codec) = (codec.ticks(payload).unwrap_or(0), codec);
                 self.hear(timestamp, &pcm, false, sink);

@@ -89,10 +89,10 @@ impl PyDecoder {
         py: Python<'py>,
         samples: u16,
         behind: Option<&[u8]>,
-    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    ) -> PyResult<(Bound<'py, PyBytes>, usize)> {
         let mut pcm = Vec::new();
-        let knows = self.0.conceal_into(self.1, usize::from(samples), behind, &mut pcm);
-        knows.then(|| pcm_bytes(py, &pcm)).transpose()
+        let said = self.0.conceal_into(self.1, usize::from(samples), behind, &mut pcm);
+        Ok((pcm_bytes(py, &pcm)?, said))
     }
 }
 
