@@ -137,6 +137,7 @@ def test_what_is_said_again_fills_a_hole_of_a_call_and_what_is_not_is_concealed_
     rig.port.listen("all")
     encoder, ours, concealment = native.Encoder(label), native.Decoder("opus"), native.Loss(16000)
     packets, wanted, told = [encoder.push(frame) for frame in voice(2)], b"", 0
+    made, said = b"", 0
     lost = [at % 10 in range(5, 5 + missing) for at in range(len(packets))]
     for at, packet in enumerate(packets):
         rig.run(20)
