@@ -34,10 +34,10 @@ Lost = Mapping[int, Sequence[Sequence[bool]]]
 
 
 def run(*, seed: int = 1, calls: int | None = None, seconds: float | None = None) -> Result:
-    """Run the bench over `seconds` of speech (90). BenchFailed where the prompts or the metrics are not installed."""
+    """Run the bench over `seconds` of speech (150). BenchFailed where the prompts or the metrics are not installed."""
     del calls
     require()
-    spoken = prompts("reporting", seconds=seconds or 90, seed=seed)
+    spoken = prompts("reporting", seconds=seconds or 150, seed=seed)
     lost = {percent: _lose(spoken, percent, seed) for percent in PLC_LOSSES}
     methods: dict[str, Concealer | None] = {"": concealers.ours, "ahead": concealers.ahead, **concealers.controls()}
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
