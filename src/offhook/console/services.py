@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from offhook.carriers.services.direct import AudioSocket
 from offhook.carriers.services.http import Request, Response
-from offhook.carriers.services.service import Direct, Service
+from offhook.carriers.services.service import Direct, Evented, Service, is_near
 from offhook.carriers.services.table import SERVICES
 from offhook.console.hooks import Hooks
 from offhook.console.sockets import MediaSocket
@@ -25,6 +25,7 @@ from offhook.run.config import Web, parse_address
 from offhook.run.host import Host
 from offhook.run.services import Switchboard
 from offhook.run.services.api import HttpApi
+from offhook.run.services.dialled import Sockets
 from offhook.run.services.direct import DirectVisit
 from offhook.run.services.here import HERE, LISTEN, PROXY, Trouble, asked
 from offhook.run.services.tcp import FramedSocket
@@ -60,13 +61,17 @@ class Opened:
         """Open the client of the APIs, and say what is to be pasted where."""
         asked = [service for service in self._services if not isinstance(service, Direct)]
         api = await self._stack.enter_async_context(HttpApi(asked))
-        self._board = Switchboard(self._host, self._services, self._public, api, say=self._say)
+        self._board = Switchboard(self._host, self._services, self._public, api, Sockets(asked), say=self._say)
         for service in () if self._outward else self._services:
             for where, kind in SERVICES[service.name].paste:
                 base = self._board.sockets if kind.startswith("media/") else self._public
                 self._say(f"{service.name}: {where}: {base}/services/{service.name}/{kind}")
+            if isinstance(service, Evented):
+                for line in service.paste():
+                    self._say(f"{service.name}: {line}")
             if isinstance(service, AudioSocket):
                 await self._stack.enter_async_context(self._connections(service))
+        self._board.open()
         if self.by_http:
             self._looking = asyncio.create_task(self._look(), name="looking at ourselves from outside")
         return self
@@ -133,7 +138,7 @@ class Opened:
 def _public(rules: Web, services: Sequence[Service | Direct]) -> str:
     """Give our public address. ConfigError where a service needs one that is not there, or another."""
     if rules.public_url is None:
-        if all(isinstance(service, Direct) and service.is_near for service in services):
+        if all(is_near(service) for service in services):
             return f"http://{rules.listen or LISTEN}"
         raise ConfigError(
             "services need to know where they find us: set web.public_url (or --public) to the address that leads "

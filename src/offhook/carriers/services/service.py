@@ -11,7 +11,7 @@ account; between two calls of its methods it keeps nothing but the names of proo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -208,6 +208,20 @@ class Flowing(Protocol):
         ...
 
 
+@runtime_checkable
+class Probed(Protocol):
+    """A service that can be asked whether it knows us."""
+
+    @property
+    def name(self) -> str:
+        """The word for it in paths and configuration."""
+        ...
+
+    def probe(self) -> ApiCall:
+        """Ask something that needs the account's proof, and changes nothing."""
+        ...
+
+
 class Service(Protocol):
     """One account at a managed service whose calls come by webhook and whose audio comes by a media socket."""
 
@@ -275,3 +289,42 @@ class Service(Protocol):
     def placed(self, reply: ApiReply) -> str:
         """Read how a call that was placed is called. DialFailed with the code where it was refused."""
         ...
+
+
+@runtime_checkable
+class Evented(Service, Probed, Protocol):
+    """A service whose news come by a socket that we open, and hold open, in the place of webhooks."""
+
+    @property
+    def is_near(self) -> bool:
+        """Whether it is a machine of ours, which needs no public address to find us."""
+        ...
+
+    def paste(self) -> Sequence[str]:
+        """Say what belongs in its configuration, beside where it finds us."""
+        ...
+
+    def events(self) -> ApiCall:
+        """Give the handshake of the socket; each of its messages is read by the hook `events`."""
+        ...
+
+    def follow(self, request: Request) -> Sequence[ApiCall]:
+        """Give what an event asks for, whatever it is news of. ProtocolError where it makes no sense."""
+        ...
+
+    def key(self, call: str) -> str:
+        """Give the hook's key of a call that we have placed and that was named by it, "" where it is none of those."""
+        ...
+
+    def look(self) -> ApiCall:
+        """Ask which calls are there."""
+        ...
+
+    def there(self, reply: ApiReply) -> Collection[str]:
+        """Read which calls are there. ProtocolError where it can't be told."""
+        ...
+
+
+def is_near(service: Service | Direct) -> bool:
+    """Whether a service is a machine of ours, which needs no public address to find us."""
+    return isinstance(service, Direct | Evented) and service.is_near

@@ -31,7 +31,7 @@ class HttpApi:
     """Asks the APIs of `services`. Use as an async context manager; call it with an `ApiCall`."""
 
     def __init__(self, services: Sequence[Service]) -> None:
-        self._places = frozenset(_place(service.api) for service in services if service.api)
+        self._places = places(services)
         self._client = httpx2.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False)
 
     async def __aenter__(self) -> HttpApi:
@@ -47,7 +47,7 @@ class HttpApi:
 
     async def __call__(self, order: ApiCall) -> ApiReply:
         """Ask. Unreachable where nothing answers in time, or the address is no service's."""
-        if _place(order.url) not in self._places:
+        if place(order.url) not in self._places:
             raise Unreachable(f"{urlsplit(order.url).hostname} is not the API of a service that is configured")
         reply = await self._once(order)
         if reply.status == 429:
@@ -70,6 +70,13 @@ class HttpApi:
         return ApiReply(found.status_code, found.content[:REPLY_LIMIT], headers)
 
 
-def _place(url: str) -> tuple[str, str]:
+def places(services: Sequence[Service]) -> frozenset[tuple[str, str]]:
+    """Give where services may be asked, and sockets to them be opened: nowhere but at their APIs."""
+    return frozenset(place(service.api) for service in services if service.api)
+
+
+def place(url: str) -> tuple[str, str]:
+    """Give who would be asked, and whether in secret: a socket goes to the same place as a request."""
     parts = urlsplit(url)
-    return parts.scheme, parts.netloc.rpartition("@")[2].lower()
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    return scheme, parts.netloc.rpartition("@")[2].lower()

@@ -3,6 +3,7 @@
     webhook ─► Switchboard.hook ─► verified? ─► read ─► Offered ─► Host ─► StreamLeg, a Call ─► the answer's document
                                                   └───► Handed, Left, Detected … ─► the call's own line
     socket ─► Switchboard.socket ─► verified? its token? ─► Visit ─► Started ─► StreamLeg.attach
+    events by a socket that we hold ─► Switchboard.happened ─► as if a webhook had told it
     hang_up, transfer, dial ─► Api ─► the service's API, and no other host
 
 It knows no vendor, no HTTP server and no websocket: what those bring comes as values, so that it runs in virtual time.
@@ -14,6 +15,7 @@ made for; a webhook that is sent again is answered as before and does nothing ag
 from __future__ import annotations
 
 import asyncio
+import random
 import secrets
 import time
 from collections import OrderedDict
@@ -35,6 +37,7 @@ from offhook.carriers.services.service import (
     Asked,
     Detected,
     Direct,
+    Evented,
     Handed,
     Left,
     News,
@@ -61,8 +64,9 @@ from offhook.core.errors import (
 from offhook.core.ids import CallId, redacted
 from offhook.core.verdict import Verdict
 from offhook.run.host import AgentLike, Host
+from offhook.run.services.dialled import Dial, Listener, Standing
 from offhook.run.services.direct import DirectVisit
-from offhook.run.services.legs import Listener, make_leg, visit
+from offhook.run.services.legs import make_leg, visit
 from offhook.run.services.line import Line
 from offhook.run.services.visit import START_S
 from offhook.sip.meanings import COMMON
@@ -95,7 +99,10 @@ Api = Callable[[ApiCall], Awaitable[ApiReply]]
 
 
 class Switchboard:
-    """The services of one host. `public` is our address as they see it (https://…); `api` asks theirs."""
+    """The services of one host. `public` is our address as they see it (https://…).
+
+    `api` asks theirs, `dial` opens sockets to them. `chance` gives numbers in [0, 1).
+    """
 
     def __init__(
         self,
@@ -103,7 +110,9 @@ class Switchboard:
         services: Sequence[Service | Direct],
         public: str,
         api: Api,
+        dial: Dial,
         *,
+        chance: Callable[[], float] = random.random,
         token: Callable[[], str] = lambda: secrets.token_urlsafe(24),
         wall_s: Callable[[], float] = time.time,
         say: Callable[[str], None] = lambda line: None,
@@ -115,7 +124,9 @@ class Switchboard:
         self.sockets = "ws" + self.public.removeprefix("http")
         """Our address for websockets."""
         self.token = token
+        self.chance = chance
         self._api = api
+        self._dial = dial
         self._wall_s = wall_s
         self._say = say
         self._lines: OrderedDict[tuple[str, str], Line] = OrderedDict()  # by service and its name of the call
@@ -125,6 +136,9 @@ class Switchboard:
         self._tasks: set[asyncio.Task[None]] = set()
         self.refused: dict[str, int] = {}
         """What was not let in, by why."""
+        self.standing: list[Standing] = []
+        """The events that we hold, once `open` was called."""
+        self._holding: list[asyncio.Task[None]] = []
 
     @property
     def waiting(self) -> int:
@@ -176,8 +190,12 @@ class Switchboard:
             line.answer = asyncio.create_task(self._connect(line), name=f"{service.name} {offered.call}")
         answer = await asyncio.shield(line.answer)
         orders, line.orders = (answer.calls if line.orders else ()), False
-        for order in orders:
-            await self._order(service, order)
+        for at, order in enumerate(orders, 1):
+            await self.order(service, order)
+            if line.over and at < len(orders):  # it ended while it was being answered: what was made for it goes, too
+                for undone in service.hang_up(line.call):
+                    await self.order(service, undone)
+                break
         return answer.response
 
     def _note(self, service: Service, offered: Offered) -> Line:
@@ -259,6 +277,8 @@ class Switchboard:
         def gone(leg: Brought) -> None:
             self._tokens.pop(line.media, None)
             self.host.ended(leg)
+            if isinstance(service, Evented) and line.answer is not None and line.answer.done():
+                self.do(line.hang_up())  # a call outlives its media there
 
         return self.host.bring(make, info, agent)
 
@@ -271,7 +291,7 @@ class Switchboard:
         match news:
             case Left():
                 line.over = True
-                if leg is not None:
+                if leg is not None and not line.handed:
                     leg.left(news.code, news.reason or "remote_hangup", news.meaning)
             case Handed():
                 return self._handed(line, news)
@@ -299,6 +319,28 @@ class Switchboard:
             return None
         return line.service.connect(line.offered, line.links).response  # the caller is back with the agent
 
+    # Events
+
+    def open(self) -> None:
+        """Begin to hold the events of the services that have a socket for them."""
+        loop = asyncio.get_running_loop()
+        for service in self.services.values():
+            if isinstance(service, Evented):
+                self.standing.append(Standing(self, service, self._dial, self._say))
+                self._holding.append(loop.create_task(self.standing[-1].run(), name=f"{service.name} events"))
+
+    async def happened(self, service: Evented, news: News) -> None:
+        """Take an event: it is read as a webhook is, and proved by the socket that it came by."""
+        line = self._lines.get((service.name, news.call)) or self._keys.get(service.key(news.call))
+        if isinstance(news, Offered):
+            await self._offered(service, line, news)
+        elif line is not None:
+            await self._hear(line, news)
+
+    def up(self, service: Service) -> list[str]:
+        """Give the calls of a service that are not over, by its names for them."""
+        return [line.call for line in self._keys.values() if line.service is service and line.call and not line.over]
+
     # Media sockets
 
     def expect(self, line: Line) -> None:
@@ -316,8 +358,11 @@ class Switchboard:
             return self._refuse(404, "no_such_service")
         try:
             service.verify(request, self.public, self._wall_s())
+            token = dict(request.asked()).get("token", token)  # where a path can't be another for each call
         except Unsigned as error:
             return self._unsigned(name, error)
+        except ProtocolError:
+            return self._refuse(400, "unreadable")
         line, until = self._tokens.get(token, (None, 0.0))
         if line is None or line.service is not service or until <= self._wall_s():
             return self._refuse(403, "token")
@@ -433,7 +478,8 @@ class Switchboard:
         nonce = UUID(bytes=secrets.token_bytes(16), version=4)
         return await self._api(service.authorize(order, self._wall_s(), str(nonce)))
 
-    async def _order(self, service: Service, order: ApiCall) -> None:
+    async def order(self, service: Service, order: ApiCall) -> None:
+        """Ask for something that nothing depends on here."""
         try:
             reply = await self.ask(service, order)
         except Unreachable as error:
@@ -467,3 +513,7 @@ class Switchboard:
                 await line.hang_up()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_S)
+        for task in self._holding:
+            task.cancel()
+        if self._holding:
+            await asyncio.wait(self._holding, timeout=CLOSE_S)

@@ -16,7 +16,6 @@ from offhook.carriers.services.service import Service, Speaking
 from offhook.carriers.services.stream import Frame
 from offhook.carriers.stream import Controls, StreamLeg, Wire
 from offhook.carriers.turns import TurnLeg
-from offhook.run.services.direct import DirectVisit
 from offhook.run.services.visit import Visit
 
 
@@ -55,10 +54,6 @@ class RelayVisit:
         if self._open:
             self._open = False
             self._leg.lost()
-
-
-Listener = Visit | RelayVisit | DirectVisit
-"""What listens to a socket of a service."""
 
 
 def visit(service: Service, leg: Brought, call: str) -> Visit | RelayVisit | None:

@@ -90,6 +90,12 @@ class Line:
             self.handing.set_result(200)
         return self.service.heed(Asked(self.call, wanted, self.offered.called if wanted else "", self.hook))
 
+    @property
+    def handed(self) -> bool:
+        """Whether a transfer has just come about, and is yet to say so to the leg."""
+        handing = self.handing
+        return handing is not None and handing.done() and not handing.cancelled() and handing.result() == 200
+
     def moves(self, order: int | None) -> bool:
         """Take note of a step of the call, by its number where it has one; give whether it is a new one."""
         if self.over or (order is not None and order <= self._order):

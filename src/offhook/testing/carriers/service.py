@@ -22,7 +22,7 @@ from offhook import _native as native
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response
 from offhook.carriers.services.service import Direct, Service
 from offhook.carriers.services.stream import Frame
-from offhook.core.errors import DialFailed
+from offhook.core.errors import DialFailed, Unreachable
 from offhook.core.ids import CallId
 from offhook.run.host import AgentLike, Host, HostRules
 from offhook.run.services import Listener, Switchboard
@@ -173,9 +173,12 @@ class FakeService(ABC):
             [self.service()],
             self.public,
             self._asked,
+            self._dialled,
             token=lambda: f"token-{next(tokens)}-{self._rng.getrandbits(64):016x}",
             wall_s=lambda: WALL_S + loop.time(),
+            chance=self._rng.random,
         )
+        self.board.open()
         return self
 
     async def __aexit__(
@@ -208,6 +211,14 @@ class FakeService(ABC):
         self.asked.append(order)
         await asyncio.sleep(self.rtt_s)
         return await self.api(order)
+
+    async def _dialled(self, order: ApiCall, listener: Listener) -> None:
+        await asyncio.sleep(self.rtt_s)
+        await self.dialled(order, listener)
+
+    async def dialled(self, order: ApiCall, listener: Listener) -> None:
+        """Take a socket that our side opens; returns when it is gone. Unreachable where it opens none."""
+        raise Unreachable("this service takes no sockets")
 
     @property
     def wall_s(self) -> float:
