@@ -17,7 +17,10 @@ from offhook.testing.carriers import FAKES
 from offhook.testing.carriers.direct import FakeAudioSocket
 from offhook.testing.carriers.service import FakeService
 
-SECTIONS = {"texml": ("telnyx", "By documents (TeXML)")}
+SECTIONS = {
+    "texml": ("telnyx", "By documents (TeXML)"),
+    "ari": ("asterisk", "By its REST interface (ARI)"),
+}
 """The fakes of ways that stand in a section of another page."""
 
 
@@ -31,7 +34,9 @@ def for_this_machine(text: str, name: str, fake: FakeService, public: str, api: 
     if isinstance(fake, FakeAudioSocket):
         fake.place = f"127.0.0.1:{free_port()}"
         text = text.replace("127.0.0.1:9092", fake.place)
-    if not isinstance(fake.service(), Direct):
+    if "http://127.0.0.1:8088" in text:
+        text = text.replace("http://127.0.0.1:8088", api)
+    elif not isinstance(fake.service(), Direct):
         text = text.replace(f"[services.{name}]\n", f'[services.{name}]\napi = "{api}"\n')
     return f'sip = {{ listen = ["udp://127.0.0.1:0"] }}\n{text}'
 

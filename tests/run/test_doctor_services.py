@@ -200,3 +200,31 @@ def test_who_does_not_speak_tls_or_is_not_there_is_told_apart() -> None:
         assert "tunnel" in gone.fix
 
     asyncio.run(main())
+
+
+ARI = {"user": "offhook", "password": "media", "api_user": "offhook", "api_password": "ari"}
+
+
+@pytest.mark.parametrize(
+    ("code", "level", "word"), [(200, "good", "knows us"), (401, "fault", "does not know us"), (404, "fault", "404")]
+)
+def test_an_asterisk_is_asked_whether_it_knows_us_and_needs_no_public_address(code: int, level: str, word: str) -> None:
+    async def main() -> list[Finding]:
+        async with server({"GET /ari/applications": (code, "[]")}) as api:
+            config = Config(services={"asterisk": {**ARI, "api": f"{api}/ari"}})
+            return [finding async for finding in examine_services(config)]
+
+    _, known = asyncio.run(main())
+    assert (known.subject, known.level) == ("service asterisk, API", level)
+    assert word in known.text
+    assert "ari:" not in known.text + known.fix
+
+
+def test_an_asterisk_that_is_not_there_is_a_fault() -> None:
+    async def main() -> list[Finding]:
+        config = Config(services={"asterisk": {**ARI, "api": "http://127.0.0.1:9/ari"}})
+        return [finding async for finding in examine_services(config)]
+
+    _, known = asyncio.run(main())
+    assert known.level == "fault"
+    assert "asterisk.md" in known.fix

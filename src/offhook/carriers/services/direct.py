@@ -14,14 +14,12 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Literal
 
-from offhook.carriers.services.asterisk.ari import basic
 from offhook.carriers.services.asterisk.audiosocket import CARRIAGE as AUDIOSOCKET
 from offhook.carriers.services.asterisk.audiosocket import AudioSocketDialect
 from offhook.carriers.services.asterisk.websocket import CARRIAGE as CHANNEL
-from offhook.carriers.services.asterisk.websocket import WebSocketDialect
+from offhook.carriers.services.asterisk.websocket import WebSocketDialect, check
 from offhook.carriers.services.freeswitch import FORK, STREAM, AudioForkDialect, AudioStreamDialect
 from offhook.carriers.services.http import Request, Unsigned
-from offhook.carriers.services.proof import same
 from offhook.carriers.services.service import Direct
 from offhook.carriers.services.stream import Dialect
 from offhook.core.carriage import Carriage
@@ -154,11 +152,7 @@ class AsteriskSocket(Direct):
 
     def verify(self, request: Request, base: str, now_s: float) -> None:
         """Check user and password."""
-        given = request.header("authorization")
-        if not given:
-            raise Unsigned("no password", 401, "does the section in websocket_client.conf name a user and a password?")
-        if not same(basic(self.account.user, self.account.password), given):
-            raise Unsigned("another password", hint="is it the password of the section in websocket_client.conf?")
+        check(self.account.user, self.account.password, request)
 
     def dialect(self) -> Dialect:
         """Give what one media socket speaks."""

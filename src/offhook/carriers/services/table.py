@@ -25,6 +25,8 @@ class Entry:
     account: str
     make: str
     paste: Sequence[tuple[str, str]]
+    instead: tuple[str, str, str, str] | None = None
+    """A key of the table that chooses another way; then module, account and what makes a service of one."""
 
 
 SERVICES: Final[Mapping[str, Entry]] = {
@@ -97,7 +99,11 @@ SERVICES: Final[Mapping[str, Entry]] = {
         ),
     ),
     "asterisk": Entry(
-        "direct", "AsteriskSocketAccount", "AsteriskSocket", (("websocket_client.conf, uri", "media/audio"),)
+        "direct",
+        "AsteriskSocketAccount",
+        "AsteriskSocket",
+        (("websocket_client.conf, uri", "media/audio"),),
+        instead=("api", "asterisk", "AsteriskAccount", "Asterisk"),
     ),
     "audiosocket": Entry("direct", "AudioSocketAccount", "AudioSocket", ()),
     "exotel": Entry(
@@ -115,9 +121,12 @@ def make(name: str, table: Mapping[str, Any]) -> Service | Direct:
     if name not in SERVICES:
         raise ConfigError(f"services.{name}: there is no such service; there are: {', '.join(sorted(SERVICES))}")
     entry = SERVICES[name]
-    found = import_module(f"offhook.carriers.services.{entry.module}")
-    kind: type[Any] = getattr(found, entry.account)
-    build: Callable[[Any], Service | Direct] = getattr(found, entry.make)
+    module, account, maker = entry.module, entry.account, entry.make
+    if entry.instead is not None and entry.instead[0] in table:
+        _, module, account, maker = entry.instead
+    found = import_module(f"offhook.carriers.services.{module}")
+    kind: type[Any] = getattr(found, account)
+    build: Callable[[Any], Service | Direct] = getattr(found, maker)
     known = {field.name: field for field in fields(kind)}
     for key in table:
         if key not in known:

@@ -1,6 +1,7 @@
 """Each managed service, as far as it can be seen from here: its account, our address, what answers there, the clock.
 
-account ─► web.public_url ─► its name ─► its certificate ─► does it lead to `serve` here? ─► are strangers refused?
+account ─► does its API know us?
+web.public_url ─► its name ─► its certificate ─► does it lead to `serve` here? ─► are strangers refused?
 the service's API ─► its Date ─► our clock
 
 Every wait is bounded, so that a machine without a network is told so and not left hanging.
@@ -17,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlsplit
 
-from offhook.carriers.services.service import Direct, Service
+from offhook.carriers.services.service import Direct, Probed, Service, is_near
 from offhook.core.errors import ConfigError, OffhookError
 from offhook.run.config import Config, caller_of, services_of
 from offhook.run.doctor.finding import Finding
@@ -26,6 +27,7 @@ from offhook.run.services.here import HERE, LISTEN, LOOK_S, PROXY, Trouble, aske
 SKEW_S: Final = 30.0
 """How far our clock may be from a service's: proofs with a time in them are good for some minutes."""
 
+_PAGE: Final = "docs/services/%s.md"
 _SIGNED: Final = (
     "where serve refuses requests that are the service's own, it says why: another secret than its console shows, "
     "another address than web.public_url in its console, or a clock that is off"
@@ -43,14 +45,17 @@ async def examine_services(config: Config) -> AsyncIterator[Finding]:
             yield Finding(f"service {name}", "fault", str(error), fix)
         else:
             yield _account(config, name)
-    if all(isinstance(service, Direct) and service.is_near for service in made):
-        return  # who is near needs no public address, and has no API
+    for service in made:
+        if isinstance(service, Probed):
+            yield await _known(service)
+    if all(is_near(service) for service in made):
+        return  # who is near needs no public address, and no clock of its own
     there = False
     async for finding in _address(config):
         there = finding.subject == "public address" and finding.text.endswith("leads here")
         yield finding
     for service in made:
-        if isinstance(service, Direct):
+        if isinstance(service, Direct) or is_near(service):
             continue
         if there and config.web.public_url is not None:
             yield await _knocked(service.name, config.web.public_url)
@@ -110,6 +115,25 @@ async def _knocked(name: str, public: str) -> Finding:
         fix = f"serve with --carrier {name}, or without it; and {PROXY}"
         return Finding(subject, "fault", f"POST {url}: serve takes no calls of this service", fix)
     return Finding(subject, "fault", f"POST {url} is answered with {found.status_code}", PROXY)
+
+
+async def _known(service: Probed) -> Finding:
+    """Ask the service's API for something that it tells nobody else."""
+    order = service.probe()
+    subject = f"service {service.name}, API"
+    found = await asked(order.method, order.url, headers=order.headers)
+    if isinstance(found, Trouble):
+        return Finding(
+            subject, "fault", f"{order.url} does not answer: {found.why}", f"{_PAGE % service.name} says where it is"
+        )
+    if found.status_code in (401, 403):
+        fix = f"correct the user, the password or the key; {_PAGE % service.name} says where it is found"
+        return Finding(subject, "fault", f"{order.url} does not know us ({found.status_code})", fix)
+    if found.status_code != 200:
+        return Finding(
+            subject, "fault", f"{order.url} answers {found.status_code}", f"{_PAGE % service.name} says what is needed"
+        )
+    return Finding(subject, "good", f"{order.url} answers, and knows us")
 
 
 async def _clock(service: Service) -> Finding:

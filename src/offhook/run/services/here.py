@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -54,11 +54,13 @@ class Trouble:
     fix: str
 
 
-async def asked(method: str, url: str, *, verify: bool = True) -> httpx2.Response | Trouble:
+async def asked(
+    method: str, url: str, *, verify: bool = True, headers: Mapping[str, str] | None = None
+) -> httpx2.Response | Trouble:
     """Ask; give the answer, or why there is none."""
     try:
         async with asyncio.timeout(LOOK_S), httpx2.AsyncClient(timeout=LOOK_S, verify=verify) as client:
-            return await client.request(method, url)
+            return await client.request(method, url, headers=dict(headers or {}))
     except TimeoutError:
         return Trouble(f"nothing comes for {LOOK_S:.0f} s", "open the firewall towards the proxy or tunnel")
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from offhook.testing.carriers.ari import FakeAri
 from offhook.testing.carriers.direct import FakeAsterisk, FakeAudioSocket, FakeFreeSwitch, FakeGenesys
 from offhook.testing.carriers.exotel import FakeExotel
 from offhook.testing.carriers.jambonz import FakeJambonz
@@ -36,12 +37,14 @@ FAKES: Final[Mapping[str, type[FakeService]]] = {
     "genesys": FakeGenesys,
     "freeswitch": FakeFreeSwitch,
     "asterisk": FakeAsterisk,
+    "ari": FakeAri,
     "audiosocket": FakeAudioSocket,
 }
-"""The fakes whose calls carry audio, by the service's name; Telnyx has two ways."""
+"""The fakes whose calls carry audio, by the service's name; Telnyx and Asterisk have two ways."""
 
 __all__ = [
     "FAKES",
+    "FakeAri",
     "FakeExotel",
     "FakeJambonz",
     "FakePlivo",

@@ -16,6 +16,7 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 from offhook.carriers.services.asterisk.ari import basic
 from offhook.carriers.services.asterisk.audiosocket import HANGUP, KEY, NAME, Splitter, framed
+from offhook.carriers.services.asterisk.websocket import FORMATS
 from offhook.carriers.services.direct import (
     AsteriskSocket,
     AsteriskSocketAccount,
@@ -318,21 +319,24 @@ class FakeAudioSocket(FakeDirect):
 
 
 class AsteriskTongue:
-    """Asterisk's side of one socket of its websocket channel: µ-law, control in JSON."""
+    """Asterisk's side of one socket of its websocket channel: control in JSON."""
 
-    heard = ours = Encoding()
-
-    def __init__(self, call: str) -> None:
+    def __init__(self, call: str, format: str = "ulaw") -> None:
         self._call = call
+        self._format = format
+        self.heard = self.ours = FORMATS[format]
+        self._frame = 20 * self.ours.bytes_per_ms
+        self.silence: Final = bytes(self._frame) if self.ours.codec == "L16" else b"\xff" * self._frame
 
     def begins(self) -> Sequence[Frame]:
         """Give MEDIA_START."""
-        said = {"event": "MEDIA_START", "connection_id": self._call, "channel": "WebSocket/offhook", "format": "ulaw"}
-        return (json.dumps({**said, "optimal_frame_size": 160, "ptime": 20, "channel_variables": {}}),)
+        said = {"event": "MEDIA_START", "connection_id": self._call, "channel": "WebSocket/offhook"}
+        how = {"format": self._format, "optimal_frame_size": self._frame, "ptime": 20}
+        return (json.dumps({**said, **how, "channel_variables": {}}),)
 
     def sound(self, payload: bytes) -> Sequence[Frame]:
         """Give a frame of audio."""
-        return (payload,)
+        return (turned(payload) if self.ours.codec == "L16" else payload,)
 
     def key(self, key: str) -> Sequence[Frame]:
         """Tell of a key."""
@@ -353,8 +357,8 @@ class AsteriskTongue:
     def read(self, frame: Frame) -> Sequence[Order]:
         """Read what Asterisk takes. AssertionError for anything else."""
         if isinstance(frame, bytes):
-            assert len(frame) % 160 == 0, "Asterisk loses what is no whole frame"
-            return (Order("sound", frame),)
+            assert len(frame) % self._frame == 0, "Asterisk loses what is no whole frame"
+            return (Order("sound", turned(frame) if self.ours.codec == "L16" else frame),)
         said = json.loads(frame)
         match said["command"]:
             case "MARK_MEDIA":

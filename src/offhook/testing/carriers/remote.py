@@ -1,48 +1,23 @@
 """A server that runs somewhere, for a fake service: its webhooks and media sockets over real HTTP and websockets.
 
 FakeTwilio("http://127.0.0.1:8080") ─► RemoteBoard ─► POST /services/twilio/voice …, ws://…/services/twilio/media/…
-served ◄─ what the server asks the fake's API
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from email.utils import formatdate
 from typing import Final
 
 import httpx2
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response
+from offhook.carriers.services.http import Request, Response
 from offhook.carriers.services.stream import Frame
 from offhook.carriers.stream import Wire
 
 TIMEOUT_S: Final = 15.0
 """How long services wait for an answer."""
-
-
-@asynccontextmanager
-async def served(api: Callable[[ApiCall], Awaitable[ApiReply]]) -> AsyncGenerator[str]:
-    """Serve the API of a fake on this machine; give its address."""
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
-        body = await reader.readexactly(int(headers.get("content-length", "0")))
-        method, path, _ = head[0].split(" ")
-        reply = ApiReply(404)
-        if method != "HEAD":  # that is the doctor, who looks whether it is there and what time it has
-            reply = await api(ApiCall(method, f"http://{headers['host']}{path}", headers, body))
-        length = f"date: {formatdate(usegmt=True)}\r\ncontent-length: {len(reply.body)}\r\nconnection: close"
-        writer.write(f"HTTP/1.1 {reply.status} X\r\n{length}\r\n\r\n".encode() + reply.body)
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 class RemoteBoard:

@@ -28,7 +28,8 @@ from offhook.run.host import AgentLike, Host, HostRules
 from offhook.run.services import Listener, Switchboard
 from offhook.testing.callers import Caller
 from offhook.testing.carriers.farend import FarEnd, Tongue
-from offhook.testing.carriers.remote import RemoteBoard, RemoteConnection, RemoteVisit, served
+from offhook.testing.carriers.remote import RemoteBoard, RemoteConnection, RemoteVisit
+from offhook.testing.carriers.served import served
 from offhook.testing.engine import VirtualEngine
 from offhook.testing.journal import Journal
 from offhook.testing.loop import VirtualLoop
@@ -205,7 +206,7 @@ class FakeService(ABC):
 
     def serving(self) -> AbstractAsyncContextManager[str]:
         """Serve its API by HTTP while entered, for a server that runs (`services.NAME.api`); give where."""
-        return served(self._asked)
+        return served(self._asked, self._dialled)
 
     async def _asked(self, order: ApiCall) -> ApiReply:
         self.asked.append(order)

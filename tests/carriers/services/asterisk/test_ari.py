@@ -18,7 +18,7 @@ from offhook.carriers.services.http import ApiCall, ApiReply, Request, Unsigned
 from offhook.carriers.services.service import Handed, Left, Links, News, Offered, Placement, Progressed
 from offhook.core.errors import DialFailed, ProtocolError
 
-ACCOUNT = AsteriskAccount("ari", "ari password", "media", "media password")
+ACCOUNT = AsteriskAccount("media", "media password", "ari", "ari password", context="agents")
 SERVICE = Asterisk(ACCOUNT)
 CALL = "pbx1-1700000000.42"
 LINKS = Links("wss://offhook.example/services/asterisk/media/t0ken", "https://offhook.example/services/asterisk/k3y")
@@ -31,6 +31,9 @@ CHANNEL = {
     "dialplan": {"context": "from-trunk", "exten": "14155550111", "priority": 1, "app_name": "Stasis"},
     "channelvars": {"X-Id": "7"},
 }
+
+UP = {**CHANNEL, "state": "Up"}
+OURS = {**CHANNEL, "id": "offhook-k3y", "state": "Ringing"}
 
 
 def read(type: str, **more: Any) -> list[News]:
@@ -68,8 +71,14 @@ def test_media_channels_of_ours_are_no_calls():
         ("ChannelStateChange", {"channel": {**CHANNEL, "state": "Ringing"}}, [Progressed(CALL, "ringing")]),
         ("ChannelStateChange", {"channel": {**CHANNEL, "state": "Up"}}, [Progressed(CALL, "answered")]),
         ("ChannelStateChange", {"channel": {**CHANNEL, "state": "Down"}}, []),
-        ("StasisEnd", {}, [Handed(CALL, 200, over=True), Left(CALL, 200, "left")]),
-        ("ChannelDestroyed", {"cause": 16, "cause_txt": "Normal Clearing"}, [Left(CALL, 200, "Normal Clearing")]),
+        ("StasisEnd", {}, [Handed(CALL, 200, over=True), Left(CALL)]),
+        (
+            "ChannelDestroyed",
+            {"cause": 16, "cause_txt": "Normal Clearing", "channel": UP},
+            [Left(CALL, 200, "Normal Clearing")],
+        ),
+        ("ChannelDestroyed", {"cause": 16}, [Left(CALL, 487)]),
+        ("ChannelDestroyed", {"cause": 16, "channel": OURS}, [Left("offhook-k3y", 480)]),
         ("ChannelDestroyed", {"cause": 17, "cause_txt": "User busy"}, [Left(CALL, 486, "User busy")]),
         ("ChannelDestroyed", {"cause": 999}, [Left(CALL, 480)]),
         ("ChannelDestroyed", {}, [Left(CALL, 480)]),
@@ -124,14 +133,46 @@ def test_a_refusal_has_its_cause(code, cause):
     assert asked(call) == ("DELETE", f"/channels/{CALL}", {"reason_code": cause})
 
 
-def test_a_transfer_goes_by_the_far_end_or_by_the_dialplan():
-    [call] = SERVICE.transfer(CALL, "+14155550122", "", LINKS)
-    assert asked(call) == ("POST", f"/channels/{CALL}/redirect", {"endpoint": "PJSIP/+14155550122@trunk"})
-    [call] = SERVICE.transfer(CALL, "sip:desk@pbx.example", "", LINKS)
-    assert asked(call)[2] == {"endpoint": "PJSIP/trunk/sip:desk@pbx.example"}
-    [call] = Asterisk(replace(ACCOUNT, context="agents")).transfer(CALL, "+1 415 555 0122", "", LINKS)
-    where = {"context": "agents", "extension": "+14155550122", "priority": "1"}
+@pytest.mark.parametrize(
+    ("target", "extension"),
+    [("+1 415 555 0122", "+14155550122"), ("sip:desk@pbx.example", "desk"), ("tel:+14155550122", "+14155550122")],
+)
+def test_a_transfer_goes_on_in_the_dialplan(target, extension):
+    [call] = SERVICE.transfer(CALL, target, "", LINKS)
+    where = {"context": "agents", "extension": extension, "priority": "1"}
     assert asked(call) == ("POST", f"/channels/{CALL}/continue", where)
+    assert Asterisk(replace(ACCOUNT, context="")).transfer(CALL, target, "", LINKS) == ()
+
+
+def test_a_sip_address_is_called_by_the_trunk_of_numbers():
+    assert asked(SERVICE.dial(Placement("sip:desk@pbx.example", ""), LINKS))[2]["endpoint"] == (
+        "PJSIP/trunk/sip:desk@pbx.example"
+    )
+
+
+def test_what_is_pasted_names_no_password():
+    said = "\n".join(SERVICE.paste())
+    assert "Stasis(offhook)" in said
+    assert "[ari]" in said
+    assert "ari password" not in said
+
+
+def test_its_events_come_by_a_socket_whose_address_has_no_password():
+    order = SERVICE.events()
+    assert order.url == "ws://127.0.0.1:8088/ari/events?app=offhook"
+    assert order.headers["authorization"] == "Basic " + b64encode(b"ari:ari password").decode()
+
+
+def test_what_is_there_is_read_or_refused():
+    assert SERVICE.there(ApiReply(200, json.dumps([CHANNEL, {}, 3]).encode())) == {CALL, ""}
+    for reply in (ApiReply(500, b"[]"), ApiReply(200, b"{}"), ApiReply(200, b"[" * 100_000)):
+        with pytest.raises(ProtocolError):
+            SERVICE.there(reply)
+
+
+def test_a_call_of_ours_is_known_by_the_key_in_its_name():
+    assert SERVICE.key("offhook-k3y") == "k3y"
+    assert SERVICE.key(CALL) == ""
 
 
 def test_a_call_is_placed_under_a_name_of_ours():
@@ -177,10 +218,10 @@ def test_a_socket_proves_itself_by_its_password():
     with pytest.raises(Unsigned) as missing:
         SERVICE.verify(Request("GET", "/"), "", 0)
     assert missing.value.code == 401
-    empty = Asterisk(replace(ACCOUNT, socket_user="", socket_password=""))
+    empty = Asterisk(replace(ACCOUNT, user="", password=""))
     with pytest.raises(Unsigned):
         empty.verify(Request("GET", "/", {"authorization": "Basic Og=="}), "", 0)
-    assert "password" not in repr(ACCOUNT).replace("socket_password", "")
+    assert "password" not in repr(ACCOUNT)
 
 
 def test_whatever_an_event_holds_it_is_read_or_refused():

@@ -8,18 +8,23 @@ Each call has a media channel and a bridge whose ids are made of its own, so tha
 
 from __future__ import annotations
 
+import json
+import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 from urllib.parse import quote, urlencode
 
 from offhook.carriers.services.asterisk.account import AsteriskAccount
-from offhook.carriers.services.http import ApiCall
+from offhook.carriers.services.http import ApiCall, ApiReply
 from offhook.carriers.services.reading import e164, inner, items, text, whole
 from offhook.carriers.services.service import Handed, Left, News, Offered, Progressed
+from offhook.core.errors import ProtocolError
 
 MEDIA: Final = "offhook-media-"
 BRIDGE: Final = "offhook-bridge-"
+PLACED: Final = "offhook-"
+"""What the names of calls begin with that we place: the key of the call's own hook is behind it."""
 DIALLED: Final = "dialled"
 """The argument with which a call of ours comes to the application."""
 
@@ -53,7 +58,7 @@ def ask(account: AsteriskAccount, method: str, path: Sequence[str], **asked: str
     place = "/".join(quote(one, safe="", errors="replace") for one in path)
     query = urlencode({name: one for name, one in asked.items() if one}, errors="replace")
     url = f"{account.api.rstrip('/')}/{place}" + (f"?{query}" if query else "")
-    return ApiCall(method, url, {"authorization": basic(account.user, account.password)}, gone=GONE)
+    return ApiCall(method, url, {"authorization": basic(account.api_user, account.api_password)}, gone=GONE)
 
 
 def answer(account: AsteriskAccount, call: str) -> ApiCall:
@@ -66,15 +71,15 @@ def hang_up(account: AsteriskAccount, call: str, cause: int = 16) -> ApiCall:
     return ask(account, "DELETE", ("channels", call), reason_code=str(cause))
 
 
-def go_on(account: AsteriskAccount, call: str, extension: str) -> ApiCall:
-    """Have a call go on in the dialplan."""
+def go_on(account: AsteriskAccount, call: str, target: str) -> ApiCall:
+    """Have a call go on in the dialplan, at the extension that a number, or the user of a SIP address, names.
+
+    `redirect`, which has the far end's own device call the target, is not asked for: no event says what came of it.
+    """
     path = ("channels", call, "continue")
+    user = re.sub(r"^(sips?|tel):|@.*", "", target)
+    extension = "".join(one for one in user if one.isascii() and (one.isalnum() or one in "+*#-_"))
     return ask(account, "POST", path, context=account.context, extension=extension, priority="1")
-
-
-def redirect(account: AsteriskAccount, call: str, endpoint: str) -> ApiCall:
-    """Have the far end's own device place the call again, to another endpoint."""
-    return ask(account, "POST", ("channels", call, "redirect"), endpoint=endpoint)
 
 
 def gather(account: AsteriskAccount, call: str) -> Sequence[ApiCall]:
@@ -146,11 +151,30 @@ def read_event(event: Mapping[str, object]) -> Sequence[News]:
         case "ChannelStateChange" if channel.get("state") == "Up":
             return (Progressed(call, "answered"),)
         case "StasisEnd":
-            return (Handed(call, 200, over=True), Left(call, 200, "left"))
+            return (Handed(call, 200, over=True), Left(call))
         case "ChannelDestroyed":
-            return (Left(call, CAUSES.get(whole(event.get("cause")) or 0, 480), text(event.get("cause_txt"))),)
+            return (_left(event, call, up=channel.get("state") == "Up"),)
         case _:
             return ()
+
+
+def names(reply: ApiReply) -> frozenset[str]:
+    """Read the names of the channels that there are. ProtocolError where the answer is none."""
+    try:
+        told: object = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        told = None
+    if not reply.ok or not isinstance(told, list):
+        raise ProtocolError(f"no list of channels: {reply.status}")
+    return frozenset(text(inner(one).get("id")) for one in items(cast("object", told)))
+
+
+def _left(event: Mapping[str, object], call: str, *, up: bool) -> Left:
+    """Read why a channel is gone: one that was never up was not answered, or given up by its caller."""
+    code = CAUSES.get(whole(event.get("cause")) or 0, 480)
+    if code == 200 and not up:
+        code = 480 if call.startswith(PLACED) else 487
+    return Left(call, code, text(event.get("cause_txt")))
 
 
 def _offered(event: Mapping[str, object], channel: Mapping[str, object], call: str) -> Offered:

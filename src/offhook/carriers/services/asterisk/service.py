@@ -1,6 +1,6 @@
 """Asterisk as the host sees it: calls come by ARI events, audio by its websocket channel, what is asked by ARI.
 
-There are no webhooks: `hook("events", …)` reads an event of ARI, which whoever holds that socket brings as a body, and
+There are no webhooks: the host holds a socket of events, each of which `hook("events", …)` reads like a webhook, and
 `follow` gives what the event asks for beside. A media socket proves itself by the name and password of its section.
 """
 
@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 from offhook.carriers.services.asterisk import ari
 from offhook.carriers.services.asterisk.account import AsteriskAccount
-from offhook.carriers.services.asterisk.websocket import CARRIAGE, WebSocketDialect
-from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response, Unsigned
-from offhook.carriers.services.proof import same
+from offhook.carriers.services.asterisk.websocket import CARRIAGE, WebSocketDialect, check
+from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response
 from offhook.carriers.services.reading import message, text
 from offhook.carriers.services.service import Answer, Links, News, Offered, Placement
 from offhook.core.carriage import Carriage
@@ -24,6 +23,7 @@ class Asterisk:
     """An Asterisk with ARI."""
 
     name = "asterisk"
+    is_near = True
 
     def __init__(self, account: AsteriskAccount) -> None:
         self.account = account
@@ -39,23 +39,50 @@ class Asterisk:
         return self.account.api
 
     def verify(self, request: Request, base: str, now_s: float) -> None:
-        """Check a socket's handshake, or an event that is brought as a request, by name and password. Unsigned."""
+        """Check a socket's handshake by name and password. Unsigned."""
+        check(self.account.user, self.account.password, request)
+
+    # Its events
+
+    def paste(self) -> Sequence[str]:
+        """Say what belongs in its configuration, beside where it finds us."""
         account = self.account
-        if not account.socket_password:
-            raise Unsigned("there is no password to check by", hint="set the password of the media sockets")
-        given = request.header("authorization")
-        if not given:
-            raise Unsigned("no password", 401, "does the section in websocket_client.conf name a user and a password?")
-        if not same(ari.basic(account.socket_user, account.socket_password), given):
-            raise Unsigned("another password", hint="is it the password of the section in websocket_client.conf?")
+        return (
+            f"extensions.conf, where calls are to go: same => n,Stasis({account.app})",
+            f"ari.conf, [{account.api_user}]: type = user, and as password that of services.asterisk.api_password",
+            f"http.conf, [general]: enabled = yes, and an address that makes {account.api} its own",
+        )
+
+    def events(self) -> ApiCall:
+        """Give the handshake of the socket that its events come by."""
+        order = ari.ask(self.account, "GET", ("events",), app=self.account.app)
+        return ApiCall("GET", "ws" + order.url.removeprefix("http"), order.headers)
 
     def hook(self, kind: str, request: Request) -> Sequence[News]:
-        """Read an event of ARI."""
+        """Read an event of ARI. ProtocolError where it makes no sense."""
         return ari.read_event(request.json())
 
     def follow(self, request: Request) -> Sequence[ApiCall]:
         """Give what an event asks for, whatever it is news of."""
         return ari.follow(self.account, request.json())
+
+    def key(self, call: str) -> str:
+        """Give the hook's key of a call that we have placed, "" where it is none of those."""
+        return call.removeprefix(ari.PLACED) if call.startswith(ari.PLACED) else ""
+
+    def look(self) -> ApiCall:
+        """Ask which calls are there."""
+        return ari.ask(self.account, "GET", ("channels",))
+
+    def there(self, reply: ApiReply) -> frozenset[str]:
+        """Read which calls are there. ProtocolError where it can't be told."""
+        return ari.names(reply)
+
+    def probe(self) -> ApiCall:
+        """Ask something that needs the user and the password, and changes nothing."""
+        return ari.ask(self.account, "GET", ("applications",))
+
+    # Its calls
 
     def connect(self, offered: Offered, links: Links) -> Answer:
         """Answer a call and have its audio brought."""
@@ -81,11 +108,8 @@ class Asterisk:
         return (ari.hang_up(self.account, call), *ari.leave(self.account, call))
 
     def transfer(self, call: str, target: str, caller: str, links: Links) -> Sequence[ApiCall]:
-        """Send a call on: in the dialplan where the account names a place for that, else by its own device."""
-        account = self.account
-        if account.context:
-            return (ari.go_on(account, call, "".join(one for one in target if one in "+0123456789*#")),)
-        return (ari.redirect(account, call, ari.dialled(account, target)),)
+        """Have a call go on in the dialplan, where the account names a place for that."""
+        return (ari.go_on(self.account, call, target),) if self.account.context else ()
 
     def dial(self, placement: Placement, links: Links) -> ApiCall:
         """Place a call; its name is made of its own hook's, which is one nobody can guess. It detects no machines."""
@@ -106,4 +130,4 @@ class Asterisk:
 
 def _placed(links: Links) -> str:
     """Give the name of a call that we place."""
-    return f"offhook-{links.hook.rpartition('/')[2]}"
+    return f"{ari.PLACED}{links.hook.rpartition('/')[2]}"

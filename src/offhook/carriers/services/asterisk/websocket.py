@@ -15,6 +15,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from offhook.carriers.services.asterisk.ari import basic
+from offhook.carriers.services.http import Request, Unsigned
+from offhook.carriers.services.proof import same
 from offhook.carriers.services.reading import inner, key, message, params, text, whole
 from offhook.carriers.services.stream import (
     Encoding,
@@ -146,6 +149,17 @@ class WebSocketDialect:
     def close(self) -> Sequence[Frame]:
         """Hang up."""
         return (self._command("HANGUP"),)
+
+
+def check(user: str, password: str, request: Request) -> None:
+    """Check the user and the password that a section of `websocket_client.conf` has a handshake bring. Unsigned."""
+    if not password:
+        raise Unsigned("there is no password to check by", hint="set services.asterisk.password")
+    given = request.header("authorization")
+    if not given:
+        raise Unsigned("no password", 401, "does the section in websocket_client.conf name a user and a password?")
+    if not same(basic(user, password), given):
+        raise Unsigned("another password", hint="is it the password of the section in websocket_client.conf?")
 
 
 def _plain(line: str) -> Mapping[str, object] | None:
