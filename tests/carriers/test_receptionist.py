@@ -6,7 +6,7 @@ Each caller interrupts her once, presses a key, and is heard out; what was said,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -26,7 +26,7 @@ from offhook.carriers.services.table import SERVICES
 from offhook.providers.brain import Minds
 from offhook.run.host import Host, HostRules
 from offhook.testing.callers import Caller, CallerPhone
-from offhook.testing.carriers import FAKES
+from offhook.testing.carriers import FAKES, FakeOpenAi
 from offhook.testing.carriers.twilio import FakeTwilio, Way
 from offhook.testing.carriers.words import WordCaller
 from offhook.testing.loop import VirtualLoop
@@ -223,14 +223,31 @@ def test_she_books_a_table(name: str) -> None:
         assert " one moment booked press any key to confirm thank you anything else " in f" {after}"
 
 
-@pytest.mark.parametrize("way", ["relay", "turns"])
-def test_she_books_a_table_in_words(way: Way) -> None:
+async def in_words_of_twilio(visit: Visit, way: Way) -> None:
+    async with FakeTwilio(receptionist(visit.booked), models=models(), way=way) as phone:
+        await talk(await phone.call_in_words())
+        visit.events += phone.events
+
+
+async def in_words_of_openai(visit: Visit) -> None:
+    async with FakeOpenAi(receptionist(visit.booked), models=models()) as phone:
+        await talk(await phone.call())
+        visit.events += phone.events
+
+
+WORDS: dict[str, Callable[[Visit], Coroutine[Any, Any, None]]] = {
+    "relay": lambda visit: in_words_of_twilio(visit, "relay"),
+    "turns": lambda visit: in_words_of_twilio(visit, "turns"),
+    "openai": in_words_of_openai,
+}
+
+
+@pytest.mark.parametrize("way", WORDS)
+def test_she_books_a_table_in_words(way: str) -> None:
     visit = Visit()
 
     async def main() -> None:
-        async with FakeTwilio(receptionist(visit.booked), models=models(), way=way) as phone:
-            await talk(await phone.call_in_words())
-            visit.events += phone.events
+        await WORDS[way](visit)
 
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(limit_s=600)) as runner:
         runner.run(main())
@@ -240,4 +257,4 @@ def test_she_books_a_table_in_words(way: Way) -> None:
 
 
 def test_every_service_has_a_fake() -> None:
-    assert set(FAKES) >= set(SERVICES)
+    assert {*FAKES, "openai"} >= set(SERVICES)

@@ -11,7 +11,7 @@ import offhook
 from carriers.clerk import live
 from offhook.call import Models, events
 from offhook.carriers.services.http import Response
-from offhook.carriers.services.service import Service
+from offhook.carriers.services.service import Carried
 from offhook.carriers.services.vonage import VonageAccount, vonage
 from offhook.core.errors import TransferFailed
 from offhook.examples.receptionist import agent as receptionist
@@ -25,7 +25,7 @@ class Turns(FakeVonage):
 
     ended = False
 
-    def service(self) -> Service:
+    def service(self) -> Carried:
         return vonage(VonageAccount(APPLICATION, pem(), SECRET, API_KEY, way="turns"))
 
     async def sends(self, url: str, **more: Any) -> Response:

@@ -20,7 +20,7 @@ with atheris.instrument_imports(include=["offhook.carriers.services"]):  # pyrig
     from offhook.carriers.services.asterisk import Asterisk, AsteriskAccount
     from offhook.carriers.services.exotel import Exotel, ExotelAccount
     from offhook.carriers.services.genesys import Genesys, GenesysAccount
-    from offhook.carriers.services.http import Request, Unsigned
+    from offhook.carriers.services.http import ApiReply, Request, Unsigned
     from offhook.carriers.services.jambonz import Jambonz, JambonzAccount
     from offhook.carriers.services.openai_sip import OpenAiAccount, OpenAiSip
     from offhook.carriers.services.plivo import Plivo, PlivoAccount
@@ -32,7 +32,7 @@ with atheris.instrument_imports(include=["offhook.carriers.services"]):  # pyrig
     from offhook.core.errors import ProtocolError
 
 ED25519 = "1XpzdQsGHXVZ/f+qp0oYlFtQ4dVhXYlW6hKPcGSdlZA="
-SERVICES: dict[str, Service | OpenAiSip] = {
+SERVICES: dict[str, Service] = {
     "vonage": Vonage(VonageAccount("app", "", "secret")),
     "asterisk": Asterisk(AsteriskAccount("user", "password", "user", "password")),
     "jambonz": Jambonz(JambonzAccount("acc", "key", "secret", "password")),
@@ -65,6 +65,7 @@ def read(name: str, data: bytes) -> None:
             service.heed(one)
         if isinstance(service, Asterisk):
             service.follow(request)
+            service.there(ApiReply(200, body))
     except ProtocolError:
         return
 

@@ -12,6 +12,7 @@ HERE = Path(__file__).parent
 FAMILY = ("twilio", "signalwire", "telnyx", "plivo", "exotel")
 READERS = {
     "media": ("vonage", "websocket", "jambonz", "genesys", "audiosocket", "splitter", *FAMILY),
+    "words": ("relay", "realtime"),
     "hooks": ("vonage", "asterisk", "jambonz", "openai", "proof", *FAMILY),
 }
 PLANTED_S = 300

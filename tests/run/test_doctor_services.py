@@ -228,3 +228,16 @@ def test_an_asterisk_that_is_not_there_is_a_fault() -> None:
     _, known = asyncio.run(main())
     assert known.level == "fault"
     assert "asterisk.md" in known.fix
+
+
+@pytest.mark.parametrize(("code", "level"), [(200, "good"), (401, "fault"), (404, "fault")])
+def test_openai_is_asked_for_the_model(code: int, level: str) -> None:
+    async def main() -> list[Finding]:
+        async with server({"GET /v1/models/gpt-realtime-2.1": (code, "{}")}) as api:
+            account = {"api_key": "sk-1", "webhook_secret": "whsec_c2VjcmV0", "api": f"{api}/v1"}
+            config = Config(web=Web(public_url=api), services={"openai": account})
+            return [finding async for finding in examine_services(config)]
+
+    [known] = [finding for finding in asyncio.run(main()) if finding.subject == "service openai, API"]
+    assert known.level == level
+    assert "sk-1" not in known.text + known.fix

@@ -11,6 +11,7 @@ import pytest
 
 from offhook import _native as native
 from offhook.call.leg import AudioLeg
+from offhook.carriers.services.service import Carried, Direct
 from offhook.carriers.services.twilio.media import MediaStream
 from offhook.core.signals import Connected, HungUp
 from offhook.testing import LegBroken, Pair, check_leg
@@ -45,7 +46,9 @@ def test_a_leg_of_a_service_keeps_the_contract(name: str) -> None:
     @asynccontextmanager
     async def make() -> AsyncGenerator[Pair]:
         place = next(places)
-        dialect, tongue = fake.service().dialect(), fake.tongue(f"call-{place}")
+        service = fake.service()
+        assert isinstance(service, Carried | Direct)
+        dialect, tongue = service.dialect(), fake.tongue(f"call-{place}")
         async with stream_pair(world, dialect, tongue, ip=f"10.1.0.{place}", rtt_s=0.15) as pair:
             yield pair
 

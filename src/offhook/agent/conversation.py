@@ -31,7 +31,7 @@ from offhook.agent.waits import after
 from offhook.agent.words import lexicon
 from offhook.core.ids import Turn
 from offhook.core.instants import MILLISECOND, Instant
-from offhook.core.signals import Connected, Held, HungUp, Interrupted, Silent
+from offhook.core.signals import Connected, Held, HungUp, Interrupted, Reworded, Silent
 
 EARLY = 16
 """Results of tools that are kept though nobody told of the tool: only an error of a brain brings any."""
@@ -140,6 +140,8 @@ class Conversation(Floor):
                 self._open_at = after(now, self.manners.greeting_wait_ms)
             case Interrupted():
                 self._interrupted(now)
+            case Reworded():
+                self._mouth.reworded(given.utterance, given.asked, given.said)
             case Silent():
                 self._silent(now)
             case Held():

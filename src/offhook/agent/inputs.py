@@ -1,7 +1,7 @@
 """What a Conversation is told: one closed union. The media's events and the signals of a leg go in as they are.
 
     native: SpeechBegan SpeechEnded Digit Played Cut Flowing Stalled Ducked Echo
-    signals: Connected Interrupted Silent Held HungUp
+    signals: Connected Interrupted Reworded Silent Held HungUp
     ear:    Transcribed            mind: Phrased Replied ToolBegan ToolDone       voice: Voiced        all: Failed
     the author's verbs: Speak Ask Gather Await Leave Hold HandOver, each with a `ticket` that `Settled` answers
 
@@ -17,7 +17,7 @@ from typing import Any, Literal
 from offhook import _native as native
 from offhook.agent.manners import Manners
 from offhook.core.ids import Turn
-from offhook.core.signals import Connected, Held, HungUp, Interrupted, Silent
+from offhook.core.signals import Connected, Held, HungUp, Interrupted, Reworded, Silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +170,7 @@ Input = (
     | native.Echo
     | Connected
     | Interrupted
+    | Reworded
     | Silent
     | Held
     | HungUp

@@ -162,6 +162,16 @@ class Mouth:
         one.complete = given.last
         one.words = given.words or one.words
 
+    def reworded(self, utterance: int, asked: str, said: str) -> None:
+        """Of an utterance, the sentences that `asked` is made of were spoken in other words."""
+        left = asked.strip()
+        for run in self.runs.values():
+            for one in run.sentences.values():
+                text = one.text.strip()
+                if one.utterance == utterance and one.heard is None and text and left.startswith(text):
+                    left = left[len(text) :].lstrip()
+                    one.text, said = said, ""
+
     def began(self, given: ToolBegan) -> ToolUse | None:
         """A run started a tool; None if it was known."""
         run = self.runs.get(given.run)

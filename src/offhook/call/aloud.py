@@ -58,6 +58,13 @@ class Aloud:
         for one in self._said:
             one.ended = one.ended or one.number == utterance
 
+    def reworded(self, utterance: int, asked: str, said: str) -> None:
+        """A stretch of an utterance was spoken in other words."""
+        for one in self._said:
+            text = "".join(one.pieces)
+            if one.number == utterance and asked in text:
+                one.pieces = [text.replace(asked, said, 1)]
+
     @property
     def due(self) -> Instant | None:
         """When the oldest utterance counts as heard; None while it is not complete."""

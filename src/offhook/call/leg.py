@@ -26,6 +26,7 @@ from offhook.core.signals import (
     Interrupted,
     OneWay,
     Redirected,
+    Reworded,
     Ringing,
     Silent,
     Texted,
@@ -54,6 +55,7 @@ LegEvent = (
     | Connected
     | AnsweredBy
     | Interrupted
+    | Reworded
     | Silent
     | Ringing
     | Redirected

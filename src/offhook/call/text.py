@@ -1,6 +1,6 @@
 """A text leg: a far end whose service hears and speaks, so that only words pass between it and us.
 
-        Words, Digit, Interrupted, Uttered, Silent + Connected, HungUp
+        Words, Digit, Interrupted, Reworded, Uttered, Silent + Connected, HungUp
     leg ──────────────────────────────────────────────────────────────► call
         ◄────────────────────────────────────────────────────────────── say, hush, wait, press, transfer, hangup
 
@@ -25,6 +25,7 @@ from offhook.core.signals import (
     Identified,
     Interrupted,
     Redirected,
+    Reworded,
     Ringing,
     Silent,
     Texted,
@@ -56,6 +57,7 @@ TextEvent = (
     Words
     | native.Digit
     | Interrupted
+    | Reworded
     | Uttered
     | Silent
     | Connected
@@ -120,8 +122,11 @@ class TextLeg(Protocol):
         """Have a piece of an utterance spoken, its blanks as given; with `last` (and often no text) it is complete."""
         ...
 
-    def hush(self) -> bool:
-        """Have what was said dropped, now; give whether the service does so (else it will be spoken yet)."""
+    def hush(self) -> bool | Interrupted:
+        """Have what was said dropped, now; give whether the service does so (else it will be spoken yet).
+
+        Where the leg knows what was heard until now, it gives that.
+        """
         ...
 
     def wait(self, wanted: Wait) -> None:

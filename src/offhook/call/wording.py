@@ -29,7 +29,7 @@ from offhook.call.text import TextEvent, TextLeg, Uttered, Words
 from offhook.core.errors import NotAllowed
 from offhook.core.ids import Turn
 from offhook.core.instants import SECOND, Instant
-from offhook.core.signals import Connected, HungUp, Interrupted
+from offhook.core.signals import Connected, HungUp, Interrupted, Reworded
 
 EVENTS: Final = 10_000
 """Events that wait for the call; it takes them as they come."""
@@ -197,6 +197,9 @@ class Wording:
                     self._tell(native.Played, utterance, 0)
                 self._alarm.follow()
                 return []
+            case Reworded():
+                self._aloud.reworded(event.utterance, event.asked, event.said)
+                return [event]
             case native.Digit():
                 return [event, *self._ended()]
             case Connected():
@@ -308,11 +311,12 @@ class Wording:
 
     def hush(self) -> None:
         """Have what was said dropped; a `Cut` comes for every utterance not yet heard in full."""
-        told = self._interrupted
-        dropped = told is None and self._leg.hush()
-        for utterance, heard_ms in self._aloud.cut(self.now, told, dropped=dropped):
-            cut = native.Cut(0, self._number(), self.now, utterance, 0, heard_ms, heard_ms, told is not None)
-            if told is not None:
+        theirs = self._interrupted
+        told = theirs or self._leg.hush()
+        heard = told if isinstance(told, Interrupted) else None
+        for utterance, heard_ms in self._aloud.cut(self.now, heard, dropped=told is True):
+            cut = native.Cut(0, self._number(), self.now, utterance, 0, heard_ms, heard_ms, theirs is not None)
+            if theirs is not None:
                 self._cuts.append(cut)
             else:
                 self._events.put(cut)

@@ -80,6 +80,16 @@ class Interrupted:
 
 
 @dataclass(frozen=True, slots=True)
+class Reworded:
+    """A service that speaks for us has said other words: `said` in the place of `asked`, a stretch of an utterance."""
+
+    at: Instant
+    utterance: int
+    asked: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
 class Silent:
     """The caller has had their turn and said nothing (more): told by a service that keeps the time for us."""
 

@@ -12,10 +12,10 @@ from carriers.services.vonage import test_signature as vonage
 from offhook.carriers.services import freeswitch
 from offhook.carriers.services.asterisk import AudioSocketDialect
 from offhook.carriers.services.http import ApiCall
-from offhook.carriers.services.service import Service
+from offhook.carriers.services.service import Carried
 from offhook.carriers.services.stream import Dialect
 
-WHOLE: list[Service] = [vonage.SERVICE, asterisk.SERVICE, jambonz.SERVICE]
+WHOLE: list[Carried] = [vonage.SERVICE, asterisk.SERVICE, jambonz.SERVICE]
 DIALECTS: list[Dialect] = [
     *(service.dialect() for service in WHOLE),
     genesys.SERVICE.dialect(),
@@ -27,13 +27,13 @@ DIALECTS: list[Dialect] = [
 
 @pytest.mark.parametrize("service", WHOLE, ids=lambda service: service.name)
 def test_a_whole_service_has_every_verb(service):
-    assert {name for name in dir(Service) if name[0] != "_"} <= set(dir(service))
+    assert {name for name in dir(Carried) if name[0] != "_"} <= set(dir(service))
     assert service.dialect().carriage == service.carriage
     assert service.authorize(ApiCall("GET", service.api), 1, "n").headers.keys() <= {"authorization"}
 
 
 def test_what_the_others_lack_is_not_there():
-    assert {name for name in dir(Service) if name[0] != "_"} - set(dir(openai_sip.SERVICE)) == {
+    assert {name for name in dir(Carried) if name[0] != "_"} - set(dir(openai_sip.SERVICE)) == {
         *("carriage", "dial", "dialect", "placed")
     }
     assert {name for name in dir(genesys.SERVICE) if name[0] != "_"} == {

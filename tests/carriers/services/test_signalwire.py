@@ -17,7 +17,7 @@ from carriers.services.oddities import altered, listen, nearly, refused, same_fo
 from carriers.services.twilio.builder import rebuild
 from offhook.carriers.services.bearer import bearer
 from offhook.carriers.services.http import Request, Unsigned
-from offhook.carriers.services.service import Asked, Handed, Links, Offered, Placement, Service
+from offhook.carriers.services.service import Asked, Carried, Handed, Links, Offered, Placement
 from offhook.carriers.services.signalwire import (
     ELDER,
     HEADER,
@@ -41,7 +41,7 @@ def account(**more: Any) -> SignalWireAccount:
     return SignalWireAccount("example.signalwire.com", "4b7ae78a", "tok", KEY, **more)
 
 
-def service(**more: Any) -> Service:
+def service(**more: Any) -> Carried:
     return signalwire(account(**more))
 
 

@@ -137,8 +137,10 @@ async def dial(phone: FakeAri) -> offhook.Call:
     return await cast("Switchboard", phone.board).dial("asterisk", TO, desk, caller=OURS, ring_s=30)
 
 
-def test_who_is_called_hears_the_agent() -> None:
+@pytest.mark.parametrize("line", ["answers", "at once"])
+def test_who_is_called_hears_the_agent(line: str) -> None:
     async def main(phone: FakeAri) -> None:
+        phone.lines[TO] = line
         await dial(phone)
         [end] = phone.ends.values()
         callee = phone.caller(end)

@@ -1,10 +1,10 @@
 """OpenAI's SIP way in: a call to sip:PROJECT@sip.api.openai.com is offered by webhook, and taken by its API.
 
     realtime.call.incoming ─► verify (standard webhooks) ─► Offered ─► accept, or reject(status)
-    hang_up ─► hangup        transfer ─► refer
+    accepted ─► control: the socket that `realtime` speaks      hang_up ─► hangup      transfer ─► refer
 
-The audio stays with OpenAI's model: there is no media socket of ours. So this is no whole `Service`: it has no dialect,
-and places no calls. Source: the library of OpenAI, and Standard Webhooks (standardwebhooks.com).
+The audio stays with OpenAI: it hears and speaks, and we think. It places no calls. Source: the library of OpenAI, and
+Standard Webhooks (standardwebhooks.com).
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from offhook.carriers.services.http import ApiCall, Request, Response, Unsigned
 from offhook.carriers.services.proof import check_fresh, same
 from offhook.carriers.services.reading import e164, inner, items, text, whole
+from offhook.carriers.services.realtime import session
 from offhook.carriers.services.service import Answer, Links, News, Offered
 from offhook.core.errors import ConfigError, ProtocolError
 from offhook.sip.header import parse_name_addr
@@ -34,14 +35,17 @@ HEADERS_LIMIT: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class OpenAiAccount:
-    """A project at OpenAI. `session` is what a call is accepted with: the model, its instructions and its voice.
+    """A project at OpenAI. `webhook_secret` is that of the webhook's endpoint: `whsec_…`.
 
-    `webhook_secret` is that of the webhook's endpoint: `whsec_…`.
+    `model` and `voice` speak, `transcription` is the model that hears, in `language` (ISO 639-1; "": any).
     """
 
     api_key: str = field(repr=False)
     webhook_secret: str = field(repr=False)
-    session: Mapping[str, object] = field(default_factory=dict[str, object])
+    model: str = "gpt-realtime-2.1"
+    voice: str = "marin"
+    transcription: str = "gpt-transcribe"
+    language: str = ""
     api: str = "https://api.openai.com/v1"
 
     def __post_init__(self) -> None:
@@ -116,9 +120,21 @@ class OpenAiSip:
         return (Offered(call, caller, called, caller_name=name, headers=headers),)
 
     def connect(self, offered: Offered, links: Links) -> Answer:
-        """Take a call with the account's session."""
-        session = {"type": "realtime", **self.account.session}
-        return Answer(Response(), (self._ask(offered.call, "accept", session),))
+        """Take a call, to be heard and spoken to as we say."""
+        account = self.account
+        wanted = session(account.model, account.voice, account.transcription, account.language)
+        return Answer(Response(), (self._ask(offered.call, "accept", wanted),))
+
+    def control(self, call: str) -> ApiCall:
+        """Give the handshake of the socket of a call."""
+        api = "ws" + self.account.api.rstrip("/").removeprefix("http")
+        return ApiCall("GET", f"{api}/realtime?{urlencode({'call_id': call}, errors='replace')}", self._proof)
+
+    def probe(self) -> ApiCall:
+        """Ask for the model: whoever may use it is told of it."""
+        return ApiCall(
+            "GET", f"{self.account.api.rstrip('/')}/models/{quote(self.account.model, safe='')}", self._proof
+        )
 
     def refuse(self, offered: Offered, code: int) -> Answer:
         """Refuse a call with a SIP status."""
@@ -143,7 +159,11 @@ class OpenAiSip:
 
     def _ask(self, call: str, verb: str, value: Mapping[str, object]) -> ApiCall:
         url = f"{self.account.api.rstrip('/')}/realtime/calls/{quote(call, safe='', errors='replace')}/{verb}"
-        return ApiCall.json("POST", url, value, {"authorization": f"Bearer {self.account.api_key}"})
+        return ApiCall.json("POST", url, value, self._proof)
+
+    @property
+    def _proof(self) -> Mapping[str, str]:
+        return {"authorization": f"Bearer {self.account.api_key}"}
 
 
 def _party(value: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, cast
 
+from offhook.carriers.services.reading import legible
 from offhook.carriers.services.stream import Frame, Odd, Pressed
 
 FRAME_LIMIT: Final = 256 * 1024
@@ -111,14 +112,14 @@ class Relay:
                 text = message.get("voicePrompt")
                 if not isinstance(text, str):
                     return Odd("prompt")
-                return Prompt(text, _text(message, "lang"), message.get("last") is not False)
+                return Prompt(legible(text), _text(message, "lang"), message.get("last") is not False)
             case "dtmf":
                 key = message.get("digit")
                 return Pressed(key) if isinstance(key, str) and _KEY.fullmatch(key) else Odd("dtmf")
             case "interrupt":
                 heard = message.get("utteranceUntilInterrupt")
                 ms = _number(message.get("durationUntilInterruptMs"))
-                return Interrupt(heard if isinstance(heard, str) else None, ms)
+                return Interrupt(legible(heard) if isinstance(heard, str) else None, ms)
             case "info" if message.get("name") == "tokensPlayed":
                 return Sounded(_text(message, "value"))
             case "error":
@@ -185,7 +186,7 @@ def _message(fields: Mapping[str, object]) -> str:
 
 def _text(message: Mapping[str, object], name: str) -> str:
     value = message.get(name)
-    return value if isinstance(value, str) else ""
+    return legible(value) if isinstance(value, str) else ""
 
 
 def _number(value: object) -> int | None:

@@ -223,16 +223,11 @@ class Probed(Protocol):
 
 
 class Service(Protocol):
-    """One account at a managed service whose calls come by webhook and whose audio comes by a media socket."""
+    """One account at a managed service whose calls come by webhook, or by what is like one."""
 
     @property
     def name(self) -> str:
         """The word for it in paths and configuration: `twilio`."""
-        ...
-
-    @property
-    def carriage(self) -> Carriage:
-        """How its media sockets take audio."""
         ...
 
     @property
@@ -263,20 +258,12 @@ class Service(Protocol):
         """Answer a webhook that asks for nothing: the call goes on as it does, or ends where nothing is left of it."""
         ...
 
-    def dialect(self) -> Dialect:
-        """Give what one media socket speaks."""
-        ...
-
     def hang_up(self, call: str) -> Sequence[ApiCall]:
         """End a call."""
         ...
 
     def transfer(self, call: str, target: str, caller: str, links: Links) -> Sequence[ApiCall]:
         """Hand a call's far end to `target`; news comes to the hook `transfer`. Empty where the service can't."""
-        ...
-
-    def dial(self, placement: Placement, links: Links) -> ApiCall:
-        """Place a call: its `Offered` (outbound) comes to the hook `voice` once it is answered."""
         ...
 
     def authorize(self, call: ApiCall, now_s: float, nonce: str) -> ApiCall:
@@ -286,13 +273,40 @@ class Service(Protocol):
         """
         ...
 
+
+@runtime_checkable
+class Carried(Service, Protocol):
+    """A service whose audio comes by a media socket, and which places calls."""
+
+    @property
+    def carriage(self) -> Carriage:
+        """How its media sockets take audio."""
+        ...
+
+    def dialect(self) -> Dialect:
+        """Give what one media socket speaks."""
+        ...
+
+    def dial(self, placement: Placement, links: Links) -> ApiCall:
+        """Place a call: its `Offered` (outbound) comes to the hook `voice` once it is answered."""
+        ...
+
     def placed(self, reply: ApiReply) -> str:
         """Read how a call that was placed is called. DialFailed with the code where it was refused."""
         ...
 
 
 @runtime_checkable
-class Evented(Service, Probed, Protocol):
+class Controlled(Service, Protocol):
+    """A service that hears and speaks, and is told what by a socket that we open for each call."""
+
+    def control(self, call: str) -> ApiCall:
+        """Give the handshake of the socket of a call that was taken."""
+        ...
+
+
+@runtime_checkable
+class Evented(Carried, Probed, Protocol):
     """A service whose news come by a socket that we open, and hold open, in the place of webhooks."""
 
     @property

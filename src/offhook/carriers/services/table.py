@@ -106,6 +106,12 @@ SERVICES: Final[Mapping[str, Entry]] = {
         instead=("api", "asterisk", "AsteriskAccount", "Asterisk"),
     ),
     "audiosocket": Entry("direct", "AudioSocketAccount", "AudioSocket", ()),
+    "openai": Entry(
+        "openai_sip",
+        "OpenAiAccount",
+        "OpenAiSip",
+        (("Settings, Project, Webhooks, endpoint for realtime.call.incoming", "voice"),),
+    ),
     "exotel": Entry(
         "exotel",
         "ExotelAccount",

@@ -30,11 +30,14 @@ from offhook.call import Call, events
 from offhook.call.leg import CallInfo
 from offhook.carriers.brought import Brought
 from offhook.carriers.numbers import screen
+from offhook.carriers.realtime import RealtimeLeg
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response, Unsigned
 from offhook.carriers.services.recording import Recording, Step
 from offhook.carriers.services.service import (
     Answer,
     Asked,
+    Carried,
+    Controlled,
     Detected,
     Direct,
     Evented,
@@ -64,7 +67,7 @@ from offhook.core.errors import (
 from offhook.core.ids import CallId, redacted
 from offhook.core.verdict import Verdict
 from offhook.run.host import AgentLike, Host
-from offhook.run.services.dialled import Dial, Listener, Standing
+from offhook.run.services.dialled import Dial, Listener, Standing, hold
 from offhook.run.services.direct import DirectVisit
 from offhook.run.services.legs import make_leg, visit
 from offhook.run.services.line import Line
@@ -196,6 +199,8 @@ class Switchboard:
                 for undone in service.hang_up(line.call):
                     await self.order(service, undone)
                 break
+        if isinstance(service, Controlled) and orders and not line.over:
+            self.do(self._control(service, line))
         return answer.response
 
     def _note(self, service: Service, offered: Offered) -> Line:
@@ -277,7 +282,7 @@ class Switchboard:
         def gone(leg: Brought) -> None:
             self._tokens.pop(line.media, None)
             self.host.ended(leg)
-            if isinstance(service, Evented) and line.answer is not None and line.answer.done():
+            if isinstance(service, Evented | Controlled) and line.answer is not None and line.answer.done():
                 self.do(line.hang_up())  # a call outlives its media there
 
         return self.host.bring(make, info, agent)
@@ -315,6 +320,7 @@ class Switchboard:
         handing = line.handing
         if handing is not None and not handing.done():
             handing.set_result(news.code)
+        line.over = line.over or news.over
         if news.code == 200 or news.over or line.leg is None or line.leg.over:
             return None
         return line.service.connect(line.offered, line.links).response  # the caller is back with the agent
@@ -340,6 +346,13 @@ class Switchboard:
     def up(self, service: Service) -> list[str]:
         """Give the calls of a service that are not over, by its names for them."""
         return [line.call for line in self._keys.values() if line.service is service and line.call and not line.over]
+
+    async def _control(self, service: Controlled, line: Line) -> None:
+        """Hold the socket of a call for as long as the call lasts, whose end it is."""
+        assert isinstance(line.leg, RealtimeLeg)
+        await hold(self._dial, service.control(line.call), line.leg, self.chance)
+        if line.handing is not None:  # what has become of a transfer nobody tells but by this end
+            self._handed(line, Handed(line.call, 200, over=True))
 
     # Media sockets
 
@@ -398,6 +411,8 @@ class Switchboard:
         DialFailed if it is not taken, Unreachable where the API does not answer.
         """
         service = self.services[name]
+        if not isinstance(service, Carried):
+            raise NotAllowed(f"{name} places no calls")
         if not caller:
             raise ConfigError(f"services.{name}.caller: a call shows a number of the account's: say which")
         screen(to, self.host.rules.dial)
@@ -405,7 +420,7 @@ class Switchboard:
         try:
             leg = self._bring(line, agent)
             call = self.host.conversations.calls[leg.info.id]
-            await asyncio.shield(self.do(self._place(line, Placement(to, caller, ring_s, detect))))
+            await asyncio.shield(self.do(self._place(service, line, Placement(to, caller, ring_s, detect))))
             async with asyncio.timeout(ring_s + START_S):
                 await leg.connected()
             await call.up()
@@ -442,11 +457,10 @@ class Switchboard:
             raise ProviderError(f"{name} said {reply.status} of a recording")
         return {} if erase else reply.json()
 
-    async def _place(self, line: Line, placement: Placement) -> None:
+    async def _place(self, service: Carried, line: Line, placement: Placement) -> None:
         """Have the API place a call; where nobody wants it any more once that is done, end it again."""
         if line.leg is None or line.leg.over:
             return
-        service = line.service
         call = service.placed(await self.ask(service, service.dial(placement, line.links)))
         line.call = line.call or call
         self._named(line)

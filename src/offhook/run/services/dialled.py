@@ -4,6 +4,7 @@
     Standing ─► Dial ─► events ─► Switchboard.happened
        ▲          └─► opened ─► which calls are there? those that are not are over
        └─ closed, or not to be reached: a wait, longer each time, never the same for two of us
+    hold ─► Dial ─► RelayVisit: the words of one call, whose end is the call's
 
 Laws: only hosts of the configuration are dialled, and no redirect is followed; messages, and what waits to be sent, are
 bounded; proofs go in headers and are in no address, so in no log.
@@ -20,6 +21,7 @@ import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
+from offhook.carriers.realtime import RealtimeLeg
 from offhook.carriers.services.http import ApiCall, Request
 from offhook.carriers.services.service import Evented, Left, Service
 from offhook.carriers.services.stream import Frame
@@ -27,6 +29,7 @@ from offhook.carriers.stream import Wire
 from offhook.core.errors import ProtocolError, Unreachable
 from offhook.core.ids import redacted
 from offhook.run.services.api import place, places
+from offhook.run.services.legs import RelayVisit
 
 if TYPE_CHECKING:
     from offhook.run.services.board import Switchboard
@@ -56,6 +59,10 @@ LONGEST_S: Final = 30.0
 
 STEADY_S: Final = 60.0
 """How long a socket must have lived for the waits to begin anew: one that is taken from us at once is no steady one."""
+
+
+CONTROL_TRIES: Final = 4
+"""How often the socket of a call is tried to be opened: some seconds in all, while its caller hears silence."""
 
 
 class Listener(Protocol):
@@ -166,6 +173,19 @@ class _Sent:
 def wait_s(tries: int, chance: float) -> float:
     """Give how long to wait before the next of several tries; `chance` is in [0, 1)."""
     return min(LONGEST_S, FIRST_S * 2**tries) * (0.5 + chance / 2)
+
+
+async def hold(dial: Dial, order: ApiCall, leg: RealtimeLeg, chance: Callable[[], float]) -> None:
+    """Hold the socket of one call, from its answer to its end."""
+    for tries in range(CONTROL_TRIES):
+        try:
+            await dial(order, RelayVisit(leg))
+            return
+        except Unreachable as error:
+            log.warning("the socket of a call was not opened", call=leg.info.id, error=redacted(str(error)))
+        await asyncio.sleep(wait_s(tries, chance()))
+        if leg.over:
+            return
 
 
 class Standing:

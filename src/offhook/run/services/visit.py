@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from offhook.carriers.services.service import Service
+from offhook.carriers.services.service import Carried
 from offhook.carriers.services.stream import Frame, Odd, Reply, Started, Stopped
 from offhook.carriers.stream import StreamLeg, Wire
 
@@ -21,7 +21,7 @@ START_S: Final = 10.0
 class Visit:
     """One media socket, from its handshake to its end."""
 
-    def __init__(self, service: Service, leg: StreamLeg, call: str) -> None:
+    def __init__(self, service: Carried, leg: StreamLeg, call: str) -> None:
         self._dialect = service.dialect()
         self._leg = leg
         self._call = call

@@ -17,6 +17,7 @@ from offhook.testing.carriers.ari import FakeAri
 from offhook.testing.carriers.direct import FakeAsterisk, FakeAudioSocket, FakeFreeSwitch, FakeGenesys
 from offhook.testing.carriers.exotel import FakeExotel
 from offhook.testing.carriers.jambonz import FakeJambonz
+from offhook.testing.carriers.openai import FakeOpenAi
 from offhook.testing.carriers.plivo import FakePlivo
 from offhook.testing.carriers.service import FakeService
 from offhook.testing.carriers.signalwire import FakeSignalWire
@@ -47,6 +48,7 @@ __all__ = [
     "FakeAri",
     "FakeExotel",
     "FakeJambonz",
+    "FakeOpenAi",
     "FakePlivo",
     "FakeService",
     "FakeSignalWire",

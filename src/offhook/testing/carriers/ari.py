@@ -3,8 +3,9 @@
     call ─► StasisStart ─► answer, a bridge, externalMedia ─► the media socket ─► in the bridge: heard, both ways
     DELETE, continue ─► StasisEnd …                    POST channels ─► Ringing ─► StasisStart, or ChannelDestroyed
 
-`lines` says what happens to who dials a number: `answers`, or what its phone does (`busy`, `no-answer`). Sound passes
-between a call and its media channel once both are in one bridge, and not before.
+`lines` says what happens to who dials a number: `answers` (`at once`: before we are told that it is called), or what
+its phone does (`busy`, `no-answer`). Sound passes between a call and its media channel once both are in one bridge, and
+not before.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from offhook.carriers.services.asterisk import Asterisk, AsteriskAccount
 from offhook.carriers.services.asterisk.ari import MEDIA, basic
 from offhook.carriers.services.http import ApiCall, ApiReply, Request
-from offhook.carriers.services.service import Service
+from offhook.carriers.services.service import Carried
 from offhook.carriers.services.stream import Frame
 from offhook.core.errors import DialFailed, Unreachable
 from offhook.run.services import Listener, Switchboard
@@ -109,7 +110,7 @@ class FakeAri(FakeService):
                 await self.held.wait()
         return self
 
-    def service(self) -> Service:
+    def service(self) -> Carried:
         """Give our account at it."""
         account = AsteriskAccount("offhook", self.PASSWORD, "offhook", self.API_PASSWORD, context=self.context)
         return Asterisk(account)
@@ -182,7 +183,10 @@ class FakeAri(FakeService):
             case "GET", "applications":
                 return ApiReply(200, b"[]")
             case "POST", "channels":
-                return self._originates(asked)
+                reply = self._originates(asked)
+                if self.lines.get(self.channels[asked["channelId"]].called if reply.ok else "") == "at once":
+                    await asyncio.sleep(5.0)  # it is answered before the answer to this is here
+                return reply
             case "POST", "channels", "externalMedia":
                 return self._brings(asked)
             case method, "channels", name, *verb:
@@ -257,7 +261,7 @@ class FakeAri(FakeService):
         await asyncio.sleep(2.0)
         if channel.name not in self.channels:
             return
-        if line == "answers":
+        if line in ("answers", "at once"):
             channel.state = "Up"
             self.tell("ChannelStateChange", channel)
             self.tell("StasisStart", channel, args=args)

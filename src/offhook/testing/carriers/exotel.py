@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from offhook.carriers.services.exotel import ExotelAccount, exotel
 from offhook.carriers.services.http import ApiCall, ApiReply, Request
-from offhook.carriers.services.service import Service
+from offhook.carriers.services.service import Carried
 from offhook.carriers.services.stream import Encoding
 from offhook.core.errors import DialFailed
 from offhook.testing.callers import Caller
@@ -41,7 +41,7 @@ class FakeExotel(FakeService):
         self._calls = 0
         self._running: set[asyncio.Task[Any]] = set()
 
-    def service(self) -> Service:
+    def service(self) -> Carried:
         """Give our account at it."""
         return exotel(
             ExotelAccount(

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response
 from offhook.carriers.services.jambonz import Jambonz, JambonzAccount
 from offhook.carriers.services.jambonz.signature import sign
-from offhook.carriers.services.service import Service
+from offhook.carriers.services.service import Carried
 from offhook.carriers.services.stream import Encoding, Frame, turned
 from offhook.core.errors import DialFailed
 from offhook.testing.callers import Caller
@@ -103,7 +103,7 @@ class FakeJambonz(FakeService):
         self._running: dict[str, asyncio.Task[None]] = {}
         self._resume: dict[str, str] = {}
 
-    def service(self) -> Service:
+    def service(self) -> Carried:
         """Give our account at it."""
         return Jambonz(JambonzAccount(ACCOUNT, KEY, SECRET, PASSWORD))
 

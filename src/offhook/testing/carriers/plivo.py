@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response
 from offhook.carriers.services.plivo import Plivo, PlivoAccount
 from offhook.carriers.services.plivo.signature import HEADER, NONCE, signature
-from offhook.carriers.services.service import Service
+from offhook.carriers.services.service import Carried
 from offhook.carriers.services.stream import Encoding
 from offhook.core.errors import DialFailed
 from offhook.testing.callers import Caller
@@ -44,7 +44,7 @@ class FakePlivo(FakeService):
         self._resume: dict[str, str] = {}
         self._news = ""
 
-    def service(self) -> Service:
+    def service(self) -> Carried:
         """Give our account at it."""
         return Plivo(PlivoAccount(AUTH_ID, TOKEN, self.codec))
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from xml.etree import ElementTree as ET
 
 from offhook.carriers.services.http import ApiCall, ApiReply, Request
-from offhook.carriers.services.service import Service
+from offhook.carriers.services.service import Carried
 from offhook.carriers.services.signalwire import HEADER, SignalWireAccount, signalwire, signature
 from offhook.carriers.services.stream import Encoding, Frame, turned
 from offhook.testing.carriers.farend import Order
@@ -64,7 +64,7 @@ class FakeSignalWire(FakeTwilio):
         self.secrets = {"SIGNALWIRE_TOKEN": "a-fake-token", "SIGNALWIRE_SIGNING_KEY": KEY}
         self._bearer = ""
 
-    def service(self) -> Service:
+    def service(self) -> Carried:
         """Give our account at it."""
         return signalwire(SignalWireAccount("fake.signalwire.com", "project", "a-fake-token", KEY, codec=self.codec))
 

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from offhook.carriers.services.http import ApiCall, ApiReply, Request
-from offhook.carriers.services.service import Service
+from offhook.carriers.services.service import Carried
 from offhook.carriers.services.stream import Encoding, Frame
 from offhook.carriers.services.telnyx import TelnyxAccount, telnyx
 from offhook.carriers.services.telnyx.signature import HEADER, TIME, signature
@@ -72,7 +72,7 @@ class FakeTelnyx(FakeService):
         self._running: set[asyncio.Task[Any]] = set()
         self._done: dict[str, ApiReply] = {}
 
-    def service(self) -> Service:
+    def service(self) -> Carried:
         """Give our account at it."""
         return telnyx(TelnyxAccount(API_KEY, PUBLIC_KEY, "connection"))
 

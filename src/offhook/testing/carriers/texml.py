@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 from xml.etree import ElementTree as ET
 
 from offhook.carriers.services.http import Request
-from offhook.carriers.services.service import Service
+from offhook.carriers.services.service import Carried
 from offhook.carriers.services.stream import Encoding
 from offhook.carriers.services.telnyx import TelnyxAccount, telnyx
 from offhook.carriers.services.telnyx.signature import HEADER, TIME, signature
@@ -31,7 +31,7 @@ class FakeTexml(FakeTwilio):
         self.secrets = {"TELNYX_API_KEY": API_KEY, "TELNYX_PUBLIC_KEY": PUBLIC_KEY, "TELNYX_ACCOUNT_ID": ACCOUNT}
         self.heard = heard or Encoding("PCMA")
 
-    def service(self) -> Service:
+    def service(self) -> Carried:
         """Give our account at it."""
         return telnyx(TelnyxAccount(API_KEY, PUBLIC_KEY, "application", texml=True, account=ACCOUNT, way=self.way))
 

@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from xml.etree import ElementTree as ET
 
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response
-from offhook.carriers.services.service import Service
+from offhook.carriers.services.service import Carried
 from offhook.carriers.services.stream import Encoding, Frame
 from offhook.carriers.services.twilio import TwilioAccount, twilio
 from offhook.carriers.services.twilio.signature import HEADER, signature
@@ -139,7 +139,7 @@ class FakeTwilio(FakeService):
         self._resume: dict[str, str] = {}
         self._moving: set[str] = set()
 
-    def service(self) -> Service:
+    def service(self) -> Carried:
         """Give our account at it."""
         return twilio(TwilioAccount(ACCOUNT, TOKEN, way=self.way))
 

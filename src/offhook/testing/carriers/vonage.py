@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response
-from offhook.carriers.services.service import Service
+from offhook.carriers.services.service import Carried
 from offhook.carriers.services.stream import Encoding, Frame, turned
 from offhook.carriers.services.vonage import Vonage, VonageAccount
 from offhook.carriers.services.vonage.signature import payload_hash, signed_token
@@ -108,7 +108,7 @@ class FakeVonage(FakeService):
         self._numbers: dict[str, tuple[str, str]] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
 
-    def service(self) -> Service:
+    def service(self) -> Carried:
         """Give our account at it."""
         return Vonage(VonageAccount(APPLICATION, pem(), SECRET, API_KEY, rate_hz=self.rate_hz))  # type: ignore[arg-type]
 

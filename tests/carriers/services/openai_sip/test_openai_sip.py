@@ -26,7 +26,7 @@ from offhook.core.errors import ConfigError, ProtocolError
 
 NOW_S = 1_800_000_000
 SECRET = "whsec_" + "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0"
-ACCOUNT = OpenAiAccount("the api key", SECRET, {"model": "gpt-realtime", "instructions": "Be brief."})
+ACCOUNT = OpenAiAccount("the api key", SECRET, "gpt-realtime", language="de")
 SERVICE = OpenAiSip(ACCOUNT)
 LINKS = Links("", "https://offhook.example/services/openai/k3y")
 HEADERS = {
@@ -130,14 +130,23 @@ def asked(order: Any) -> tuple[str, str, Any]:
 def test_a_call_is_taken_refused_handed_on_and_ended():
     offered = Offered("rtc_1")
     [accept] = SERVICE.connect(offered, LINKS).calls
-    session = {"type": "realtime", "model": "gpt-realtime", "instructions": "Be brief."}
-    assert asked(accept) == ("POST", "rtc_1/accept", session)
+    method, path, session = asked(accept)
+    assert (method, path) == ("POST", "rtc_1/accept")
+    assert (session["type"], session["model"]) == ("realtime", "gpt-realtime")
+    assert session["audio"]["input"]["transcription"] == {"model": "gpt-transcribe", "language": "de"}
     [reject] = SERVICE.refuse(offered, 486).calls
     assert asked(reject) == ("POST", "rtc_1/reject", {"status_code": 486})
     assert [asked(one) for one in SERVICE.hang_up("rtc_1")] == [("POST", "rtc_1/hangup", {})]
     for target, uri in (("+15550122", "tel:+15550122"), ("sip:desk@pbx.example", "sip:desk@pbx.example")):
         [refer] = SERVICE.transfer("rtc_1", target, "", LINKS)
         assert asked(refer) == ("POST", "rtc_1/refer", {"target_uri": uri})
+
+
+def test_the_socket_of_a_call_is_where_its_key_is_in_no_address():
+    order = SERVICE.control("rtc_1&x=2")
+    assert order.url == "wss://api.openai.com/v1/realtime?call_id=rtc_1%26x%3D2"
+    assert order.headers == {"authorization": "Bearer the api key"}
+    assert SERVICE.probe().url == "https://api.openai.com/v1/models/gpt-realtime"
 
 
 @pytest.mark.parametrize("text", [text[:300] for text in TEXTS if text], ids=range(len(TEXTS) - 1))

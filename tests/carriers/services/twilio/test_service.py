@@ -12,7 +12,7 @@ import pytest
 from carriers.services.oddities import HOSTILE
 from carriers.services.twilio.builder import rebuild
 from offhook.carriers.services.http import ApiReply
-from offhook.carriers.services.service import Detected, Handed, Left, Links, Offered, Placement, Service
+from offhook.carriers.services.service import Carried, Detected, Handed, Left, Links, Offered, Placement
 from offhook.carriers.services.twilio import TwilioAccount, twilio
 from offhook.core.errors import ConfigError, DialFailed
 
@@ -21,7 +21,7 @@ CALL = Offered("CA1", "+15550001111", "+15550002222")
 OURS = Offered("CA1", "+15550001111", "+15550002222", direction="outbound")
 
 
-def service(**account) -> Service:
+def service(**account) -> Carried:
     return twilio(TwilioAccount("AC1", "tok", **account))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from offhook.carriers.services.http import Request
-from offhook.carriers.services.service import Service
+from offhook.carriers.services.service import Carried
 from offhook.carriers.services.stream import Encoding
 from offhook.carriers.services.telnyx.control import Telnyx
 from offhook.carriers.services.telnyx.media import CARRIAGE, TelnyxStream
@@ -64,7 +64,7 @@ class TelnyxAccount:
         return (self.api or "https://api.telnyx.com").rstrip("/")
 
 
-def telnyx(account: TelnyxAccount) -> Service:
+def telnyx(account: TelnyxAccount) -> Carried:
     """Make the service of an account."""
     key = public_key(account.public_key)
     ours = _CODECS[account.codec]
