@@ -60,3 +60,9 @@ def test_what_can_not_be_dropped_will_be_heard() -> None:
 def test_whatever_a_service_says_no_more_is_heard_than_was_said(texts: list[str], heard: str, heard_ms: int) -> None:
     cut = letters(spoken(*texts).cut(0, Interrupted(0, heard, heard_ms), dropped=False))
     assert all(0 <= cut[number] <= len(text) for number, text in enumerate(texts, 1))
+
+
+def test_what_was_spoken_in_other_words_is_found_by_those() -> None:
+    aloud = spoken("One, two", " and three")
+    aloud.reworded(1, "One, two", "Alpha, beta")
+    assert letters(aloud.cut(0, Interrupted(0, "alpha", None), dropped=False)) == {1: len("Alpha,"), 2: 0}

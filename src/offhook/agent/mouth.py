@@ -170,7 +170,7 @@ class Mouth:
                 text = one.text.strip()
                 if one.utterance == utterance and one.heard is None and text and left.startswith(text):
                     left = left[len(text) :].lstrip()
-                    one.text, said = said, ""
+                    one.text, one.duration_ms, one.words, said = said, len(said) * LETTER_MS, (), ""
 
     def began(self, given: ToolBegan) -> ToolUse | None:
         """A run started a tool; None if it was known."""
