@@ -210,7 +210,7 @@ class Realtime:
         return (Spoke(now.utterance, now.text, said.strip()),)
 
     def _complete(self, utterance: int) -> Sequence[RealtimeTold]:
-        if utterance not in self._ended or any(one == utterance and text.strip() for one, text in self._waiting):
+        if utterance not in self._ended or any(one == utterance for one, _ in self._waiting):
             return ()
         del self._ended[utterance]
         self._heard = ""
@@ -220,7 +220,7 @@ class Realtime:
 
     def say(self, utterance: int, piece: str, at: Instant, *, last: bool) -> Sequence[RealtimeTold]:
         """Have a piece of an utterance spoken, behind all before it; `last` may come without a text."""
-        if piece:
+        if piece.strip() or (self._waiting and self._waiting[-1][0] == utterance):
             self._waiting += [(utterance, one) for one in _pieces(piece)]
         if last:
             self._ended[utterance] = None
@@ -260,10 +260,10 @@ class Realtime:
         if utterance not in self._ended and len(words) < TEXT_LIMIT // 2:  # more comes
             end = max((found.end() for found in SENTENCE.finditer(words)), default=0)
             words, rest = words[:end], words[end:]
-            if rest:
+            if rest.strip():
                 self._waiting.insert(0, (utterance, rest))
         if not words.strip():
-            return self._next() if self._waiting and self._waiting[0][0] != utterance else ()
+            return ()
         self._number += 1
         self._now = _Response(self._number, utterance, words.strip())
         return (Reply(_create(self._number, words.strip())),)
