@@ -27,10 +27,12 @@ class _Ours:
     def __init__(self) -> None:
         self.out: asyncio.Queue[Frame | None] = asyncio.Queue()
         self.wire: Wire | None = None
+        self.taken = asyncio.Event()
 
     def opened(self, wire: Wire) -> None:
         """Hear that the fake has taken it."""
         self.wire = wire
+        self.taken.set()
 
     def heard(self, frame: Frame) -> None:
         """Take a message of the fake's."""
@@ -82,6 +84,7 @@ async def _socket(dial: Dial, order: ApiCall, receive: Any, send: Any) -> None:
         await send({"type": "websocket.close", "code": 1000})
 
     async def hear() -> None:
+        await ours.taken.wait()  # what was sent before waits, too
         while (event := await receive())["type"] != "websocket.disconnect":
             if ours.wire is not None:
                 ours.wire.send(event.get("text") or event.get("bytes") or "")
