@@ -14,6 +14,7 @@ from offhook.call import events
 from offhook.carriers.services.recording import Recording
 from offhook.core.errors import CallEnded, NotAllowed, ProviderError
 from offhook.run.services import Switchboard
+from offhook.run.services.recordings import record, recorded
 from offhook.testing.carriers import FAKES, FakeTwilio
 from offhook.testing.loop import VirtualLoop
 
@@ -30,7 +31,7 @@ class Office:
 
     async def does(self, step: Any) -> None:
         (call,) = self.board.host.conversations.calls
-        await self.board.record(call, step)
+        await record(self.board, call, step)
 
     @property
     def states(self) -> list[str]:
@@ -79,12 +80,12 @@ async def records(office: Office, *, pauses: bool) -> None:
     told = await office.told()
     assert told.url.startswith("https://elsewhere.example/")
     assert list(office.phone.recordings) == [told.recording]
-    assert told.recording in str(await office.board.recorded(office.name, told.recording))
+    assert told.recording in str(await recorded(office.board, office.name, told.recording))
     for _ in range(2):  # once it is gone, that it is gone is as good
-        await office.board.recorded(office.name, told.recording, erase=True)
+        await recorded(office.board, office.name, told.recording, erase=True)
         assert office.phone.recordings == {}
     with pytest.raises(ProviderError, match="404"):
-        await office.board.recorded(office.name, told.recording)
+        await recorded(office.board, office.name, told.recording)
 
 
 @pytest.mark.parametrize("name", RECORDING)
@@ -111,7 +112,7 @@ def test_who_has_no_such_api_says_so(name: str) -> None:
         with pytest.raises(NotAllowed, match=name):
             await office.does("start")
         with pytest.raises(NotAllowed, match=name):
-            await office.board.recorded(office.name, "r-1", erase=True)
+            await recorded(office.board, office.name, "r-1", erase=True)
 
     story(name, main)
 
@@ -123,9 +124,9 @@ def test_what_is_over_is_not_recorded(name: str) -> None:
         await office.board.host.conversations.calls[call].hangup()
         await asyncio.sleep(2)
         with pytest.raises(CallEnded):
-            await office.board.record(call, "start")
+            await record(office.board, call, "start")
         with pytest.raises(NotAllowed):
-            await office.board.recorded(office.name, "")
+            await recorded(office.board, office.name, "")
 
     story(name, main)
 

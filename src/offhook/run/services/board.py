@@ -19,7 +19,7 @@ import random
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -32,7 +32,6 @@ from offhook.carriers.brought import Brought
 from offhook.carriers.numbers import screen
 from offhook.carriers.realtime import RealtimeLeg
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response, Unsigned
-from offhook.carriers.services.recording import Recording, Step
 from offhook.carriers.services.service import (
     Answer,
     Asked,
@@ -55,13 +54,11 @@ from offhook.carriers.services.service import (
 from offhook.carriers.stir import from_verstat
 from offhook.carriers.turns import TurnLeg
 from offhook.core.errors import (
-    CallEnded,
     ConfigError,
     DialFailed,
     NotAllowed,
     OffhookError,
     ProtocolError,
-    ProviderError,
     Unreachable,
 )
 from offhook.core.ids import CallId, redacted
@@ -71,6 +68,7 @@ from offhook.run.services.dialled import Dial, Listener, Standing, hold
 from offhook.run.services.direct import DirectVisit
 from offhook.run.services.legs import make_leg, visit
 from offhook.run.services.line import Line
+from offhook.run.services.refusals import Refusals
 from offhook.run.services.visit import START_S
 from offhook.sip.meanings import COMMON
 
@@ -93,9 +91,6 @@ KNOWN_LIMIT: Final = 10_000
 
 CLOSE_S: Final = 10.0
 """How long the end waits for what was asked of services: their calls are to be over, too."""
-
-AGAIN_S: Final = 10.0
-"""How often the same refusal is told to the operator: who sends nonsense must not fill a terminal."""
 
 Api = Callable[[ApiCall], Awaitable[ApiReply]]
 """Asks a service's API. Unreachable where it does not answer in time."""
@@ -135,10 +130,8 @@ class Switchboard:
         self._lines: OrderedDict[tuple[str, str], Line] = OrderedDict()  # by service and its name of the call
         self._keys: OrderedDict[str, Line] = OrderedDict()
         self._tokens: dict[str, tuple[Line, float]] = {}
-        self._told: dict[tuple[str, str], float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self.refused: dict[str, int] = {}
-        """What was not let in, by why."""
+        self._refusals = Refusals(say, wall_s)
         self.standing: list[Standing] = []
         """The events that we hold, once `open` was called."""
         self._holding: list[asyncio.Task[None]] = []
@@ -148,28 +141,33 @@ class Switchboard:
         """How many media sockets are waited for, and requests to services are under way."""
         return len(self._tokens) + len(self._tasks)
 
+    @property
+    def refused(self) -> dict[str, int]:
+        """What was not let in, by why."""
+        return self._refusals.counts
+
     # Webhooks
 
     async def hook(self, name: str, rest: str, request: Request) -> Response:
         """Answer a webhook: `rest` is what its path has behind the service, `voice` or `KEY/status`."""
         service = self.services.get(name)
         if service is None:
-            return self._refuse(404, "no_such_service")
+            return self._refusals.refuse(404, "no_such_service")
         if request.header("upgrade").lower() == "websocket":
-            return self._refuse(400, "no_webhook")  # sockets are proved in other ways: nothing else may say it is one
+            return self._refusals.refuse(400, "no_webhook")  # sockets are proved otherwise: nothing else says it is one
         try:
             service.verify(request, self.public, self._wall_s())
         except Unsigned as error:
-            return self._unsigned(name, error)
+            return self._refusals.unsigned(name, error)
         key, _, kind = rest.rpartition("/")
         line = self._keys.get(key)
         if key and (line is None or line.service is not service):
-            return self._refuse(404, "no_such_call")
+            return self._refusals.refuse(404, "no_such_call")
         try:
             told = service.hook(kind, request)
         except ProtocolError as error:
             log.warning("a webhook that can't be read", service=name, hook=kind, error=redacted(str(error)))
-            return self._refuse(400, "unreadable")
+            return self._refusals.refuse(400, "unreadable")
         if line is not None and isinstance(line.leg, TurnLeg) and kind in TURNS:
             return await self._turn(line, line.leg, told, request.header("i-twilio-idempotency-token"))
         answer: Response | None = None
@@ -368,28 +366,28 @@ class Switchboard:
             return self.straight(direct, request)
         service = self.services.get(name)
         if service is None:
-            return self._refuse(404, "no_such_service")
+            return self._refusals.refuse(404, "no_such_service")
         try:
             service.verify(request, self.public, self._wall_s())
             token = dict(request.asked()).get("token", token)  # where a path can't be another for each call
         except Unsigned as error:
-            return self._unsigned(name, error)
+            return self._refusals.unsigned(name, error)
         except ProtocolError:
-            return self._refuse(400, "unreadable")
+            return self._refusals.refuse(400, "unreadable")
         line, until = self._tokens.get(token, (None, 0.0))
         if line is None or line.service is not service or until <= self._wall_s():
-            return self._refuse(403, "token")
+            return self._refusals.refuse(403, "token")
         del self._tokens[token]
         line.media = ""
         assert line.leg is not None
-        return visit(service, line.leg, line.call) or self._refuse(404, "no_socket")
+        return visit(service, line.leg, line.call) or self._refusals.refuse(404, "no_socket")
 
     def straight(self, service: Direct, request: Request) -> DirectVisit | Response:
         """Let a socket in that no webhook was before, or say why not."""
         try:
             service.verify(request, self.public, self._wall_s())
         except Unsigned as error:
-            return self._unsigned(service.name, error)
+            return self._refusals.unsigned(service.name, error)
         return DirectVisit(service, self.host, request.peer)
 
     # What is asked of services
@@ -436,26 +434,9 @@ class Switchboard:
             raise failed from None
         return call
 
-    async def record(self, call: CallId, step: Step) -> None:
-        """Have the service of a call record it there, pause, go on or stop: `Line.record`. CallEnded without one."""
-        line = next((one for one in self._keys.values() if one.leg is not None and one.leg.info.id == call), None)
-        if line is None:
-            raise CallEnded("no service has this call")
-        await line.record(step)
-
-    async def recorded(self, name: str, recording: str, *, erase: bool = False) -> Mapping[str, object]:
-        """Give what a service knows of a recording, by the service's name for it; with `erase`, have it deleted.
-
-        NotAllowed where it has no such API, ProviderError if it refuses, or has none of that name, Unreachable.
-        """
-        service = self.services[name]
-        if not isinstance(service, Recording) or not recording:
-            raise NotAllowed(f"{name} can't be asked for recordings")
-        order = service.erase(recording) if erase else service.look_up(recording)
-        reply = await self.ask(service, order)
-        if not (reply.ok or (erase and reply.status in order.gone)):
-            raise ProviderError(f"{name} said {reply.status} of a recording")
-        return {} if erase else reply.json()
+    def line_of(self, call: CallId) -> Line | None:
+        """Give the call's line at its service."""
+        return next((one for one in self._keys.values() if one.leg is not None and one.leg.info.id == call), None)
 
     async def _place(self, service: Carried, line: Line, placement: Placement) -> None:
         """Have the API place a call; where nobody wants it any more once that is done, end it again."""
@@ -501,21 +482,6 @@ class Switchboard:
             return
         if not reply.ok and reply.status not in order.gone:
             log.warning("a service refused", service=service.name, status=reply.status)
-
-    # What is not let in
-
-    def _unsigned(self, name: str, error: Unsigned) -> Response:
-        now = self._wall_s()
-        if now - self._told.get((name, str(error)), -AGAIN_S) >= AGAIN_S:
-            if len(self._told) >= KNOWN_LIMIT:
-                self._told.clear()
-            self._told[name, str(error)] = now
-            self._say(f"{name}: a request was refused: {error}: {error.hint}".removesuffix(": "))
-        return self._refuse(error.code, "unsigned")
-
-    def _refuse(self, code: int, why: str) -> Response:
-        self.refused[why] = self.refused.get(why, 0) + 1
-        return Response(code)
 
     async def close(self) -> None:
         """End the calls that are up, and let go of all that waits."""

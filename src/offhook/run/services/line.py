@@ -12,10 +12,9 @@ import structlog
 
 from offhook.carriers.brought import Brought
 from offhook.carriers.services.http import Response
-from offhook.carriers.services.recording import Recording, Step
 from offhook.carriers.services.service import Answer, Asked, Flowing, Links, Offered, Service
 from offhook.carriers.stream import StreamLeg
-from offhook.core.errors import CallEnded, NotAllowed, ProviderError, TransferFailed, Unreachable
+from offhook.core.errors import CallEnded, NotAllowed, TransferFailed, Unreachable
 from offhook.policy.screening import allows
 
 if TYPE_CHECKING:
@@ -109,26 +108,6 @@ class Line:
             return False
         self._recordings.add(recording)
         return True
-
-    async def record(self, step: Step) -> None:
-        """Have the service record the call, pause, go on or stop; `Recorded` tells when it can be had.
-
-        NotAllowed where it can't, CallEnded if the call is over, ProviderError if it does not, Unreachable.
-        """
-        service = self.service
-        if self.over:
-            raise CallEnded("the call is over")
-        recording = f"{self.hook}/recording"
-        order = service.record(self.call, step, self.recording, recording) if isinstance(service, Recording) else None
-        if order is None:
-            raise NotAllowed(f"{service.name} can't {step} a recording of this call")
-        reply = await self._board.ask(service, order)
-        if reply.status in order.gone:
-            raise CallEnded("there is no such call, or it is not recorded")
-        if not reply.ok:
-            raise ProviderError(f"{service.name} said {reply.status}, and did not {step} the recording")
-        if step == "start" and isinstance(service, Recording):
-            self.recording = service.begun(reply)
 
     async def hang_up(self) -> None:
         """End the call at the service, whatever becomes of who waits for it: a call may outlive its socket there."""
