@@ -20,7 +20,8 @@ from offhook.carriers.services.table import SERVICES
 from offhook.carriers.trunks import profiles
 from offhook.run.doctor.media import Tone
 
-SECTIONS = {**dict.fromkeys(SERVICES, "By SIP"), "amazon": "An external voice system"}
+# OpenAI is the far end of a trunk itself: who can send a trunk here needs no OpenAI between.
+SECTIONS = {**dict.fromkeys(SERVICES.keys() - {"openai"}, "By SIP"), "amazon": "An external voice system"}
 PASSWORD = "correct horse"
 
 

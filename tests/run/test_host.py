@@ -10,7 +10,9 @@ import pytest
 from offhook.call import Call
 from offhook.carriers.trunks import Trunk
 from offhook.core.errors import ConfigError, DialFailed, NotAllowed, Unreachable
+from offhook.core.instants import SECOND
 from offhook.policy.routes import Wanted
+from offhook.run.called import AFTER
 from offhook.run.transports.connections import IDLE_S
 from offhook.sip.uri import parse_uri
 
@@ -313,6 +315,11 @@ def test_strangers_are_not_read_but_whom_we_call_may_answer(stage: Any) -> None:
             await peer.asked("ACK")
             with pytest.raises(DialFailed):
                 await dialling
+            peer.request("OPTIONS")
+            refused = await peer.response("OPTIONS", within_s=5.0)
+            assert refused is not None
+            assert refused.sip.code == 403, "what was on its way is heard, and no more than that"
+            await asyncio.sleep(AFTER / SECOND)
             peer.request("OPTIONS")
             assert await peer.response("OPTIONS", within_s=5.0) is None
             peer.close()
