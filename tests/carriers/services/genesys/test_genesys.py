@@ -168,7 +168,6 @@ def test_a_session_is_opened_with_the_caller_alone():
         "seq": 1,
         "clientseq": 1,
         "id": SESSION,
-        "position": "PT0.000S",
         "parameters": {"startPaused": False, "media": [MEDIA[1]]},
     }
     assert started == Started(SESSION, "conv-1", "+15550100", "+15550111123", narrow, narrow, {"ticket": "7"})
@@ -184,9 +183,8 @@ def test_a_probe_is_answered_and_is_no_call():
 
 def test_messages_are_numbered_and_say_what_was_seen():
     dialect = begun()
-    dialect.hear(bytes(8000))
     pong = read(hear(dialect, "ping", seq=2)[0])
-    assert (pong["type"], pong["seq"], pong["clientseq"], pong["position"]) == ("pong", 2, 2, "PT1.000S")
+    assert (pong["type"], pong["seq"], pong["clientseq"]) == ("pong", 2, 2)
     assert [read(one)["seq"] for one in hear(dialect, "ping", seq=3)] == [3]
     assert [json.loads(one)["seq"] for one in dialect.clear() if isinstance(one, str)] == [4]
 

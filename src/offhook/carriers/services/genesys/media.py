@@ -63,7 +63,6 @@ class AudioHookDialect:
         self._opened = False
         self._ours = 0
         self._theirs = 0
-        self._heard = 0
 
     @property
     def carriage(self) -> Carriage:
@@ -117,14 +116,12 @@ class AudioHookDialect:
 
     def _message(self, type: str, about: Mapping[str, Any]) -> str:
         self._ours += 1
-        per_ms = self._encoding.bytes_per_ms if self._encoding else 8
         said = {
             "version": "2",
             "type": type,
             "seq": self._ours,
             "clientseq": self._theirs,
             "id": self._id,
-            "position": f"PT{self._heard / per_ms / 1000:.3f}S",
             "parameters": about,
         }
         return legible(json.dumps(said, separators=(",", ":"), ensure_ascii=False))
@@ -139,7 +136,6 @@ class AudioHookDialect:
         size = self._channels * encoding.bytes_per_ms
         if not 0 < len(frame) <= LONGEST_MS * size or len(frame) % (size // 8):
             return Odd("size")
-        self._heard += len(frame) // self._channels
         if encoding.codec == "PCMU":
             return Sound(frame[:: self._channels])
         samples = turned(frame)
