@@ -39,12 +39,15 @@ class JambonzTongue:
 
     heard = ours = Encoding("L16", RATE_HZ)
 
-    def __init__(self, call: str) -> None:
-        self.attributes: dict[str, Any] = {"callSid": call, "sampleRate": RATE_HZ, "mixType": "mono"}
+    def __init__(self, call: str, caller: str = "", called: str = "", direction: str = "inbound") -> None:
+        self._attributes = {
+            **{"callSid": call, "callId": f"{call}@sbc.example", "accountSid": ACCOUNT, "direction": direction},
+            **{"from": caller, "to": called, "sampleRate": RATE_HZ, "mixType": "mono"},
+        }
 
     def begins(self) -> Sequence[Frame]:
         """Give the call's attributes."""
-        return (json.dumps(self.attributes),)
+        return (json.dumps(self._attributes),)
 
     def sound(self, payload: bytes) -> Sequence[Frame]:
         """Give a frame of audio."""
@@ -109,7 +112,7 @@ class FakeJambonz(FakeService):
 
     def tongue(self, call: str) -> JambonzTongue:
         """Give jambonz' side of a new socket."""
-        return JambonzTongue(call)
+        return JambonzTongue(call, *self._numbers.get(call, ()))
 
     # Requests to us
 
@@ -233,13 +236,10 @@ class FakeJambonz(FakeService):
         assert verb["bidirectionalAudio"] == {"enabled": True, "streaming": True, "sampleRate": RATE_HZ}
         assert verb["passDtmf"], "keys are asked for"
         self._resume[call] = verb["actionHook"]
-        tongue = self.tongue(call)
-        caller, called, _ = self._numbers[call]
-        tongue.attributes |= {"from": caller, "to": called, "metadata": verb["metadata"]}
         auth = verb["wsAuth"]
         proof = b64encode(f"{auth['username']}:{auth['password']}".encode()).decode()
         headers = {"upgrade": "websocket", "authorization": f"Basic {proof}"}
-        self.dial_socket(call, tongue, Request("GET", urlsplit(url).path, headers, peer="203.0.113.9"))
+        self.dial_socket(call, self.tongue(call), Request("GET", urlsplit(url).path, headers, peer="203.0.113.9"))
 
     async def _dials(self, call: str, verb: Mapping[str, Any]) -> None:
         target: Mapping[str, str] = verb["target"][0]

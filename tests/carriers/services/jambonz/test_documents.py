@@ -29,7 +29,7 @@ def check(document: bytes) -> list[dict[str, Any]]:
 
 def every_verb(text: str) -> list[documents.Verb]:
     return [
-        documents.listen(text, text, 16000, {"session": text, text: text}, text, text),
+        documents.listen(text, text, 16000, text, text),
         documents.dial("+15550122", text, text),
         documents.dial("sip:" + text, "", text, ring_s=30),
         documents.say(text, language=text),

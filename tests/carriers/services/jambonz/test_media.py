@@ -20,7 +20,6 @@ FIRST = {
     "callId": "abc",
     "sampleRate": 16000,
     "mixType": "mono",
-    "metadata": {"session": "s-1"},
 }
 
 
@@ -36,7 +35,7 @@ def hear(**told: Any) -> list[Told]:
 
 def test_the_calls_attributes_begin_it():
     wide, narrow = Encoding("L16", 16000), Encoding("L16", 8000)
-    started = Started("c-1", "c-1", "+15550100123", "+15550111123", wide, wide, {"session": "s-1"})
+    started = Started("c-1", "c-1", "+15550100123", "+15550111123", wide, wide)
     assert JambonzDialect().hear(json.dumps(FIRST)) == (started,)
     setup = {**FIRST, "type": "setup", "sampleRate": 8000}
     [told] = JambonzDialect(16000).hear(json.dumps(setup))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from offhook.carriers.services.reading import legible
@@ -19,8 +19,8 @@ def document(*verbs: Verb) -> bytes:
     return legible(json.dumps(list(verbs), separators=(",", ":"), ensure_ascii=False)).encode()
 
 
-def listen(url: str, hook: str, rate_hz: int, said: Mapping[str, str], user: str, password: str) -> Verb:
-    """Bring the caller's audio to a media socket of ours, with what is `said`, and take audio from it as it comes."""
+def listen(url: str, hook: str, rate_hz: int, user: str, password: str) -> Verb:
+    """Bring the caller's audio to a media socket of ours, and take audio from it as it comes."""
     return {
         "verb": "listen",
         "url": url,
@@ -29,7 +29,6 @@ def listen(url: str, hook: str, rate_hz: int, said: Mapping[str, str], user: str
         "sampleRate": rate_hz,
         "passDtmf": True,
         "bidirectionalAudio": {"enabled": True, "streaming": True, "sampleRate": rate_hz},
-        "metadata": dict(said),
         "wsAuth": {"username": user, "password": password},
     }
 

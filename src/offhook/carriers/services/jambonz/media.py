@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from offhook.carriers.services.reading import e164, inner, key, message, params, text, whole
+from offhook.carriers.services.reading import e164, inner, key, message, text, whole
 from offhook.carriers.services.stream import (
     Encoding,
     Frame,
@@ -76,9 +76,8 @@ class JambonzDialect:
             return Odd("format")
         self._heard = Encoding("L16", rate_hz)
         call = text(told.get("callSid")) or text(told.get("call_sid"))
-        sent = params(inner(told.get("metadata")))
         caller, called = e164(told.get("from")), e164(told.get("to"))
-        return Started(call, call, caller, called, self._heard, self._ours, sent)
+        return Started(call, call, caller, called, self._heard, self._ours)
 
     def _sound(self, frame: bytes) -> Told:
         if self._heard is None:

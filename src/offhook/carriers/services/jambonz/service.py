@@ -45,7 +45,7 @@ class Jambonz:
         """Have the caller's audio brought to our media socket."""
         account = self.account
         auth = (account.socket_user, account.socket_password)
-        return _answer(documents.listen(links.media, f"{links.hook}/after", account.rate_hz, {}, *auth))
+        return _answer(documents.listen(links.media, f"{links.hook}/after", account.rate_hz, *auth))
 
     def refuse(self, offered: Offered, code: int) -> Answer:
         """Refuse a call; one that is answered is ended."""
