@@ -37,6 +37,15 @@ from offhook.testing.carriers.service import FakeService
 
 SLIN: Final = 0x10
 
+MEDIA: Final = [
+    {"type": "audio", "format": "PCMU", "channels": ["external", "internal"], "rate": 8000},
+    {"type": "audio", "format": "PCMU", "channels": ["external"], "rate": 8000},
+]
+"""What a fake Genesys offers."""
+
+PING_FRAMES: Final = 250
+"""Between a fake Genesys' pings: 5 s, the first after one."""
+
 
 class FakeDirect(FakeService):
     """What they have in common: a call is a socket."""
@@ -57,7 +66,7 @@ class FakeDirect(FakeService):
     async def call(self, *, caller: str = "+15550001111", called: str = "+15552223333") -> Caller:
         """Call the agent; give the caller, unless the socket is closed at once. DialFailed (480) where it is."""
         self._calls += 1
-        call = str(UUID(int=self._calls))
+        call = str(UUID(int=self._calls, version=4))
         end = self.dial_socket(call, self.tongue(call), self.handshake(call))
         end.on_close = lambda: self._parted(end)
         await asyncio.sleep(self.rtt_s + 0.05)
@@ -92,26 +101,31 @@ class GenesysTongue:
         self._call = call
         self._seq = 0
         self._theirs = 0
+        self._why = "end"
+        self._open = False
+        self._sent = self._pinged = 0
 
     def _message(self, type: str, **parameters: Any) -> str:
         self._seq += 1
         said = {"version": "2", "id": self._call, "type": type, "seq": self._seq, "serverseq": self._theirs}
-        return json.dumps({**said, "position": "PT0S", "parameters": parameters})
+        return json.dumps({**said, "position": f"PT{self._sent / 50}S", "parameters": parameters})
 
     def begins(self) -> Sequence[Frame]:
         """Give `open`."""
-        media = [
-            {"type": "audio", "format": "PCMU", "channels": ["external", "internal"], "rate": 8000},
-            {"type": "audio", "format": "PCMU", "channels": ["external"], "rate": 8000},
-        ]
         party = {"id": self._call, "ani": "tel:+15550001111", "aniName": "Ada", "dnis": "tel:+15552223333"}
         return (
-            self._message("open", organizationId=self._call, conversationId=self._call, participant=party, media=media),
+            self._message("open", organizationId=self._call, conversationId=self._call, participant=party, media=MEDIA),
         )
 
     def sound(self, payload: bytes) -> Sequence[Frame]:
-        """Give a frame of audio."""
-        return (payload,)
+        """Give a frame of audio, once the session is open, and a ping each five seconds."""
+        if not self._open:
+            return ()
+        self._sent += 1
+        if self._sent % PING_FRAMES != 50:
+            return (payload,)
+        self._pinged = self._seq + 1
+        return (self._message("ping"), payload)
 
     def key(self, key: str) -> Sequence[Frame]:
         """Tell of a key."""
@@ -127,7 +141,7 @@ class GenesysTongue:
 
     def ends(self) -> Sequence[Frame]:
         """Give `close`."""
-        return (self._message("close", reason="end"),)
+        return (self._message("close", reason=self._why),)
 
     def read(self, frame: Frame) -> Sequence[Order]:
         """Read what Genesys takes. AssertionError for anything else."""
@@ -135,19 +149,26 @@ class GenesysTongue:
             assert len(frame) >= 1600, "Genesys answers 429 to short messages"
             return (Order("sound", frame),)
         said = json.loads(frame)
+        assert said.keys() == {"version", "id", "type", "seq", "clientseq", "parameters"}, "not as Genesys has it"
+        assert (said["version"], said["id"]) == ("2", self._call), "another session"
         assert said["seq"] == self._theirs + 1, "a message out of its number"
+        assert 0 < said["clientseq"] <= self._seq, "it has seen what was not said"
         self._theirs = said["seq"]
         match said["type"]:
             case "opened":
-                assert len(said["parameters"]["media"]) == 1, "one media of those that were offered"
+                (media,) = said["parameters"]["media"]
+                assert media in MEDIA, "none of those that were offered"
+                self._open = True
                 return (Order("other", text="opened"),)
             case "event" if said["parameters"]["entities"][0]["type"] == "barge_in":
                 return (Order("clear"),)
             case "disconnect":
+                self._why = "disconnect"
                 return (Order("part"),)
             case "closed":
                 return (Order("close"),)
             case "pong":
+                assert said["clientseq"] == self._pinged, "a pong to no ping"
                 return ()
             case other:
                 raise AssertionError(f"Genesys knows no {other}")
@@ -330,9 +351,12 @@ class AsteriskTongue:
 
     def begins(self) -> Sequence[Frame]:
         """Give MEDIA_START."""
-        said = {"event": "MEDIA_START", "connection_id": self._call, "channel": "WebSocket/offhook"}
-        how = {"format": self._format, "optimal_frame_size": self._frame, "ptime": 20}
-        return (json.dumps({**said, **how, "channel_variables": {}}),)
+        how: dict[str, Any] = {"format": self._format, "optimal_frame_size": self._frame, "ptime": 20}
+        named = {"connection_id": self._call, "channel": "WebSocket/offhook"}
+        return (self._event("MEDIA_START", **named, **how, channel_variables={}),)
+
+    def _event(self, event: str, **more: Any) -> str:
+        return json.dumps({"event": event, "channel_id": f"fake-{self._call}", **more})
 
     def sound(self, payload: bytes) -> Sequence[Frame]:
         """Give a frame of audio."""
@@ -340,11 +364,11 @@ class AsteriskTongue:
 
     def key(self, key: str) -> Sequence[Frame]:
         """Tell of a key."""
-        return (json.dumps({"event": "DTMF_END", "digit": key, "duration_ms": 120}),)
+        return (self._event("DTMF_END", digit=key, duration_ms=120),)
 
     def passed(self, mark: str, cleared: bool) -> Sequence[Frame]:
         """Give a mark back that was played; one that was flushed is gone."""
-        return () if cleared else (json.dumps({"event": "MEDIA_MARK_PROCESSED", "correlation_id": mark}),)
+        return () if cleared else (self._event("MEDIA_MARK_PROCESSED", correlation_id=mark),)
 
     def cleared(self) -> Sequence[Frame]:
         """Say nothing."""

@@ -22,6 +22,7 @@ from offhook.testing.carriers.farend import FarEnd
 from offhook.testing.carriers.injson import JsonTongue, Words
 from offhook.testing.carriers.service import FakeService
 
+ACCOUNT: Final = "sid"
 PASSWORD: Final = "a-fake:password"  # noqa: S105 - of a fake
 
 
@@ -39,31 +40,38 @@ class FakeExotel(FakeService):
         self.secrets = {"EXOTEL_TOKEN": "a-fake-token", "EXOTEL_PASSWORD": PASSWORD}
         self.lines: dict[str, str] = {}
         self._calls = 0
+        self._numbers: dict[str, tuple[str, str]] = {}
         self._running: set[asyncio.Task[Any]] = set()
 
     def service(self) -> Carried:
         """Give our account at it."""
         return exotel(
             ExotelAccount(
-                "sid", "key", "a-fake-token", password=PASSWORD, rate_hz=self.rate_hz, transfers=self.connects
+                ACCOUNT, "key", "a-fake-token", password=PASSWORD, rate_hz=self.rate_hz, transfers=self.connects
             )
         )
 
     def tongue(self, call: str) -> JsonTongue:
         """Give Exotel's side of a new stream."""
         coded = Encoding("L16", self.rate_hz)
+        caller, called = self._numbers.get(call, ("", ""))
         start = {
             "call_sid": call,
+            "account_sid": ACCOUNT,
+            "from": caller,
+            "to": called,
             "media_format": {"encoding": "audio/x-raw", "sample_rate": str(self.rate_hz), "bit_rate": "16"},
             "custom_parameters": {},
         }
-        words = Words("stream_sid", "sequence_number", start=start, least=3200, multiple=320)
+        stop = {"stop": {"call_sid": call, "account_sid": ACCOUNT, "reason": "callended"}}
+        words = Words("stream_sid", "sequence_number", start=start, stop=stop, least=3200, multiple=320)
         return JsonTongue(words, f"stream-{call}", coded, coded)
 
     async def call(self, *, caller: str = "+15550001111", called: str = "+15552223333") -> Caller:
         """Call the agent; give the caller once it has answered. DialFailed (480) where it is refused."""
         self._calls += 1
         call = f"{self._calls:032x}"
+        self._numbers[call] = (caller, called)
         said = {"CallSid": call, "CallFrom": caller, "CallTo": called, "Direction": "incoming"}
         proof = {"authorization": "Basic " + b64encode(f"exotel:{PASSWORD}".encode()).decode()}
         request = Request("GET", f"/services/exotel/voice?{urlencode(said)}", proof, peer="203.0.113.11")
@@ -81,13 +89,14 @@ class FakeExotel(FakeService):
     async def api(self, order: ApiCall) -> ApiReply:
         """Do what the API is asked: place a call."""
         assert order.headers["authorization"].startswith("Basic "), "no account"
-        assert urlsplit(order.url).path == "/v1/Accounts/sid/Calls/connect.json", "the API has nothing else"
+        assert urlsplit(order.url).path == f"/v1/Accounts/{ACCOUNT}/Calls/connect.json", "the API has nothing else"
         asked = dict(parse_qsl(order.body.decode(), keep_blank_values=True))
         line = self.lines.get(asked["From"], "answers")
         if line == "invalid":
             return ApiReply(400, b'{"RestException":{"Status":400,"Message":"Invalid parameter"}}')
         self._calls += 1
         call = f"{self._calls:032x}"
+        self._numbers[call] = (asked["CallerId"], asked["From"])
         self._spawn(self._rings(call, line, asked))
         return ApiReply(200, json.dumps({"Call": {"Sid": call, "Status": "in-progress"}}).encode())
 

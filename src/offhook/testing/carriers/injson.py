@@ -21,7 +21,8 @@ class Words:
 
     `start` is what its `start` says beside the stream's name, `ours` how its messages from us are named, `named`:
     whether those name the stream. `least` is how many bytes a message of audio has at least, `multiple` what they are
-    a multiple of.
+    a multiple of. `beside` is in each message that tells of the call, `pressed` with a key, `stop` with the end.
+    `counts` is how messages and pieces are numbered: in text, or in numbers.
     """
 
     stream: str = "streamSid"
@@ -33,7 +34,9 @@ class Words:
     named: bool = True
     back: str = "mark"
     cleared: str = ""
-    chunk_is_text: bool = True
+    counts: type[str | int] = str
+    pressed: Mapping[str, Any] = field(default_factory=lambda: {"duration": "100"})
+    stop: Mapping[str, Any] = field(default_factory=dict[str, Any])
     least: int = 1
     multiple: int = 1
 
@@ -51,7 +54,12 @@ class JsonTongue:
 
     def _message(self, event: str, **rest: Any) -> str:
         self._sequence += 1
-        said = {"event": event, self.words.sequence: str(self._sequence), self.words.stream: self.stream, **rest}
+        said = {
+            "event": event,
+            self.words.sequence: self.words.counts(self._sequence),
+            self.words.stream: self.stream,
+            **rest,
+        }
         return json.dumps(said)
 
     def begins(self) -> Sequence[Frame]:
@@ -65,15 +73,15 @@ class JsonTongue:
         self._chunk += 1
         media = {
             "track": "inbound",
-            "chunk": str(self._chunk) if self.words.chunk_is_text else self._chunk,
+            "chunk": self.words.counts(self._chunk),
             "timestamp": str(20 * self._chunk),
             "payload": b64encode(turned(payload) if self.heard.codec == "L16" else payload).decode(),
         }
-        return (self._message("media", media=media),)
+        return (self._message("media", media=media, **self.words.beside),)
 
     def key(self, key: str) -> Sequence[Frame]:
         """Tell of a key."""
-        return (self._message("dtmf", dtmf={"digit": key, "duration": "100"}),)
+        return (self._message("dtmf", dtmf={"digit": key, **self.words.pressed}, **self.words.beside),)
 
     def passed(self, mark: str, cleared: bool) -> Sequence[Frame]:
         """Give a mark back, played or not."""
@@ -87,7 +95,7 @@ class JsonTongue:
 
     def ends(self) -> Sequence[Frame]:
         """Give `stop`."""
-        return (self._message("stop"),)
+        return (self._message("stop", **self.words.stop),)
 
     def read(self, frame: Frame) -> Sequence[Order]:
         """Read what the service takes. AssertionError for anything else."""

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
+from uuid import NAMESPACE_OID, UUID, uuid5
 from xml.etree import ElementTree as ET
 
 from offhook.carriers.services.http import ApiCall, ApiReply, Request, Response
@@ -55,14 +56,20 @@ class FakePlivo(FakeService):
         words = Words(
             "streamId",
             connected=False,
-            start={"callId": call, "mediaFormat": {"encoding": name, "sampleRate": coded.rate_hz}},
+            start={
+                "callId": call,
+                "accountId": AUTH_ID,
+                "tracks": ["inbound"],
+                "mediaFormat": {"encoding": name, "sampleRate": coded.rate_hz},
+            },
             beside={"extra_headers": "{}"},
             ours={"playAudio": "sound", "checkpoint": "mark", "clearAudio": "clear", "sendDTMF": "keys"},
             back="playedStream",
             cleared="clearedAudio",
-            chunk_is_text=False,
+            counts=int,
+            pressed={"track": "inbound", "timestamp": "100"},
         )
-        return JsonTongue(words, f"stream-{call}", coded, coded)
+        return JsonTongue(words, str(uuid5(NAMESPACE_OID, call)), coded, coded)
 
     # Requests to us
 
@@ -243,7 +250,7 @@ class FakePlivo(FakeService):
 
     def _name(self, caller: str, called: str, direction: str) -> str:
         self._calls += 1
-        call = f"{self._calls:032x}"
+        call = str(UUID(int=self._calls, version=4))
         numbers = {"From": caller.removeprefix("+"), "To": called.removeprefix("+"), "Direction": direction}
         self._numbers[call] = numbers
         return call
