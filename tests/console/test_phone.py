@@ -13,6 +13,7 @@ import pytest
 
 import offhook
 from offhook.call import events
+from offhook.carriers.services.table import places
 from offhook.core.errors import ConfigError
 from offhook.testing.callers import Caller
 from offhook.testing.carriers.twilio import ACCOUNT, TOKEN, FakeTwilio
@@ -141,3 +142,9 @@ def test_a_service_that_only_brings_calls_says_what_places_them(carrier: str, tm
         assert instead in said.decode(), "also where the file does not know it"
 
     asyncio.run(main())
+
+
+def test_what_places_no_calls_by_one_way_may_by_another() -> None:
+    with pytest.raises(ConfigError, match="places no calls"):
+        places("asterisk", {})
+    places("asterisk", {"api": "http://127.0.0.1:8088/ari"})

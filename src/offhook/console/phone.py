@@ -35,7 +35,7 @@ def by_service(
     config: Config, carrier: str, say: Callable[[str], None]
 ) -> Callable[[Host], AbstractAsyncContextManager[Place]]:
     """Give what opens the way out by a service. ConfigError where it is none, or has no number to show."""
-    places(carrier)
+    places(carrier, config.services.get(carrier, {}))
     (service,) = services_of(config, [carrier])
     caller = caller_of(config, carrier)
 

@@ -127,12 +127,7 @@ def make(name: str, table: Mapping[str, Any]) -> Service | Direct:
     if name not in SERVICES:
         raise ConfigError(f"services.{name}: there is no such service; there are: {', '.join(sorted(SERVICES))}")
     entry = SERVICES[name]
-    module, account, maker = entry.module, entry.account, entry.make
-    if entry.instead is not None and entry.instead[0] in table:
-        _, module, account, maker = entry.instead
-    found = import_module(f"offhook.carriers.services.{module}")
-    kind: type[Any] = getattr(found, account)
-    build: Callable[[Any], Service | Direct] = getattr(found, maker)
+    kind, build = _found(entry, table)
     known = {field.name: field for field in fields(kind)}
     for key in table:
         if key not in known:
@@ -144,14 +139,22 @@ def make(name: str, table: Mapping[str, Any]) -> Service | Direct:
     return build(kind(**{key: _checked(f"services.{name}.{key}", wanted[key], value) for key, value in table.items()}))
 
 
-def places(name: str) -> None:
+def places(name: str, table: Mapping[str, Any]) -> None:
     """See that a service places calls. ConfigError, with what to do in place of it, where it only brings them."""
     if name not in SERVICES:
         return
-    entry = SERVICES[name]
-    made: object = getattr(import_module(f"offhook.carriers.services.{entry.module}"), entry.make)
+    _, made = _found(SERVICES[name], table)
     if isinstance(made, type) and issubclass(made, Direct):
         raise ConfigError(f"{name} places no calls, it only brings them: {made.instead}")
+
+
+def _found(entry: Entry, table: Mapping[str, Any]) -> tuple[type[Any], Callable[[Any], Service | Direct]]:
+    """Give the account of the way that a table chooses, and what makes a service of one."""
+    module, account, maker = entry.module, entry.account, entry.make
+    if entry.instead is not None and entry.instead[0] in table:
+        _, module, account, maker = entry.instead
+    found = import_module(f"offhook.carriers.services.{module}")
+    return getattr(found, account), getattr(found, maker)
 
 
 def _checked(key: str, wanted: Any, value: Any) -> Any:

@@ -154,8 +154,9 @@ def caller_of(config: Config, name: str, shown: str = "") -> str:
 
     ConfigError where none is said, or the service places no calls.
     """
-    places(name)
-    caller: object = shown or config.services.get(name, {}).get("caller", "")
+    table = config.services.get(name, {})
+    places(name, table)
+    caller: object = shown or table.get("caller", "")
     if not isinstance(caller, str) or not caller:
         raise ConfigError(f"services.{name}.caller: to place calls, say which number of the account's they show")
     return caller
