@@ -11,13 +11,15 @@ import socket
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from offhook.testing.bench.machine import Subject, cores, median, wait
+from offhook.testing.bench.load_streams import FRAME_S
+from offhook.testing.bench.machine import BenchFailed, Subject, cores, median, wait
 from offhook.testing.bench.result import NOT_RUN, Result, percentile
 
 CALLS = 200
 PEER_CALLS = 20
 ROUNDS = 3
 CLEARS = 300
+SETTLE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,9 @@ def run(*, seed: int = 1, calls: int | None = None, seconds: float | None = None
         wait(0.5)
         decided = subject.ask(CLEARS * 0.02 + 30, clears=CLEARS, every_ms=20)
         told = load.report(CLEARS * 0.02 + 30)
+    sent = count * (SETTLE_S + ROUNDS * length) / FRAME_S
+    if decided["heard"] < 0.95 * sent:
+        raise BenchFailed(f"only {decided['heard']} of {sent:.0f} frames were heard")
     waits = _waits(decided["decided"], told["clears"])
     peer = _pipecat(min(count, PEER_CALLS), length, seed)
     return Result(
@@ -70,7 +75,7 @@ def _cost(subject: Subject, load: Subject, count: int, length: float) -> Cost:
     subject.report(60)
     load.report(30)
     load.ask(60, open=count)
-    load.ask(30, run=2.0)  # buffers fill up, threads start
+    load.ask(30, run=SETTLE_S)  # buffers fill up, threads start
     costs: list[float] = []
     shares: list[float] = []
     late_ms = 0.0

@@ -28,6 +28,8 @@ from offhook.testing.bench.subject_media import speech
 from offhook.testing.carriers.twilio import ACCOUNT, TOKEN
 
 FRAME_S = 0.02
+NOBODY = "MZ" + "0" * 32
+"""What a frame says whose it is, until it is sent: then its stream's own name stands there, which is as long."""
 
 
 def masked(text: str) -> bytes:
@@ -42,6 +44,7 @@ class Stream(asyncio.Protocol):
 
     def __init__(self, sid: str) -> None:
         self.sid = sid
+        self.name = sid.encode()
         self.ready = asyncio.get_running_loop().create_future()
         self.transport: asyncio.WriteTransport
         self.bytes_b64 = 0
@@ -88,7 +91,7 @@ class Load:
         self.base = f"http://127.0.0.1:{port}"
         self.streams: list[Stream] = []
         codes = native.encode("PCMU", speech(random.Random(seed), 4))
-        self.frames = [
+        frames = [
             masked(
                 json.dumps(
                     {
@@ -100,13 +103,14 @@ class Load:
                             "timestamp": str(20 * number),
                             "payload": b64encode(codes[160 * (number % 200) :][:160]).decode(),
                         },
-                        "streamSid": "MZ" + "0" * 32,
+                        "streamSid": NOBODY,
                     },
                     separators=(",", ":"),
                 )
             )
             for number in range(50 * 60)
         ]
+        self.frames = [(head, tail) for head, _, tail in (frame.partition(NOBODY.encode()) for frame in frames)]
         self.at = 0
 
     async def open(self, count: int) -> None:
@@ -171,7 +175,7 @@ class Load:
             one.clears.clear()
         began, late = loop.time(), 0.0
         for turn in range(int(seconds / FRAME_S)):
-            frame = self.frames[self.at % len(self.frames)]
+            head, tail = self.frames[self.at % len(self.frames)]
             self.at += 1
             for part in range(10):
                 due = began + turn * FRAME_S + part * FRAME_S / 10
@@ -179,7 +183,7 @@ class Load:
                     await asyncio.sleep(left)
                 late = max(late, loop.time() - due)
                 for one in streams[part::10]:
-                    one.transport.write(frame)
+                    one.transport.write(head + one.name + tail)
         sent_ms = int(seconds / FRAME_S) * 20
         got = [(one.bytes_b64 - was) * 3 // 4 // 8 for one, was in zip(streams, before, strict=True)]
         return {"sent_ms": sent_ms, "got_ms": got, "clears": [one.clears for one in streams], "late_ms": late * 1000}

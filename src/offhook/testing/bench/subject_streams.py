@@ -3,7 +3,8 @@
 It is what `offhook serve --carrier twilio` has: uvicorn, signed webhooks, media sockets, a leg and a call each, ports
 whose gates listen. Speech goes out all the time and comes in all the time.
 
-orders    {"clears": N, "every_ms": 20} → hushes so many calls one after the other, and says when each was decided
+orders    {"clears": N, "every_ms": 20} → hushes so many calls one after the other, says when each was
+          decided, and how many frames were heard
 """
 
 from __future__ import annotations
@@ -94,7 +95,8 @@ async def serve(port: int) -> None:
             for number in range(order["clears"]):
                 TALKS[number % len(TALKS)].stop.set()
                 await asyncio.sleep(order["every_ms"] / 1000)
-            tell(decided=[talk.decided for talk in TALKS], live=host.live)
+            heard = host.counters()["media_received_audio"]
+            tell(decided=[talk.decided for talk in TALKS], live=host.live, heard=heard)
 
 
 if __name__ == "__main__":
